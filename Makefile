@@ -1,0 +1,91 @@
+# EdgeLens: `make serve` runs it, `make test` tests it, `make help` lists the rest.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+GATEWAY := .venv/bin
+INFERENCE := .venv-inference/bin
+PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
+SOURCES := gateway inference exporter export_model.py serve.py
+MODEL ?= efficientnet_lite0
+WEIGHTS ?= imagenet
+URL ?= http://127.0.0.1:8000
+
+export PYTHON
+
+.PHONY: help serve model test test-fast test-compose deploy selftest bundle unbundle check format lock clean
+
+help: ## list every target
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+serve: .venv/.gateway .venv-inference/.export ## install, export a model, run Triton and the gateway: the main job
+	@exec $(PYTHON) serve.py
+
+model: .venv-inference/.export ## export a model: make model MODEL=vgg16 WEIGHTS=imagenet|random|FILE
+	$(INFERENCE)/python export_model.py $(MODEL) --weights $(WEIGHTS)
+
+test: test-packages .venv/.dev .venv-inference/.export ## every test but those that need containers
+	$(INFERENCE)/python -m pytest tests/exporter tests/backend tests/inference
+	$(GATEWAY)/python -m pytest tests/gateway tests/examples tests/e2e
+
+test-fast: .venv/.dev ## the gateway's unit tests
+	$(GATEWAY)/python -m pytest tests/gateway
+
+test-compose: .venv/.dev ## the container tests: build the images and run the stack (needs a Docker engine)
+	$(GATEWAY)/python -m pytest tests/compose
+
+deploy: .venv-inference/.export ## switch a running server to another version: make deploy MODEL=vgg16 VERSION=2
+	$(INFERENCE)/python -m inference.deploy $(MODEL) --version $(VERSION)
+
+selftest: .venv-inference/.export ## check a running server against its own contract: make selftest URL=http://...
+	$(INFERENCE)/python -m inference.selftest $(URL)
+
+bundle: ## save the images and the model into one archive for machines without a network
+	scripts/bundle
+
+unbundle: ## load such an archive: make unbundle BUNDLE=dist/edgelens.tar
+	scripts/unbundle $(BUNDLE)
+
+check: .venv/.dev ## formatting, lint and strict types
+	$(GATEWAY)/ruff format --check .
+	$(GATEWAY)/ruff check .
+	$(GATEWAY)/mypy $(SOURCES)
+
+format: .venv/.dev ## format and mend what the linter can
+	$(GATEWAY)/ruff check --fix --exit-zero .
+	$(GATEWAY)/ruff format .
+
+LOCK := $(GATEWAY)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade
+lock: .venv/.dev ## take the newest versions that fit together into requirements/*.txt
+	cd requirements && for name in gateway inference export dev; do \
+	    ../$(LOCK) $$name.in -o $$name.txt || exit 1; done
+
+clean: ## remove the environments, caches and built archives (models stay)
+	rm -rf .venv .venv-inference .cache dist .mypy_cache .ruff_cache .pytest_cache .hypothesis examples/node/node_modules
+
+.PHONY: test-packages serve-packages
+test-packages: ; @scripts/system-packages test
+serve-packages: ; @scripts/system-packages serve
+
+# The environments. A stamp says which lock file an environment was made from.
+.venv/bin/python: | serve-packages
+	$(PYTHON) -m venv .venv
+.venv-inference/bin/python: | serve-packages
+	$(PYTHON) -m venv .venv-inference
+
+.venv/.gateway: requirements/gateway.txt | .venv/bin/python
+	@echo "edgelens: installing the gateway's packages"
+	$(GATEWAY)/pip install $(PIP_FLAGS) -r $<
+	@touch $@
+.venv/.dev: requirements/dev.txt .venv/.gateway
+	@echo "edgelens: installing the test and lint packages"
+	$(GATEWAY)/pip install $(PIP_FLAGS) -r $<
+	@touch $@
+.venv-inference/.inference: requirements/inference.txt | .venv-inference/bin/python
+	@echo "edgelens: installing Triton and OpenVINO (about 250 MB to fetch)"
+	$(INFERENCE)/pip install $(PIP_FLAGS) -r $<
+	@touch $@
+.venv-inference/.export: requirements/export.txt .venv-inference/.inference
+	@echo "edgelens: installing TensorFlow for the exporter (about 300 MB to fetch)"
+	$(INFERENCE)/pip install $(PIP_FLAGS) -r $<
+	@touch $@
