@@ -1,0 +1,1 @@
+"""The web side of EdgeLens: pictures in over HTTP, labels out."""
