@@ -27,6 +27,7 @@ TRITON_GRACE = 15.0  # seconds; Triton answers what it has accepted, then stops
 GATEWAY_GRACE = 20.0  # seconds; a request may take until its deadline
 STEADY = 10.0  # seconds a part must run before its next restart is immediate
 LONGEST_PAUSE = 30.0  # seconds between two attempts to restart a part that keeps failing
+PORTS = {"HTTP": "8000", "GRPC": "8001", "METRICS": "8002", "HEALTH": "8003"}
 PR_SET_PDEATHSIG = 1
 
 
@@ -135,7 +136,9 @@ def _serve(stop: threading.Event, ready_file: Path) -> int:
             _wait(stop, inference, ready_file.exists)
             if stop.is_set():
                 return 0
-        gateway.environment = _addresses(ready_file)
+        ports = _ports(ready_file)
+        inference.environment |= ports
+        gateway.environment = _addresses(ports)
         gateway.start()
         _wait(stop, inference, lambda: _ready(gateway))
         if not stop.is_set():
@@ -158,21 +161,28 @@ def _wait(stop: threading.Event, inference: Part, done: Callable[[], bool]) -> N
 
 
 def _ports_are_fixed() -> bool:
-    names = ("TRITON_GRPC_PORT", "TRITON_METRICS_PORT")
-    return all(os.environ.get(name, "default") != "0" for name in names)
+    return "0" not in (os.environ.get(f"TRITON_{name}_PORT") for name in PORTS)
 
 
-def _addresses(ready_file: Path) -> dict[str, str]:
-    """Say where the gateway finds Triton: the ports asked for, or those the launcher chose."""
+def _ports(ready_file: Path) -> dict[str, str]:
+    """Return Triton's ports as settings: those asked for, or those the launcher chose.
+
+    A launcher that is started again gets the same ones, for the gateway knows them.
+    """
     if _ports_are_fixed():
-        grpc = os.environ.get("TRITON_GRPC_PORT", "8001")
-        metrics = os.environ.get("TRITON_METRICS_PORT", "8002")
-    else:
-        chosen = json.loads(ready_file.read_text())
-        grpc, metrics = chosen["grpc_port"], chosen["metrics_port"]
+        return {
+            f"TRITON_{name}_PORT": os.environ.get(f"TRITON_{name}_PORT", default)
+            for name, default in PORTS.items()
+        }
+    chosen = json.loads(ready_file.read_text())
+    return {f"TRITON_{name}_PORT": str(chosen[f"{name.lower()}_port"]) for name in PORTS}
+
+
+def _addresses(ports: dict[str, str]) -> dict[str, str]:
+    """Say where the gateway finds Triton."""
     return {
-        "TRITON_URL": f"127.0.0.1:{grpc}",
-        "TRITON_METRICS_URL": f"http://127.0.0.1:{metrics}/metrics",
+        "TRITON_URL": f"127.0.0.1:{ports['TRITON_GRPC_PORT']}",
+        "TRITON_METRICS_URL": f"http://127.0.0.1:{ports['TRITON_METRICS_PORT']}/metrics",
     }
 
 

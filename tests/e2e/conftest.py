@@ -1,0 +1,103 @@
+"""The real stack, once a session: exported models, Triton, and a gateway in front of it."""
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.servers import Running, start_inference
+from tests.waiting import wait_until
+
+HOME = Path(__file__).resolve().parents[2]
+REPOSITORY = HOME / ".cache/test/model_repository"
+INFERENCE_PYTHON = HOME / ".venv-inference/bin/python"
+GATEWAY_PYTHON = HOME / ".venv/bin/python"
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A gateway process of its own and where it answers."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+
+def export(*arguments: str) -> None:
+    """Run the exporter into the tests' repository; its models are kept between runs."""
+    command = [str(INFERENCE_PYTHON), str(HOME / "export_model.py"), *arguments]
+    subprocess.run([*command, "--repository", str(REPOSITORY)], check=True, cwd=HOME)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """EfficientNet-Lite0 with its real weights and VGG16 with seeded random ones, both at f32."""
+    for name, weights in (("efficientnet_lite0", "imagenet"), ("vgg16", "random")):
+        if not (REPOSITORY / name / "1").exists():
+            export(name, "--weights", weights)
+        config = REPOSITORY / name / "config.pbtxt"
+        text = config.read_text()
+        if 'string_value: "auto"' in text:
+            config.write_text(text.replace('string_value: "auto"', 'string_value: "f32"'))
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def triton(repository: Path) -> Iterator[Running]:
+    with start_inference(repository) as running:
+        yield running
+
+
+def start_gateway(triton: Running, **settings: str) -> Gateway:
+    """Start `python -m gateway` in front of a running Triton, on a port of its own choosing."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "PORT": str(port),
+        "TRITON_URL": f"127.0.0.1:{triton.grpc_port}",
+        "TRITON_METRICS_URL": f"http://127.0.0.1:{triton.metrics_port}/metrics",
+        "MODEL": "efficientnet_lite0",
+        **settings,
+    }
+    process = subprocess.Popen([GATEWAY_PYTHON, "-m", "gateway"], cwd=HOME, env=environment)
+    return Gateway(f"http://127.0.0.1:{port}", process)
+
+
+def stop_gateway(gateway: Gateway) -> None:
+    gateway.process.terminate()
+    try:
+        gateway.process.wait(30)
+    finally:
+        gateway.process.kill()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return requests.get(url + "/readyz", timeout=5).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def gateway(triton: Running) -> Iterator[Gateway]:
+    running = start_gateway(triton)
+    try:
+        wait_until(lambda: is_ready(running.url), "the gateway is ready", 60)
+        yield running
+    finally:
+        stop_gateway(running)
+
+
+@pytest.fixture(scope="session")
+def gateway_url(gateway: Gateway) -> str:
+    return gateway.url

@@ -1,0 +1,26 @@
+"""Compute with Keras what the served VGG16 must answer. Runs in the exporter's environment.
+
+Reads tensors.npy (UINT8 RGB [N,224,224,3]) in the directory given and writes probabilities.npy, and
+swapped.npy: what a client would get that mixed up red and blue.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from keras.applications.vgg16 import preprocess_input
+
+from exporter.catalog import CATALOG
+from exporter.weights import random_model
+
+directory = Path(sys.argv[1])
+tensors = np.load(directory / "tensors.npy")
+model = random_model(CATALOG["vgg16"])
+
+
+def predict(pictures: np.ndarray) -> np.ndarray:
+    return np.asarray(model.predict(preprocess_input(pictures.astype("float32")), verbose=0))
+
+
+np.save(directory / "probabilities.npy", predict(tensors))
+np.save(directory / "swapped.npy", predict(tensors[..., ::-1]))

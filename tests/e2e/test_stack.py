@@ -1,0 +1,227 @@
+"""What people and programs rely on, asked of the real stack with real photographs."""
+
+import base64
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import requests
+import tritonclient.grpc
+import tritonclient.http
+
+from gateway.contract import Contract
+from gateway.image import to_tensor
+from tests.e2e.conftest import HOME, INFERENCE_PYTHON, Gateway
+from tests.photos import Photo, odd_images, photos
+from tests.servers import Running
+
+PHOTOS = photos()
+ODD_IMAGES = odd_images()
+MODEL = "efficientnet_lite0"
+CLIENTS = 16
+MEGABYTE = 1 << 20
+
+each_photo = pytest.mark.parametrize("photo", PHOTOS, ids=[p.path.stem for p in PHOTOS])
+
+
+def contract_of(triton: Running, model: str = MODEL) -> Contract:
+    with tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{triton.grpc_port}") as client:
+        parameters = client.get_model_config(model).config.parameters
+    return Contract.from_parameters({key: value.string_value for key, value in parameters.items()})
+
+
+def top_label(result: "tritonclient.grpc.InferResult", row: int = 0) -> str:
+    """Return the WordNet id of the first class of Triton's classification extension."""
+    best = result.as_numpy("probabilities")[row][0]
+    text: str = best.decode() if isinstance(best, bytes) else best
+    return text.split(":", 2)[2].split(" ")[0]
+
+
+def infer(protocol: str, triton: Running, tensors: np.ndarray) -> "tritonclient.grpc.InferResult":
+    """Ask Triton as a stock client would: UINT8 tensors [N,H,W,3] in, the best class out."""
+    module = {"http": tritonclient.http, "grpc": tritonclient.grpc}[protocol]
+    port = triton.http_port if protocol == "http" else triton.grpc_port
+    tensor = module.InferInput("image", list(tensors.shape), "UINT8")
+    tensor.set_data_from_numpy(tensors)
+    wanted = module.InferRequestedOutput("probabilities", class_count=1)
+    with module.InferenceServerClient(f"127.0.0.1:{port}") as client:
+        return client.infer(MODEL, [tensor], outputs=[wanted])
+
+
+@each_photo
+def test_classify_names_each_photo(gateway_url: str, photo: Photo) -> None:
+    answer = requests.post(
+        f"{gateway_url}/v1/classify",
+        data=photo.data,
+        headers={"Content-Type": "image/jpeg"},
+        timeout=30,
+    )
+    assert answer.status_code == 200
+    assert answer.json()["results"][0]["predictions"][0]["wnid"] == photo.wnid
+
+
+@each_photo
+def test_predict_keeps_the_articles_contract(gateway_url: str, photo: Photo) -> None:
+    form = {"image": base64.b64encode(photo.data).decode()}
+    answer = requests.post(f"{gateway_url}/predict", data=form, timeout=30).json()
+    assert answer["success"] is True
+    (entry,) = answer["result"]
+    label, probability = entry["class"].rsplit(": ", 1)
+    assert label == photo.label
+    assert 0 < float(probability.removesuffix("%")) <= 100
+    others = [key for key in entry if key != "class"]
+    assert len(others) == 4
+    assert all(entry[key] == "" and key.endswith("%") for key in others)
+
+
+def test_a_batch_keeps_order_and_names(gateway_url: str) -> None:
+    files = [("images[]", (p.path.name, p.data, "image/jpeg")) for p in PHOTOS]
+    results = requests.post(f"{gateway_url}/v1/classify", files=files, timeout=60).json()["results"]
+    assert [r["filename"] for r in results] == [p.path.name for p in PHOTOS]
+    assert [r["predictions"][0]["wnid"] for r in results] == [p.wnid for p in PHOTOS]
+
+
+def test_one_bad_picture_leaves_its_neighbours_alone(gateway_url: str) -> None:
+    files = [
+        ("images[]", ("good.jpg", PHOTOS[0].data)),
+        ("images[]", ("bad.jpg", b"not a picture")),
+        ("images[]", ("fine.jpg", PHOTOS[1].data)),
+    ]
+    answer = requests.post(f"{gateway_url}/v1/classify", files=files, timeout=30)
+    first, bad, last = answer.json()["results"]
+    assert answer.status_code == 200
+    assert bad["error"]["code"] == "not_a_picture"
+    assert first["predictions"][0]["wnid"] == PHOTOS[0].wnid
+    assert last["predictions"][0]["wnid"] == PHOTOS[1].wnid
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_a_stock_client_names_every_photo_alone_and_in_a_batch(
+    triton: Running, protocol: str
+) -> None:
+    contract = contract_of(triton)
+    tensors = np.stack([to_tensor(photo.data, contract) for photo in PHOTOS])
+    batch = infer(protocol, triton, tensors)
+    for row, photo in enumerate(PHOTOS):
+        assert top_label(batch, row) == photo.wnid
+        assert top_label(infer(protocol, triton, tensors[row : row + 1])) == photo.wnid
+
+
+def test_vgg16_equals_keras(triton: Running, repository: Path, tmp_path: Path) -> None:
+    """Random weights are scaled so that a swapped channel order would differ by over 1e-2."""
+    contract = contract_of(triton, "vgg16")
+    tensors = np.stack([to_tensor(photo.data, contract) for photo in PHOTOS[:2]])
+    np.save(tmp_path / "tensors.npy", tensors)
+    reference = HOME / "tests/e2e/keras_reference.py"
+    subprocess.run([INFERENCE_PYTHON, reference, tmp_path], check=True, cwd=HOME)
+    expected = np.load(tmp_path / "probabilities.npy")
+    swapped = np.load(tmp_path / "swapped.npy")
+
+    tensor = tritonclient.grpc.InferInput("image", list(tensors.shape), "UINT8")
+    tensor.set_data_from_numpy(tensors)
+    with tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{triton.grpc_port}") as client:
+        served = client.infer("vgg16", [tensor]).as_numpy("probabilities")
+    assert np.abs(served - expected).max() < 1e-4
+    assert np.abs(swapped - expected).max() > 1e-2
+
+
+def counters(triton: Running) -> tuple[float, float]:
+    """Return Triton's counts of inferred pictures and of executions of the model."""
+    text = requests.get(f"http://127.0.0.1:{triton.metrics_port}/metrics", timeout=10).text
+    totals = {"nv_inference_count": 0.0, "nv_inference_exec_count": 0.0}
+    for line in text.splitlines():
+        name, _, labels = line.partition("{")
+        if name in totals and f'model="{MODEL}"' in labels:
+            totals[name] += float(line.rsplit(" ", 1)[1])
+    return totals["nv_inference_count"], totals["nv_inference_exec_count"]
+
+
+def test_concurrent_single_pictures_are_batched(gateway_url: str, triton: Running) -> None:
+    """Each client sends pictures that nobody sent before, so that no cache can answer."""
+    ready = threading.Barrier(CLIENTS)
+
+    def send(client: int) -> list[int]:
+        ready.wait()
+        with requests.Session() as session:
+            return [
+                session.post(
+                    f"{gateway_url}/v1/classify",
+                    data=distinct(PHOTOS[client % len(PHOTOS)].data, client * 1000 + number),
+                    headers={"Content-Type": "image/jpeg"},
+                    timeout=60,
+                ).status_code
+                for number in range(12)
+            ]
+
+    before = counters(triton)
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        statuses = [status for found in pool.map(send, range(CLIENTS)) for status in found]
+    after = counters(triton)
+    assert set(statuses) == {200}
+    pictures, executions = after[0] - before[0], after[1] - before[1]
+    assert pictures / executions > 3
+
+
+def distinct(jpeg: bytes, number: int) -> bytes:
+    """Return a picture whose pixels differ a little from the original's, by its number."""
+    import cv2
+
+    pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    height, width = pixels.shape[:2]
+    pixels[height // 2, width // 2 - 12 : width // 2 + 12] = [
+        [255 * (number >> bit & 1)] * 3 for bit in range(24)
+    ]
+    return bytes(cv2.imencode(".png", pixels)[1])
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"), ODD_IMAGES, ids=[path.name for path, _ in ODD_IMAGES]
+)
+def test_odd_files_get_a_label_or_a_4xx(
+    gateway: Gateway, resting: int, path: Path, expected: str
+) -> None:
+    reset_peak(gateway.process.pid)
+    answer = requests.post(
+        f"{gateway.url}/v1/classify",
+        files={"image": (path.name, path.read_bytes())},
+        timeout=30,
+    )
+    if answer.status_code == 200:
+        best = answer.json()["results"][0]["predictions"][0]
+        wanted = expected.removeprefix("reject or ")
+        assert wanted != "reject"
+        assert wanted in ("any", "first frame", "first page") or index_of(best) == int(wanted)
+    else:
+        assert 400 <= answer.status_code < 500
+        assert "reject" in expected
+        assert answer.json()["error"]["message"]
+    assert peak(gateway.process.pid) < resting + 200 * MEGABYTE
+
+
+@pytest.fixture(scope="module")
+def resting(gateway: Gateway) -> int:
+    """The gateway's resident size in bytes once it has served."""
+    for photo in PHOTOS:
+        requests.post(f"{gateway.url}/v1/classify", files={"image": photo.data}, timeout=30)
+    return int(psutil.Process(gateway.process.pid).memory_info().rss)
+
+
+def reset_peak(pid: int) -> None:
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def peak(pid: int) -> int:
+    """Return the largest resident size in bytes since `reset_peak`."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("no VmHWM")
+
+
+def index_of(prediction: dict[str, str]) -> int:
+    classes = (HOME / "exporter/imagenet_classes.csv").read_text().splitlines()[1:]
+    return next(int(c.split(",")[0]) for c in classes if c.split(",")[1] == prediction["wnid"])
