@@ -1,0 +1,29 @@
+"""Start the launcher: `python -m inference [--repository DIR]`."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from inference.errors import LaunchError
+from inference.launcher import launch
+from inference.settings import Settings
+
+
+def main() -> int:
+    """Serve until a signal says otherwise; a user's mistake is one line and a status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m inference", description="Serve a model repository with NVIDIA Triton."
+    )
+    parser.add_argument("--repository", type=Path, metavar="DIR", help="default: MODEL_REPOSITORY")
+    arguments = parser.parse_args()
+    try:
+        launch(Settings.from_env(os.environ, arguments.repository))
+    except LaunchError as exc:
+        print(f"Error: {exc}", file=sys.stderr, flush=True)
+        return exc.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

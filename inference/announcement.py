@@ -1,0 +1,107 @@
+"""Tells people and programs that Triton is ready, and where."""
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from inference.client import TritonClient
+from inference.errors import LaunchError, TritonError
+from inference.ports import Ports
+from inference.settings import Settings
+from inference.state import Finding
+
+_INFO = re.compile(r"^edgelens_model_info\{(.*)\} 1", re.MULTILINE)
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+
+
+class Announcement:
+    """The lines on the terminal, the ready file and the file with the admin key."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ports: Ports,
+        health_port: int,
+        log: Path,
+        say: Callable[[str], None],
+    ) -> None:
+        self._settings, self._ports, self._health_port = settings, ports, health_port
+        self._log, self._say = log, say
+        self.key_path = settings.runtime_dir / "admin-key"
+
+    def publish_key(self) -> None:
+        """Leave the admin key where this user's other programs find it."""
+        write_private(self.key_path, self._settings.admin_key)
+
+    def publish(self, client: TritonClient, metrics: TritonClient, found: list[Finding]) -> None:
+        """Say what is served and write the ready file."""
+        host, ports = self._settings.host, self._ports
+        engines = _engines(metrics)
+        served = [f"{f.model} v{f.version}{engines.get(f.model, '')}" for f in found]
+        self._say(
+            f"Triton {_version(client)} serves {', '.join(served)}:"
+            f" HTTP {host}:{ports.http}, gRPC {host}:{ports.grpc},"
+            f" metrics {host}:{ports.metrics}, health {host}:{self._health_port}"
+        )
+        if self._settings.ready_file:
+            write_private(self._settings.ready_file, json.dumps(self._facts(found)))
+
+    def withdraw(self) -> None:
+        """Remove what was left for others."""
+        if self._settings.ready_file:
+            self._settings.ready_file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            # Another launcher may have written its own key there meanwhile.
+            if self.key_path.read_text() == self._settings.admin_key:
+                self.key_path.unlink()
+
+    def _facts(self, found: list[Finding]) -> dict[str, object]:
+        return {
+            "pid": os.getpid(),
+            "host": self._settings.host,
+            "http_port": self._ports.http,
+            "grpc_port": self._ports.grpc,
+            "metrics_port": self._ports.metrics,
+            "health_port": self._health_port,
+            "admin_key_file": str(self.key_path),
+            "log": str(self._log),
+            "models": [{"name": f.model, "version": f.version} for f in found],
+        }
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file only its owner can read, whole or not at all. Raises LaunchError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        temporary.replace(path)
+    except OSError as exc:
+        raise LaunchError(f"Cannot write {path} ({exc.strerror}).") from None
+
+
+def _version(client: TritonClient) -> str:
+    try:
+        return client.version()
+    except TritonError:
+        return ""
+
+
+def _engines(metrics: TritonClient) -> dict[str, str]:
+    """Read from Triton's metrics which engine and precision each model runs with."""
+    try:
+        text = metrics.call("GET", "/metrics").decode()
+    except TritonError:
+        return {}
+    labels = [dict(_LABEL.findall(line)) for line in _INFO.findall(text)]
+    return {
+        found["model"]: f" ({found['engine']}, {found['precision']})"
+        for found in labels
+        if {"model", "engine", "precision"} <= found.keys()
+    }

@@ -1,0 +1,51 @@
+"""Assembles the backend directory Triton loads its backends from."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from inference.identity import Run
+from inference.installation import Installation
+from inference.settings import HOME
+
+OWN_BACKENDS = HOME / "inference" / "backends"
+
+
+def assemble_backends(
+    installation: Installation, run: Run, own: Path = OWN_BACKENDS, temporary: Path | None = None
+) -> Path:
+    """Make a temporary backend directory of Triton's backends and ours; returns its path."""
+    directory = (temporary or Path(tempfile.gettempdir())) / f"{run.prefix}backends"
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(mode=0o700)
+    _add_python(installation, directory / "python")
+    for model in sorted(own.glob("*/model.py")):
+        _add_links(model.parent, directory / model.parent.name)
+    for backend in sorted(installation.backends.iterdir()):
+        if backend.is_dir() and not (directory / backend.name).exists():
+            (directory / backend.name).symlink_to(backend.resolve())
+    return directory
+
+
+def python_based(directory: Path) -> list[str]:
+    """Name the backends in a backend directory that run in Python stubs."""
+    return ["python", *sorted(model.parent.name for model in directory.glob("*/model.py"))]
+
+
+def _add_python(installation: Installation, target: Path) -> None:
+    """Add Triton's Python backend; the stub is a copy because Triton changes its mode."""
+    target.mkdir()
+    for part in installation.python_backend.iterdir():
+        if part.name not in ("__pycache__", installation.stub.name):
+            (target / part.name).symlink_to(part.resolve())
+    stub = target / installation.stub.name
+    shutil.copyfile(installation.stub, stub)
+    stub.chmod(0o755)
+
+
+def _add_links(source: Path, target: Path) -> None:
+    """Add one of our backends file by file."""
+    target.mkdir()
+    for part in source.iterdir():
+        if part.name != "__pycache__":
+            (target / part.name).symlink_to(part.resolve())

@@ -1,0 +1,37 @@
+"""What can go wrong around Triton, each as one sentence a user can act on."""
+
+
+class LaunchError(Exception):
+    """Triton cannot be started or kept running; the message says what to do."""
+
+    exit_code = 1
+
+
+class SettingError(LaunchError):
+    """A setting has a value that cannot be used; the message names the variable."""
+
+    exit_code = 2
+
+
+class TritonError(Exception):
+    """A call to Triton's HTTP endpoint did not succeed."""
+
+
+class TritonAway(TritonError):
+    """Nothing answers at Triton's address, or the connection broke."""
+
+
+class TritonSilent(TritonError):
+    """Triton accepted the call but did not answer in time."""
+
+
+class TritonRefused(TritonError):
+    """Triton answered with an error; `status` is its HTTP status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Stop(BaseException):
+    """A signal asked the launcher to end; raised in the main thread, whatever it is doing."""

@@ -1,0 +1,56 @@
+"""Chooses the ports, or says plainly which one is taken."""
+
+import socket
+from dataclasses import dataclass
+
+from inference.errors import LaunchError
+from inference.settings import Settings
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The ports Triton listens on."""
+
+    http: int
+    grpc: int
+    metrics: int
+
+
+def choose_ports(settings: Settings) -> Ports:
+    """Take the given ports if they are free, any free one for 0. Raises LaunchError."""
+    given = {
+        "TRITON_HTTP_PORT": settings.http_port,
+        "TRITON_GRPC_PORT": settings.grpc_port,
+        "TRITON_METRICS_PORT": settings.metrics_port,
+    }
+    held = []
+    try:
+        # All stay bound until the last is chosen, so that no port is given out twice.
+        for name, port in given.items():
+            held.append(bind(settings.host, port, name))
+        return Ports(*(part.getsockname()[1] for part in held))
+    finally:
+        for part in held:
+            part.close()
+
+
+def bind(host: str, port: int, name: str) -> socket.socket:
+    """Bind a TCP socket; `name` is the variable to blame. Raises LaunchError."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror:
+        raise LaunchError(f"TRITON_HOST {host!r} is not an address of this machine.") from None
+    listener = socket.socket(family, kind, protocol)
+    # As Triton does: connections of an earlier run that still fade away do no harm.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as exc:
+        listener.close()
+        raise LaunchError(
+            f"Cannot listen on {host}:{port} ({exc.strerror}): stop what uses it,"
+            f" or set {name} to another port (0 picks a free one)."
+        ) from None
+    return listener

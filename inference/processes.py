@@ -1,0 +1,113 @@
+"""The processes below the launcher: Triton and its Python stubs."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from inference.identity import PROC, Run
+
+LEASH = Path(__file__).with_name("leash.py")
+STUB = "triton_python_backend_stub"
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of whatever its children leave behind, as PID 1 is."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def start_on_leash(command: list[str], env: dict[str, str]) -> "subprocess.Popen[str]":
+    """Start a command that dies with this process; call it from the main thread only.
+
+    The kernel ends the child when the *thread* that started it ends. A terminal's Ctrl-C does not
+    reach it (it has a session of its own), so the launcher can stop it in order.
+    """
+    leash = [sys.executable, "-I", "-S", str(LEASH), str(os.getpid())]
+    return subprocess.Popen(
+        [*leash, *command],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+
+
+def processes() -> list[int]:
+    """List the PIDs of all processes that can be seen."""
+    return [int(path.name) for path in PROC.iterdir() if path.name.isdigit()]
+
+
+def command_line(pid: int) -> list[str]:
+    """Read a process's arguments; empty if it has ended."""
+    try:
+        return (PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+    except OSError:
+        return []
+
+
+def parent(pid: int) -> int:
+    """Read a process's parent; 0 if it has ended."""
+    try:
+        return int((PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def children(pid: int) -> list[int]:
+    """List the direct children of a process."""
+    return [child for child in processes() if parent(child) == pid]
+
+
+def stubs(run: Run) -> dict[int, list[str]]:
+    """Map the PIDs of a run's live stubs to their arguments."""
+    found = {pid: command_line(pid) for pid in processes()}
+    return {
+        pid: arguments
+        for pid, arguments in found.items()
+        if arguments
+        and arguments[0].endswith(STUB)
+        and any(argument.startswith(run.prefix) for argument in arguments)
+    }
+
+
+def kill(pid: int) -> None:
+    """Kill a process at once; one that has ended already is fine."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def kill_stubs_of(run: Run) -> None:
+    """Kill the stubs of a run, those that hang included."""
+    for pid in stubs(run):
+        kill(pid)
+
+
+def kill_children(deadline: float = 3.0) -> None:
+    """Kill and reap every child of this process, orphans it adopted included."""
+    end = time.monotonic() + deadline
+    while (remaining := children(os.getpid())) and time.monotonic() < end:
+        for pid in remaining:
+            kill(pid)
+            reap(pid)
+        time.sleep(0.01)
+
+
+def reap(pid: int) -> None:
+    """Take a dead child's exit status, so that it does not stay a zombie."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+def reap_orphans(*own: int) -> None:
+    """Reap adopted processes that have ended; `own` are those whose parts wait for them."""
+    for pid in children(os.getpid()):
+        if pid not in own:
+            reap(pid)

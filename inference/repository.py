@@ -1,0 +1,35 @@
+"""Reads the model repository's directory: which models Triton can load."""
+
+from pathlib import Path
+
+from inference.errors import LaunchError
+
+
+def ready_models(repository: Path) -> list[str]:
+    """Name the models that have a version to load: a directory with a whole number as its name."""
+    if not repository.is_dir():
+        return []
+    return sorted(
+        model.name
+        for model in repository.iterdir()
+        if model.is_dir() and not model.name.startswith(".") and _has_version(model)
+    )
+
+
+def require_models(repository: Path) -> list[str]:
+    """Name the models to load. Raises LaunchError if there is none."""
+    models = ready_models(repository)
+    if not models:
+        raise LaunchError(
+            f"No model is ready in {repository}: export one with"
+            " `python export_model.py efficientnet_lite0`, or set MODEL_REPOSITORY."
+        )
+    return models
+
+
+def _has_version(model: Path) -> bool:
+    return any(entry.is_dir() and _is_version(entry.name) for entry in model.iterdir())
+
+
+def _is_version(name: str) -> bool:
+    return name.isascii() and name.isdigit() and not name.startswith("0")

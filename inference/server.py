@@ -1,0 +1,136 @@
+"""Starts and stops the tritonserver process."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from inference.backends_directory import python_based
+from inference.client import ADMIN_HEADER
+from inference.identity import Run
+from inference.installation import Installation
+from inference.ports import Ports
+from inference.processes import kill, kill_stubs_of, reap_orphans, start_on_leash
+from inference.settings import HOME, Settings
+from inference.shm import remove_segments
+from inference.triton_log import TritonLog
+
+CLOSED_APIS = "model-repository,shared-memory,logging,trace,statistics"
+DRAIN_SECONDS = 6
+KILL_AFTER_SECONDS = 8.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """What stays the same over all starts of Triton in one run."""
+
+    run: Run
+    installation: Installation
+    backends: Path
+    ports: Ports
+
+
+class TritonServer:
+    """One tritonserver process at a time, with its log, its stubs and its segments."""
+
+    def __init__(self, settings: Settings, place: Place, log: TritonLog) -> None:
+        self._settings, self._place, self._log = settings, place, log
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self, models: list[str], tolerant: bool = False) -> None:
+        """Start Triton with these models; `tolerant` serves the others if one cannot be loaded."""
+        command = command_line(self._settings, self._place, models)
+        command.append(f"--exit-on-error={'false' if tolerant else 'true'}")
+        env = environment(dict(os.environ), self._settings, self._place)
+        self._process = start_on_leash(command, env)
+        if self._process.stdout:
+            self._log.follow(self._process.stdout)
+
+    @property
+    def pid(self) -> int:
+        """Name the process; 0 before the first start."""
+        return self._process.pid if self._process else 0
+
+    def is_running(self) -> bool:
+        """Tell whether the process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def ending(self) -> str:
+        """Say how the process ended."""
+        code = self._process.poll() if self._process else None
+        if code is not None and code < 0:
+            return f"was ended by {signal.Signals(-code).name}"
+        return f"ended with status {code}"
+
+    def stop(self, patience: float = KILL_AFTER_SECONDS) -> None:
+        """Let Triton answer what it admitted, then end it; kill it after `patience` seconds."""
+        if self._process and self.is_running():
+            self._process.terminate()
+            try:
+                self._process.wait(patience)
+            except subprocess.TimeoutExpired:
+                pass
+        self.kill()
+
+    def kill(self) -> None:
+        """End Triton and its stubs at once and remove their shared memory."""
+        if self._process:
+            kill(self._process.pid)
+            self._process.wait()
+        kill_stubs_of(self._place.run)
+        reap_orphans()
+        remove_segments(self._place.run)
+
+
+def command_line(settings: Settings, place: Place, models: list[str]) -> list[str]:
+    """Put together Triton's command line."""
+    restricted = f"{CLOSED_APIS}:{ADMIN_HEADER}={settings.admin_key}"
+    command = [
+        str(place.installation.server),
+        f"--model-repository={settings.repository}",
+        "--model-control-mode=explicit",
+        *(f"--load-model={model}" for model in models),
+        f"--backend-directory={place.backends}",
+        *_python_settings(place),
+        f"--http-address={settings.host}",
+        f"--http-port={place.ports.http}",
+        f"--http-restricted-api={restricted}",
+        f"--grpc-address={settings.host}",
+        f"--grpc-port={place.ports.grpc}",
+        f"--grpc-restricted-protocol={restricted}",
+        f"--metrics-address={settings.host}",
+        f"--metrics-port={place.ports.metrics}",
+        f"--exit-timeout-secs={DRAIN_SECONDS}",
+    ]
+    if not Path("/dev/nvidiactl").exists():
+        command.append("--allow-gpu-metrics=false")
+    if settings.cache_bytes:
+        command.append(f"--cache-config=local,size={settings.cache_bytes}")
+        command.append(f"--cache-directory={place.installation.caches}")
+    if settings.model_config_name:
+        command.append(f"--model-config-name={settings.model_config_name}")
+    return command
+
+
+def _python_settings(place: Place) -> list[str]:
+    """Give every Python-based backend this run's prefix for its shared memory."""
+    return [
+        f"--backend-config={backend},shm-region-prefix-name={place.run.prefix}"
+        for backend in python_based(place.backends)
+    ]
+
+
+def environment(env: dict[str, str], settings: Settings, place: Place) -> dict[str, str]:
+    """Make Triton's environment: this Python first, the wheel's libraries, no admin key."""
+    env.pop("TRITON_ADMIN_KEY", None)
+    libraries = [str(path) for path in place.installation.libraries]
+    libraries += [part for part in [env.get("LD_LIBRARY_PATH")] if part]
+    return env | {
+        "LD_LIBRARY_PATH": os.pathsep.join(libraries),
+        # The stub finds its packages through the first `python3` on PATH.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", "")]),
+        "EDGELENS_HOME": str(HOME),
+        "EDGELENS_CACHE_DIR": str(settings.cache_dir),
+    }

@@ -1,0 +1,93 @@
+"""The launcher's settings, all from the environment."""
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from inference.errors import SettingError
+
+HOME = Path(__file__).resolve().parent.parent
+_KEY = re.compile(r"[A-Za-z0-9_.~-]{8,256}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How Triton is started; ports of 0 mean "any free one", `cache_bytes` of 0 means no cache."""
+
+    repository: Path
+    host: str
+    http_port: int
+    grpc_port: int
+    metrics_port: int
+    health_port: int
+    admin_key: str
+    cache_bytes: int
+    cache_dir: Path
+    runtime_dir: Path
+    ready_file: Path | None
+    model_config_name: str
+    probe_period: float
+    probe_timeout: float
+    start_timeout: float
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str], repository: Path | None = None) -> "Settings":
+        """Read the settings; `repository` wins over MODEL_REPOSITORY. Raises SettingError."""
+        ready_file = env.get("TRITON_READY_FILE")
+        return cls(
+            repository=_path(repository or env.get("MODEL_REPOSITORY"), HOME / "model_repository"),
+            host=env.get("TRITON_HOST") or "127.0.0.1",
+            http_port=_integer(env, "TRITON_HTTP_PORT", 8000, 65535),
+            grpc_port=_integer(env, "TRITON_GRPC_PORT", 8001, 65535),
+            metrics_port=_integer(env, "TRITON_METRICS_PORT", 8002, 65535),
+            health_port=_integer(env, "TRITON_HEALTH_PORT", 8003, 65535),
+            admin_key=_admin_key(env),
+            cache_bytes=_integer(env, "TRITON_CACHE_BYTES", 64 << 20, 1 << 40),
+            cache_dir=_path(env.get("EDGELENS_CACHE_DIR"), Path("~/.cache/edgelens")),
+            runtime_dir=_path(env.get("EDGELENS_RUNTIME_DIR"), HOME / ".cache" / "run"),
+            ready_file=_path(ready_file, HOME) if ready_file else None,
+            model_config_name=env.get("TRITON_MODEL_CONFIG_NAME", ""),
+            probe_period=_seconds(env, "TRITON_PROBE_PERIOD", 2.0),
+            probe_timeout=_seconds(env, "TRITON_PROBE_TIMEOUT", 5.0),
+            start_timeout=_seconds(env, "TRITON_START_TIMEOUT", 300.0),
+        )
+
+    @property
+    def reachable_host(self) -> str:
+        """Name the address at which the launcher itself reaches what it binds to `host`."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+
+
+def _path(value: str | Path | None, default: Path) -> Path:
+    """Make a path absolute; a relative one starts where the command was given."""
+    return Path(value or default).expanduser().absolute()
+
+
+def _integer(env: Mapping[str, str], name: str, default: int, highest: int) -> int:
+    """Read a whole number from 0 to `highest`."""
+    text = env.get(name) or str(default)
+    if not text.isascii() or not text.isdigit() or int(text) > highest:
+        raise SettingError(f"{name} must be a whole number from 0 to {highest}, not {text!r}.")
+    return int(text)
+
+
+def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
+    """Read a positive number of seconds."""
+    text = env.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < 86400.0:
+        raise SettingError(f"{name} must be a positive number of seconds, not {text!r}.")
+    return value
+
+
+def _admin_key(env: Mapping[str, str]) -> str:
+    """Take the given key or make one up for this start."""
+    key = env.get("TRITON_ADMIN_KEY") or secrets.token_urlsafe(24)
+    if not _KEY.fullmatch(key):
+        raise SettingError("TRITON_ADMIN_KEY must be 8 to 256 letters, digits or any of _ . ~ -")
+    return key

@@ -1,0 +1,47 @@
+"""Removes what ended runs left in shared memory and in the temporary directory."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from inference.identity import Run
+from inference.processes import kill_stubs_of
+
+SHARED_MEMORY = Path("/dev/shm")
+
+
+def remove_segments(run: Run, shared_memory: Path = SHARED_MEMORY) -> list[str]:
+    """Remove the shared-memory segments of one run; returns their names."""
+    removed = []
+    for path in _entries(shared_memory):
+        if path.name.startswith(run.prefix):
+            path.unlink(missing_ok=True)
+            removed.append(path.name)
+    return removed
+
+
+def sweep(shared_memory: Path = SHARED_MEMORY, temporary: Path | None = None) -> list[str]:
+    """Remove what runs that were killed left behind; returns the names of what was removed."""
+    removed = []
+    for path in [*_entries(shared_memory), *_entries(temporary or Path(tempfile.gettempdir()))]:
+        run = Run.from_name(path.name)
+        if run and run.is_gone():
+            kill_stubs_of(run)
+            _remove(path)
+            removed.append(path.name)
+    return removed
+
+
+def _entries(directory: Path) -> Iterator[Path]:
+    return iter(list(directory.iterdir()) if directory.is_dir() else [])
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a tree; another user's stays, and so does what vanished meanwhile."""
+    with contextlib.suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()

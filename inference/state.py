@@ -1,0 +1,90 @@
+"""What the launcher knows about its models, shared with the health endpoint's threads."""
+
+import threading
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whether one loaded model infers; `problem` is None if it does, else one sentence."""
+
+    model: str
+    version: str
+    problem: str | None = None
+    hung: bool = False
+
+
+class Metrics:
+    """The launcher's own metrics."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.restarts = Counter(
+            "edgelens_triton_restarts", "Restarts of Triton", registry=self.registry
+        )
+        self.reloads = Counter(
+            "edgelens_model_reloads",
+            "Reloads of a model that no longer inferred",
+            ["model"],
+            registry=self.registry,
+        )
+        self.failures = Counter(
+            "edgelens_probe_failures",
+            "Probes that found a model which does not infer",
+            ["model"],
+            registry=self.registry,
+        )
+        self.healthy = Gauge(
+            "edgelens_model_healthy",
+            "1 while a loaded model really infers",
+            ["model", "version"],
+            registry=self.registry,
+        )
+        self.ready = Gauge(
+            "edgelens_inference_ready",
+            "1 while every loaded model really infers",
+            registry=self.registry,
+        )
+
+
+class State:
+    """The newest findings; safe to use from several threads."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.metrics = metrics
+        self._lock = threading.Lock()
+        self._findings: list[Finding] = []
+        self._trouble: str | None = "Triton is starting."
+
+    def report(self, findings: list[Finding]) -> None:
+        """Take over a round's findings."""
+        with self._lock:
+            self._findings, self._trouble = findings, None
+        self.metrics.healthy.clear()
+        for finding in findings:
+            self.metrics.healthy.labels(finding.model, finding.version).set(not finding.problem)
+            if finding.problem:
+                self.metrics.failures.labels(finding.model).inc()
+        self.metrics.ready.set(not self.problems())
+
+    def trouble(self, problem: str) -> None:
+        """Say what concerns the whole server."""
+        with self._lock:
+            self._trouble = problem
+        self.metrics.ready.set(0)
+
+    def findings(self) -> list[Finding]:
+        """List the newest finding of every model."""
+        with self._lock:
+            return list(self._findings)
+
+    def problems(self) -> list[str]:
+        """List what keeps this server from being ready; empty means ready."""
+        with self._lock:
+            if self._trouble:
+                return [self._trouble]
+            if not self._findings:
+                return ["No model is loaded."]
+            return [f"{f.model}: {f.problem}" for f in self._findings if f.problem]

@@ -1,0 +1,31 @@
+"""Finds the Python processes ("stubs") that belong to a model."""
+
+from pathlib import Path
+
+from inference.identity import Run
+from inference.processes import kill, stubs
+
+
+class ModelStubs:
+    """The stubs of one run, by the path of their model among their arguments."""
+
+    def __init__(self, run: Run, repository: Path) -> None:
+        self._run, self._repository = run, repository
+
+    def pids(self, model: str, version: str = "") -> list[int]:
+        """List the live stubs of a model, or of one version of it."""
+        path = str(self._repository / model / version).rstrip("/") + "/"
+        return [
+            pid
+            for pid, arguments in stubs(self._run).items()
+            if any(f"{argument}/".startswith(path) for argument in arguments)
+        ]
+
+    def has_stub(self, model: str, version: str) -> bool:
+        """Tell whether a model's Python process lives."""
+        return bool(self.pids(model, version))
+
+    def kill(self, model: str) -> None:
+        """Kill a model's stubs, so that Triton stops waiting for one that hangs."""
+        for pid in self.pids(model):
+            kill(pid)

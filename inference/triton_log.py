@@ -1,0 +1,75 @@
+"""Keeps Triton's log in a file of bounded size and finds in it why Triton failed."""
+
+import re
+import threading
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
+
+LIMIT_BYTES = 10 << 20
+_TABLE_ROW = re.compile(r"^\|\s*(\S*)\s*\|\s*(\S*)\s*\|(.*)\|\s*$")
+_ENTRY = re.compile(r'^[EF]\d{4} [\d:.]+ \d+ \S+\] "?(.*?)"?$')
+_FAILED_MODEL = re.compile(r"failed to load '([^']+)' version (\d+): (.*)")
+_POLL_FAILED = re.compile(r"Poll failed for model directory '([^']+)': (.*)")
+
+
+class TritonLog:
+    """The log file of one launcher; each start of Triton continues it."""
+
+    def __init__(self, path: Path, limit: int = LIMIT_BYTES) -> None:
+        self.path = path
+        self._limit = limit
+        self._recent: deque[str] = deque(maxlen=2000)
+        self._reader: threading.Thread | None = None
+        self._rotate()
+
+    def follow(self, stream: IO[str]) -> None:
+        """Copy a process's output into the file, in the background, until it ends."""
+        self._recent.clear()
+        self._reader = threading.Thread(target=self._copy, args=(stream,), daemon=True)
+        self._reader.start()
+
+    def reason(self) -> str:
+        """Say in one line why the process whose output was followed failed."""
+        if self._reader:
+            self._reader.join(timeout=2.0)
+        return explain(list(self._recent))
+
+    def _copy(self, stream: IO[str]) -> None:
+        file = self.path.open("a", encoding="utf-8")
+        for line in stream:
+            self._recent.append(line.rstrip("\n"))
+            file.write(line)
+            file.flush()
+            if file.tell() > self._limit:
+                file.close()
+                self._rotate()
+                file = self.path.open("a", encoding="utf-8")
+        file.close()
+        stream.close()
+
+    def _rotate(self) -> None:
+        """Keep one older file beside the current one."""
+        if self.path.exists():
+            self.path.replace(self.path.with_name(self.path.name + ".1"))
+
+
+def explain(lines: Iterable[str]) -> str:
+    """Find the reason of a failed start in Triton's log: the models' first, then the server's."""
+    entries = [match[1] for line in lines if (match := _ENTRY.match(line))]
+    for entry in entries:
+        if match := _FAILED_MODEL.search(entry):
+            return f"model {match[1]} v{match[2]} cannot be loaded: {_shorten(match[3])}"
+        if match := _POLL_FAILED.search(entry):
+            return f"model {match[1]} cannot be read: {_shorten(match[2])}"
+    for entry in reversed(entries):
+        return _shorten(entry)
+    return _shorten(next((line for line in reversed(list(lines)) if line.strip()), ""))
+
+
+def _shorten(text: str, longest: int = 300) -> str:
+    """Cut a message to one line of readable length."""
+    text = " ".join(text.replace("\\n", " ").split())
+    text = text.removeprefix("Internal: ").removeprefix("Invalid argument: ")
+    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -1,0 +1,160 @@
+"""Finds out by real inferences which loaded models no longer infer."""
+
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from inference.client import TritonClient
+from inference.errors import TritonAway, TritonRefused, TritonSilent
+from inference.probe import Probe
+from inference.state import Finding
+
+ModelVersion = tuple[str, str]
+HasStub = Callable[[str, str], bool]
+
+BUSY = (429, 503, 504)  # the queue is full, or the request waited in it for too long
+DEAD_STUB = "stub process"
+SLOWEST_BATCHES = 3
+
+
+class Watchdog:
+    """Probes every loaded model, all at the same time."""
+
+    def __init__(self, client: TritonClient, has_stub: HasStub, timeout: float) -> None:
+        self._client, self._has_stub, self._timeout = client, has_stub, timeout
+        self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="probe")
+        # Starts at the time, so that no probe repeats one of an earlier run.
+        self._counter = itertools.count(time.time_ns())
+        self._watched: dict[ModelVersion, _Watched] = {}
+
+    def look(self) -> list[Finding]:
+        """Probe every loaded model once. Raises TritonAway or TritonSilent if Triton is."""
+        loaded = self._client.loaded(self._timeout)
+        self._watched = {key: self._watched.get(key) or self._watch(*key) for key in loaded}
+        findings = list(self._pool.map(lambda watched: watched.check(), self._watched.values()))
+        if any(finding.problem for finding in findings):
+            # One that was unloaded meanwhile on purpose has no problem.
+            loaded = self._client.loaded(self._timeout)
+        return [finding for finding in findings if (finding.model, finding.version) in loaded]
+
+    def steps_of(self, model: str) -> set[str]:
+        """Name the models an ensemble consists of."""
+        return {
+            step
+            for (name, _), watched in self._watched.items()
+            if name == model
+            for step in watched.steps()
+        }
+
+    def forget(self, model: str) -> None:
+        """Look at a model afresh: it was loaded anew and may have another configuration."""
+        self._watched = {key: value for key, value in self._watched.items() if key[0] != model}
+
+    def forget_all(self) -> None:
+        """Look at all models afresh."""
+        self._watched = {}
+
+    def close(self) -> None:
+        """Let the probing threads end."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _watch(self, model: str, version: str) -> "_Watched":
+        return _Watched(
+            (model, version), self._client, self._has_stub, self._timeout, self._counter
+        )
+
+
+class _Watched:
+    """One version of a model and what its probes showed so far."""
+
+    def __init__(
+        self,
+        key: ModelVersion,
+        client: TritonClient,
+        has_stub: HasStub,
+        timeout: float,
+        counter: "itertools.count[int]",
+    ) -> None:
+        self._model, self._version = key
+        self._client, self._has_stub = client, has_stub
+        self._timeout, self._counter = timeout, counter
+        self._config: Mapping[str, Any] | None = None
+        self._probe: Probe | None = None
+        self._has_inferred = False
+        self._progress_at = time.monotonic()
+
+    def check(self) -> Finding:
+        """Probe once; a model that only has more to do than it can is no problem."""
+        try:
+            self._prepare()
+            if self._probe is None:
+                return self._check_stub()
+            return self._check_inference(self._probe)
+        except TritonRefused as exc:
+            return self._refused(exc)
+        except (TritonSilent, TritonAway) as exc:
+            return self._finding(f"Triton does not answer about it: {exc}", hung=True)
+
+    def steps(self) -> list[str]:
+        """Name the models this one consists of, if it is an ensemble."""
+        steps = (self._config or {}).get("ensemble_scheduling", {}).get("step", [])
+        return [step["model_name"] for step in steps]
+
+    def _prepare(self) -> None:
+        if self._config is None:
+            self._config = self._client.config(self._model, self._version, self._timeout)
+            self._probe = Probe.for_model(self._config, self._config_of)
+
+    def _config_of(self, model: str) -> Mapping[str, Any]:
+        try:
+            return self._client.config(model, "", self._timeout)
+        except TritonRefused:
+            return {}
+
+    def _check_inference(self, probe: Probe) -> Finding:
+        before = self._inferences()[0]
+        body, head = probe.body(next(self._counter))
+        try:
+            self._client.infer(self._model, self._version, body, head, self._timeout)
+        except TritonSilent as exc:
+            return self._judge(before, str(exc))
+        except TritonRefused as exc:
+            if exc.status in BUSY:
+                return self._judge(before, str(exc))
+            raise
+        self._has_inferred, self._progress_at = True, time.monotonic()
+        return self._finding()
+
+    def _judge(self, before: int, problem: str) -> Finding:
+        """Tell a busy model, whose other inferences go on, from one that hangs."""
+        after, slowest = self._inferences()
+        if after > before:
+            self._progress_at = time.monotonic()
+        patience = max(self._timeout, SLOWEST_BATCHES * slowest)
+        waited = time.monotonic() - self._progress_at
+        if after > before or waited < patience:
+            return self._finding()
+        return self._finding(f"it does not infer: {problem}", hung=True)
+
+    def _inferences(self) -> tuple[int, float]:
+        """Fetch how many inferences were made and how long the slowest batch size takes, in s."""
+        statistics = self._client.statistics(self._model, self._version, timeout=2.0)
+        computed = [batch["compute_infer"] for batch in statistics.get("batch_stats", [])]
+        slowest = max((c["ns"] / c["count"] / 1e9 for c in computed if c["count"]), default=0.0)
+        return int(statistics["inference_count"]), slowest
+
+    def _refused(self, exc: TritonRefused) -> Finding:
+        """Judge an error: a model that never took our made-up tensor may be quite well."""
+        if self._has_inferred or DEAD_STUB in str(exc).lower():
+            return self._finding(f"it does not infer: {exc}")
+        return self._check_stub()
+
+    def _check_stub(self) -> Finding:
+        if self._has_stub(self._model, self._version):
+            return self._finding()
+        return self._finding("its Python process has ended")
+
+    def _finding(self, problem: str | None = None, hung: bool = False) -> Finding:
+        return Finding(self._model, self._version, problem, hung)

@@ -1,0 +1,119 @@
+"""Starts a real inference server for a test; standard library only, for both environments."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+HOME = Path(__file__).resolve().parent.parent
+PYTHON = HOME / ".venv-inference" / "bin" / "python"
+START_SECONDS = 240.0
+STOP_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """A launcher whose models infer; `output` has what it printed, `log` is Triton's own."""
+
+    process: "subprocess.Popen[bytes]"
+    host: str
+    http_port: int
+    grpc_port: int
+    metrics_port: int
+    health_port: int
+    admin_key: str
+    log: Path
+    output: Path
+    runtime_dir: Path
+    env: dict[str, str]
+
+    def printed(self) -> str:
+        """Read what the launcher has printed so far."""
+        return self.output.read_text()
+
+
+def inference_env(repository: Path, directory: Path, **env: str) -> dict[str, str]:
+    """Make a launcher's environment: free ports and its own runtime directory."""
+    return os.environ | {
+        "MODEL_REPOSITORY": str(repository),
+        "TRITON_HTTP_PORT": "0",
+        "TRITON_GRPC_PORT": "0",
+        "TRITON_METRICS_PORT": "0",
+        "TRITON_HEALTH_PORT": "0",
+        "TRITON_READY_FILE": str(directory / "ready.json"),
+        "EDGELENS_RUNTIME_DIR": str(directory / "run"),
+        **env,
+    }
+
+
+@contextlib.contextmanager
+def start_inference(repository: Path, **env: str) -> Iterator[Running]:
+    """Run `python -m inference` until the block ends; environment variables as keywords."""
+    with tempfile.TemporaryDirectory(prefix="edgelens-test-") as name:
+        directory = Path(name)
+        variables = inference_env(repository, directory, **env)
+        with launched(variables, directory / "output.txt") as process:
+            ready = await_ready(process, directory)
+            yield Running(
+                process=process,
+                host=ready["host"],
+                http_port=ready["http_port"],
+                grpc_port=ready["grpc_port"],
+                metrics_port=ready["metrics_port"],
+                health_port=ready["health_port"],
+                admin_key=Path(ready["admin_key_file"]).read_text(),
+                log=Path(ready["log"]),
+                output=directory / "output.txt",
+                runtime_dir=directory / "run",
+                env=variables,
+            )
+
+
+@contextlib.contextmanager
+def launched(env: dict[str, str], output: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start the launcher in a process group of its own; nothing of it outlives the block."""
+    with output.open("ab") as file:
+        process = subprocess.Popen(
+            [PYTHON, "-m", "inference"],
+            cwd=HOME,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        end(process)
+
+
+def await_ready(process: "subprocess.Popen[bytes]", directory: Path) -> dict:
+    """Poll for the ready file; a launcher that ends or stays silent fails with its output."""
+    ready, output = directory / "ready.json", directory / "output.txt"
+    deadline = time.monotonic() + START_SECONDS
+    while not ready.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            log = directory / "run" / "triton.log"
+            tail = log.read_text()[-3000:] if log.exists() else ""
+            raise AssertionError(f"No ready server.\n{output.read_text()}\n{tail}")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.05)
+    return json.loads(ready.read_text())
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Stop the launcher in order, by force if need be; Triton dies with it."""
+    if process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
