@@ -101,7 +101,11 @@ def _engines(metrics: TritonClient) -> dict[str, str]:
         return {}
     labels = [dict(_LABEL.findall(line)) for line in _INFO.findall(text)]
     return {
-        found["model"]: f" ({found['engine']}, {found['precision']})"
+        found["model"]: f" ({found['engine']}, {found['precision']}{_warning(found)})"
         for found in labels
         if {"model", "engine", "precision"} <= found.keys()
     }
+
+
+def _warning(labels: dict[str, str]) -> str:
+    return ", RANDOM WEIGHTS" if labels.get("weights") == "random" else ""

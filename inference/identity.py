@@ -20,7 +20,7 @@ class Run:
     @classmethod
     def current(cls) -> "Run":
         """Describe the running process."""
-        return cls(_namespace(), os.getpid(), _start_tick(os.getpid()) or 0)
+        return cls(_namespace(), os.getpid(), start_tick(os.getpid()) or 0)
 
     @classmethod
     def from_name(cls, name: str) -> "Run | None":
@@ -36,14 +36,14 @@ class Run:
     def is_gone(self) -> bool:
         """Tell whether this run has ended; another namespace's runs count as alive."""
         # A PID says nothing about a container that shares /dev/shm but not our PIDs.
-        return self.namespace == _namespace() and _start_tick(self.pid) != self.started
+        return self.namespace == _namespace() and start_tick(self.pid) != self.started
 
 
 def _namespace() -> int:
     return (PROC / "self" / "ns" / "pid").stat().st_ino
 
 
-def _start_tick(pid: int) -> int | None:
+def start_tick(pid: int) -> int | None:
     """Read when a process started; None if it has ended, even if nobody waited for it yet."""
     try:
         fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()

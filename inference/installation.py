@@ -108,7 +108,7 @@ def check_stub(stub: Path) -> None:
 
 
 def check_libpython(libraries: tuple[Path, ...], name: str = f"libpython{PYTHON}.so.1.0") -> None:
-    """Refuse a system without the shared Python library, which the stub links. Raises LaunchError."""
+    """Refuse a system without the shared Python library the stub links. Raises LaunchError."""
     if any((directory / name).exists() for directory in libraries):
         return
     try:

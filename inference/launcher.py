@@ -1,5 +1,6 @@
 """Wires the launcher's parts together and takes them apart again."""
 
+import os
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
@@ -52,7 +53,9 @@ def serve(
     metrics = TritonClient(settings.reachable_host, place.ports.metrics, settings.admin_key)
     server = TritonServer(settings, place, log)
     stubs = ModelStubs(place.run, settings.repository)
-    supervisor = Supervisor(settings, server, client, stubs, state, log, say)
+    supervisor = Supervisor(
+        settings, server=server, client=client, stubs=stubs, state=state, say=say
+    )
     stack.callback(supervisor.close)
     announcement = Announcement(settings, place.ports, endpoint.port, log.path, say)
     stack.callback(announcement.withdraw)
@@ -69,11 +72,13 @@ def make_runtime_dir(directory: Path) -> Path:
     """Make the directory for the log and the key. Raises LaunchError."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
+        writable = os.access(directory, os.W_OK | os.X_OK)
+    except OSError:
+        writable = False
+    if not writable:
         raise LaunchError(
-            f"Cannot write to {directory} ({exc.strerror}):"
-            " set EDGELENS_RUNTIME_DIR to a directory of yours."
-        ) from None
+            f"Cannot write to {directory}: set EDGELENS_RUNTIME_DIR to a directory of yours."
+        )
     return directory
 
 

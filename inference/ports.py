@@ -1,10 +1,16 @@
 """Chooses the ports, or says plainly which one is taken."""
 
+import contextlib
+import random
 import socket
 from dataclasses import dataclass
 
 from inference.errors import LaunchError
 from inference.settings import Settings
+
+# Below the range from which the kernel takes the ports of outgoing connections: one of those
+# could take a chosen port in the seconds before Triton has loaded its models and listens.
+QUIET_PORTS = range(20000, 32768)
 
 
 @dataclass(frozen=True)
@@ -27,11 +33,19 @@ def choose_ports(settings: Settings) -> Ports:
     try:
         # All stay bound until the last is chosen, so that no port is given out twice.
         for name, port in given.items():
-            held.append(bind(settings.host, port, name))
+            held.append(bind(settings.host, port, name) if port else _bind_any(settings.host, name))
         return Ports(*(part.getsockname()[1] for part in held))
     finally:
         for part in held:
             part.close()
+
+
+def _bind_any(host: str, name: str) -> socket.socket:
+    """Bind any free port."""
+    for port in random.sample(QUIET_PORTS, 50):
+        with contextlib.suppress(LaunchError):
+            return bind(host, port, name)
+    return bind(host, 0, name)
 
 
 def bind(host: str, port: int, name: str) -> socket.socket:

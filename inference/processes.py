@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from inference.identity import PROC, Run
+from inference.identity import PROC, Run, start_tick
 
 LEASH = Path(__file__).with_name("leash.py")
 STUB = "triton_python_backend_stub"
@@ -51,6 +51,11 @@ def command_line(pid: int) -> list[str]:
         return (PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
     except OSError:
         return []
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; a zombie does not."""
+    return start_tick(pid) is not None
 
 
 def parent(pid: int) -> int:

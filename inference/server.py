@@ -1,5 +1,6 @@
 """Starts and stops the tritonserver process."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -36,7 +37,7 @@ class TritonServer:
     """One tritonserver process at a time, with its log, its stubs and its segments."""
 
     def __init__(self, settings: Settings, place: Place, log: TritonLog) -> None:
-        self._settings, self._place, self._log = settings, place, log
+        self._settings, self._place, self.log = settings, place, log
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, models: list[str], tolerant: bool = False) -> None:
@@ -46,7 +47,7 @@ class TritonServer:
         env = environment(dict(os.environ), self._settings, self._place)
         self._process = start_on_leash(command, env)
         if self._process.stdout:
-            self._log.follow(self._process.stdout)
+            self.log.follow(self._process.stdout)
 
     @property
     def pid(self) -> int:
@@ -64,14 +65,16 @@ class TritonServer:
             return f"was ended by {signal.Signals(-code).name}"
         return f"ended with status {code}"
 
+    def reason(self) -> str:
+        """Say in one line why the process that ended did not start."""
+        return self.log.reason() or self.ending()
+
     def stop(self, patience: float = KILL_AFTER_SECONDS) -> None:
         """Let Triton answer what it admitted, then end it; kill it after `patience` seconds."""
         if self._process and self.is_running():
             self._process.terminate()
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(patience)
-            except subprocess.TimeoutExpired:
-                pass
         self.kill()
 
     def kill(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from inference.identity import Run
 from inference.processes import kill_stubs_of
 
-SHARED_MEMORY = Path("/dev/shm")
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- where POSIX shared memory is
 
 
 def remove_segments(run: Run, shared_memory: Path = SHARED_MEMORY) -> list[str]:

@@ -21,6 +21,10 @@ class ModelStubs:
             if any(f"{argument}/".startswith(path) for argument in arguments)
         ]
 
+    def all_pids(self) -> list[int]:
+        """List the live stubs of every model."""
+        return list(stubs(self._run))
+
     def has_stub(self, model: str, version: str) -> bool:
         """Tell whether a model's Python process lives."""
         return bool(self.pids(model, version))

@@ -2,37 +2,22 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from inference.client import TritonClient
-from inference.errors import LaunchError, TritonAway, TritonError, TritonSilent
+from inference.errors import LaunchError, TritonAway, TritonError, TritonRefused, TritonSilent
+from inference.patients import Patients
+from inference.processes import is_alive, reap_orphans
 from inference.repository import ready_models
 from inference.server import TritonServer
 from inference.settings import Settings
 from inference.state import Finding, State
 from inference.stubs import ModelStubs
-from inference.triton_log import TritonLog
 from inference.watchdog import Watchdog
 
-Say = Callable[[str], None]
-
 LOAD_SECONDS = 120.0
-LONGEST_PAUSE = 60.0
 QUICK_END_SECONDS = 10.0
-
-
-@dataclass
-class _Patient:
-    """A model under treatment."""
-
-    attempts: int = 0
-    next_attempt: float = 0.0
-
-    def postpone(self) -> None:
-        """Wait longer after each attempt that did not help."""
-        self.attempts += 1
-        pause = 0.0 if self.attempts < 2 else min(2.0**self.attempts, LONGEST_PAUSE)
-        self.next_attempt = time.monotonic() + pause
+LONGEST_RESTART_PAUSE = 30.0
+GLANCE_SECONDS = 0.1
 
 
 class Supervisor:
@@ -41,19 +26,20 @@ class Supervisor:
     def __init__(
         self,
         settings: Settings,
+        *,
         server: TritonServer,
         client: TritonClient,
         stubs: ModelStubs,
         state: State,
-        log: TritonLog,
-        say: Say,
+        say: Callable[[str], None],
     ) -> None:
         self._settings, self._server, self._client = settings, server, client
-        self._stubs, self._state, self._log, self._say = stubs, state, log, say
+        self._stubs, self._state, self._say = stubs, state, say
         self._watchdog = Watchdog(client, stubs.has_stub, settings.probe_timeout)
         self._expected: set[str] = set()
-        self._patients: dict[str, _Patient] = {}
+        self._patients = Patients()
         self._quick_ends = 0
+        self._acted = False
 
     def start(self, models: list[str]) -> None:
         """Start Triton and wait until it answers. Raises LaunchError with Triton's reason."""
@@ -65,11 +51,14 @@ class Supervisor:
         """Watch for ever; calls `when_ready` once, when every model has inferred."""
         announced = False
         while True:
+            self._acted = False
             findings = self._round()
             if not announced and not self._state.problems():
                 when_ready(findings)
                 announced = True
-            time.sleep(self._settings.probe_period if announced else 0.2)
+            reap_orphans(self._server.pid)
+            # What was just treated is looked at again at once.
+            self._pause(GLANCE_SECONDS if self._acted else self._settings.probe_period)
 
     def close(self) -> None:
         """Stop watching."""
@@ -79,13 +68,22 @@ class Supervisor:
         deadline = time.monotonic() + self._settings.start_timeout
         while not self._client.is_live():
             if not self._server.is_running():
-                raise LaunchError(f"Triton could not start: {self._log.reason()}")
+                raise LaunchError(f"Triton could not start: {self._server.reason()}")
             if time.monotonic() > deadline:
                 raise LaunchError(
                     f"Triton was not ready after {self._settings.start_timeout:g} s:"
-                    f" see {self._log.path}, or allow more with TRITON_START_TIMEOUT."
+                    f" see {self._server.log.path}, or allow more with TRITON_START_TIMEOUT."
                 )
             time.sleep(0.05)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait for the next round, or until one of the processes has ended."""
+        watched = self._stubs.all_pids()
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self._server.is_running():
+            if not all(is_alive(pid) for pid in watched):
+                return
+            time.sleep(min(GLANCE_SECONDS, seconds))
 
     def _round(self) -> list[Finding]:
         """Look at every model once and treat what does not infer."""
@@ -102,68 +100,66 @@ class Supervisor:
             return []
         findings += self._missing(findings)
         self._state.report(findings)
-        self._note_recoveries(findings)
+        ill = {finding.model for finding in findings if finding.problem}
+        for model in self._patients.discharge(ill):
+            self._say(f"{model} infers again.")
         self._treat([finding for finding in findings if finding.problem])
         return findings
 
     def _missing(self, findings: list[Finding]) -> list[Finding]:
         """Report the models under treatment that are not loaded; follow loads by others."""
         loaded = {finding.model for finding in findings}
-        missing = (self._expected - loaded) & self._patients.keys()
+        missing = {m for m in self._expected - loaded if m in self._patients}
         self._expected = loaded | missing
         return [Finding(model, "", "it could not be loaded again") for model in sorted(missing)]
-
-    def _note_recoveries(self, findings: list[Finding]) -> None:
-        ill = {finding.model for finding in findings if finding.problem}
-        for model in sorted(self._patients.keys() - ill):
-            del self._patients[model]
-            if model in self._expected:
-                self._say(f"{model} infers again.")
 
     def _treat(self, findings: list[Finding]) -> None:
         """Heal what is due; the steps of an ensemble before the ensemble."""
         ill = {finding.model for finding in findings}
-        for model in sorted(ill):
-            patient = self._patients.setdefault(model, _Patient())
-            if time.monotonic() < patient.next_attempt or self._watchdog.steps_of(model) & ill:
+        for finding in findings:
+            patient = self._patients.admit(finding.model)
+            if not patient.is_due or self._watchdog.steps_of(finding.model) & ill:
                 continue
-            patient.postpone()
-            hung = any(finding.hung for finding in findings if finding.model == model)
-            problem = next(str(f.problem) for f in findings if f.model == model)
-            if not self._reload(model, problem, hung, last_resort=patient.attempts == 2):
+            patient.attempt()
+            self._acted = True
+            if patient.needs_restart:
+                self._restart(f"{finding.model} still fails ({finding.problem})")
+                return
+            try:
+                patient.refused = not self._reload(finding)
+            except (TritonAway, TritonSilent) as exc:
+                self._restart(f"{finding.model} could not be reloaded ({exc})")
                 return
 
-    def _reload(self, model: str, problem: str, hung: bool, last_resort: bool) -> bool:
-        """Load a model anew; restarts Triton and returns False where that does not help."""
-        if last_resort:
-            self._restart(f"{model} still fails ({problem})")
-            return False
-        self._say(f"{model}: {problem}; reloading it.")
+    def _reload(self, finding: Finding) -> bool:
+        """Load a model anew; tells whether Triton could. Raises TritonAway or TritonSilent."""
+        model = finding.model
+        self._say(f"{model}: {finding.problem}; reloading it.")
         self._state.metrics.reloads.labels(model).inc()
-        if hung:
+        if finding.hung:
             self._stubs.kill(model)
         self._watchdog.forget(model)
         try:
             self._client.unload(model, LOAD_SECONDS)
             self._client.load(model, LOAD_SECONDS)
-        except (TritonAway, TritonSilent) as exc:
-            self._restart(f"{model} could not be reloaded ({exc})")
-            return False
-        except TritonError as exc:
+        except TritonRefused as exc:
             self._say(f"{model} could not be reloaded: {exc}")
+            return False
         return True
 
     def _restart(self, problem: str) -> None:
         """Kill Triton with all that belongs to it and start it anew on the same ports."""
+        self._acted = True
         self._say(f"{problem}; restarting it.")
         self._state.trouble(f"{problem}; it is being restarted.")
         self._state.metrics.restarts.inc()
         self._server.kill()
-        self._pause_between_restarts()
+        if self._quick_ends:  # Triton cannot start at all: do not spin
+            time.sleep(min(2.0**self._quick_ends, LONGEST_RESTART_PAUSE))
         self._watchdog.forget_all()
         models = sorted(self._expected & set(ready_models(self._settings.repository)))
         for model in models:
-            self._patients.setdefault(model, _Patient())
+            self._patients.admit(model)
         started = time.monotonic()
         self._server.start(models, tolerant=True)
         try:
@@ -173,8 +169,3 @@ class Supervisor:
             self._state.trouble(str(exc))
             self._say(str(exc))
             self._quick_ends += time.monotonic() - started < QUICK_END_SECONDS
-
-    def _pause_between_restarts(self) -> None:
-        """Do not spin when Triton cannot start at all."""
-        if self._quick_ends:
-            time.sleep(min(2.0**self._quick_ends, LONGEST_PAUSE / 2))

@@ -1,5 +1,6 @@
 """Keeps Triton's log in a file of bounded size and finds in it why Triton failed."""
 
+import contextlib
 import re
 import threading
 from collections import deque
@@ -37,17 +38,19 @@ class TritonLog:
         return explain(list(self._recent))
 
     def _copy(self, stream: IO[str]) -> None:
-        file = self.path.open("a", encoding="utf-8")
-        for line in stream:
-            self._recent.append(line.rstrip("\n"))
+        with stream:
+            for line in stream:
+                self._recent.append(line.rstrip("\n"))
+                # A full disk loses the log; an unread pipe would stop Triton.
+                with contextlib.suppress(OSError):
+                    self._write(line)
+
+    def _write(self, line: str) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(line)
-            file.flush()
-            if file.tell() > self._limit:
-                file.close()
-                self._rotate()
-                file = self.path.open("a", encoding="utf-8")
-        file.close()
-        stream.close()
+            full = file.tell() > self._limit
+        if full:
+            self._rotate()
 
     def _rotate(self) -> None:
         """Keep one older file beside the current one."""

@@ -1,0 +1,52 @@
+"""Remembers which models are under treatment and when each is due again."""
+
+import time
+from dataclasses import dataclass
+
+LONGEST_PAUSE = 60.0
+
+
+@dataclass
+class Patient:
+    """A model that did not infer: how often it was reloaded, and whether Triton refused to."""
+
+    attempts: int = 0
+    due: float = 0.0
+    refused: bool = False
+
+    def attempt(self) -> None:
+        """Note one attempt; from the second on, wait twice as long for the next."""
+        self.attempts += 1
+        pause = 0.0 if self.attempts == 1 else min(2.0**self.attempts, LONGEST_PAUSE)
+        self.due = time.monotonic() + pause
+
+    @property
+    def is_due(self) -> bool:
+        """Tell whether the next attempt may begin."""
+        return time.monotonic() >= self.due
+
+    @property
+    def needs_restart(self) -> bool:
+        """Tell whether a reload went through and did not help: then Triton itself is ill."""
+        return self.attempts == 2 and not self.refused
+
+
+class Patients:
+    """The models under treatment, by name."""
+
+    def __init__(self) -> None:
+        self._patients: dict[str, Patient] = {}
+
+    def __contains__(self, model: str) -> bool:
+        return model in self._patients
+
+    def admit(self, model: str) -> Patient:
+        """Take a model in, or find it again."""
+        return self._patients.setdefault(model, Patient())
+
+    def discharge(self, ill: set[str]) -> list[str]:
+        """Let go of all that are not ill any more; returns their names."""
+        well = sorted(self._patients.keys() - ill)
+        for model in well:
+            del self._patients[model]
+        return well
