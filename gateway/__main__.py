@@ -1,0 +1,49 @@
+"""Run the gateway: `python -m gateway`."""
+
+import logging
+import os
+import resource
+import sys
+
+import cv2
+
+from gateway.app import create_app
+from gateway.config import SettingError, Settings
+from gateway.keys import KeysError
+from gateway.server import Server, stop_on_signals
+from gateway.services import Services
+
+
+def main() -> int:
+    """Serve until SIGTERM or Ctrl-C; return the exit status."""
+    logging.basicConfig(format="gateway: %(levelname)s: %(message)s", level=logging.WARNING)
+    try:
+        settings = Settings.from_env(os.environ)
+        app = create_app(settings)
+        services: Services = app.extensions["edgelens"]
+        server = Server(app, settings, services)
+    except (SettingError, KeysError) as error:
+        print(f"gateway: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        place = f"{settings.host}:{settings.port}"
+        print(f"gateway: cannot listen on {place}: {error.strerror}", file=sys.stderr)
+        return 1
+    _prepare_process()
+    stop_on_signals(server.stop)
+    services.start()
+    print(f"gateway: listening on http://{settings.host}:{server.effective_port}/", flush=True)
+    server.serve()
+    services.stop()
+    return 0
+
+
+def _prepare_process() -> None:
+    # Pictures are decoded side by side already: OpenCV's own threads would only get in the way.
+    cv2.setNumThreads(1)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

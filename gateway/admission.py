@@ -1,0 +1,137 @@
+"""Admit no more pictures than can be answered within the deadline; the limit finds itself."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from gateway.deadline import Deadline
+from gateway.errors import Overloaded, TooManyRequests
+
+FIRST_LIMIT = 64.0
+LOWEST_LIMIT = 4.0
+HIGHEST_LIMIT = 512.0
+TARGET = 0.5  # of the deadline: what is admitted should be answered by then
+DECREASE = 0.8
+SMOOTHING = 0.1
+IDLE_AFTER = 5.0  # seconds without a request after which a client has no share any more
+
+
+class Ticket:
+    """One admitted request: its place, its client and its deadline."""
+
+    def __init__(self, admission: "Admission", client: str, deadline: Deadline, ahead: int) -> None:
+        self._admission = admission
+        self.client = client
+        self.deadline = deadline
+        self.ahead = ahead
+        self.weight = 1
+        self.outcome: str | None = None
+        self.left = False
+
+    def grow(self, pictures: int) -> None:
+        """Take a place for every picture; raise Overloaded where there are not so many."""
+        self._admission.grow(self, pictures)
+
+    def leave(self) -> None:
+        """Free the place; further calls do nothing."""
+        self._admission.leave(self)
+
+
+class Admission:
+    """Count the pictures under way against a limit.
+
+    The limit grows by one a round while answers come well before the deadline, and shrinks by a
+    fifth when they do not (AIMD): it follows the machine, the model and the load.
+    """
+
+    def __init__(
+        self,
+        deadline_seconds: float,
+        first_limit: float = FIRST_LIMIT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.deadline_seconds = deadline_seconds
+        self.limit = first_limit
+        self.in_flight = 0
+        self.seconds_per_picture = 0.0
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._held: Counter[str] = Counter()
+        self._last_seen: dict[str, float] = {}
+        self._last_decrease = float("-inf")
+
+    def enter(self, client: str) -> Ticket:
+        """Admit a request; raise TooManyRequests for a client over its share, else Overloaded."""
+        with self._lock:
+            if self.in_flight + 1 > self.limit and self.in_flight:
+                self._refuse(client)
+            elif self._held[client] + 1 > self._share(client):
+                raise TooManyRequests("You have too many requests under way.", self._retry_after())
+            self._take(client, 1)
+            deadline = Deadline(self.deadline_seconds, self._clock())
+            return Ticket(self, client, deadline, self.in_flight)
+
+    def grow(self, ticket: Ticket, pictures: int) -> None:
+        """Turn a request's one place into one for each picture; alone, it may be over the limit."""
+        with self._lock:
+            others = self.in_flight - ticket.weight
+            if others and others + pictures > self.limit:
+                self._refuse(ticket.client)
+            self._take(ticket.client, pictures - ticket.weight)
+            ticket.weight = pictures
+
+    def leave(self, ticket: Ticket) -> None:
+        """Free a request's places and learn from how long it took."""
+        with self._lock:
+            if ticket.left:
+                return
+            ticket.left = True
+            self.in_flight -= ticket.weight
+            self._held[ticket.client] -= ticket.weight
+            if self._held[ticket.client] <= 0:
+                del self._held[ticket.client]
+            if ticket.outcome is not None:
+                self._learn(ticket, self._clock() - ticket.deadline.start)
+
+    def retry_after(self) -> float:
+        """Return the seconds until what is under way now will be answered."""
+        with self._lock:
+            return self._retry_after()
+
+    def _take(self, client: str, pictures: int) -> None:
+        self.in_flight += pictures
+        self._held[client] += pictures
+        self._last_seen[client] = self._clock()
+
+    def _refuse(self, client: str) -> None:
+        if self._held[client] > self._share(client) / 2 and self._crowd(client) > 1:
+            raise TooManyRequests("You have too many requests under way.", self._retry_after())
+        raise Overloaded("Too many pictures are waiting already.", self._retry_after())
+
+    def _retry_after(self) -> float:
+        return max(1.0, self.in_flight * self.seconds_per_picture)
+
+    def _share(self, client: str) -> float:
+        """Return how many places one client may hold: all when alone, else an equal part."""
+        return max(1.0, self.limit / self._crowd(client))
+
+    def _crowd(self, client: str) -> int:
+        horizon = self._clock() - IDLE_AFTER
+        if len(self._last_seen) > 2 * HIGHEST_LIMIT or self._last_seen.get(client, 0.0) < horizon:
+            recent = {c: seen for c, seen in self._last_seen.items() if seen >= horizon}
+            self._last_seen = recent
+        return len(self._last_seen.keys() | self._held.keys() | {client})
+
+    def _learn(self, ticket: Ticket, seconds: float) -> None:
+        sample = seconds / max(1, ticket.ahead)
+        known = self.seconds_per_picture
+        self.seconds_per_picture = known + SMOOTHING * (sample - known) if known else sample
+        now = self._clock()
+        if seconds > TARGET * self.deadline_seconds or ticket.outcome == "late":
+            # One decrease a round: what was admitted before it says nothing about the new limit.
+            if ticket.deadline.start >= self._last_decrease:
+                self.limit = max(LOWEST_LIMIT, self.limit * DECREASE)
+                self._last_decrease = now
+        elif ticket.ahead >= self.limit * 0.8:
+            self.limit = min(HIGHEST_LIMIT, self.limit + ticket.weight / self.limit)

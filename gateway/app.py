@@ -1,0 +1,110 @@
+"""Wire the gateway's parts into a Flask application."""
+
+import json
+import logging
+import time
+import traceback
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, g, request
+from flask.json.provider import DefaultJSONProvider
+from werkzeug.exceptions import HTTPException
+
+from gateway.config import Settings
+from gateway.deadline import ClientGone
+from gateway.errors import EdgeLensError
+from gateway.headers import add_headers
+from gateway.refusals import JSON_TYPE, refusal_body, refusal_headers
+from gateway.routes import bp, count_rejection
+from gateway.services import Services
+from gateway.triton import InferenceClient
+
+logger = logging.getLogger(__name__)
+FRONTEND = Path(__file__).resolve().parent.parent / "frontend"
+OPENAPI = Path(__file__).resolve().parent / "openapi.json"
+CLIENT_GONE_STATUS = 499  # nobody reads it; it is for the metrics
+
+
+def create_app(settings: Settings, triton: InferenceClient | None = None) -> Flask:
+    """Return the application; `app.extensions["edgelens"].start()` begins its background work."""
+    app = Flask(__name__, static_folder=FRONTEND, static_url_path="/static")
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    assert isinstance(app.json, DefaultJSONProvider)  # noqa: S101 (for mypy)
+    app.json.sort_keys = False  # the best label comes first
+    app.json.compact = True
+    services = Services.build(settings, triton)
+    app.extensions["edgelens"] = services
+    app.extensions["edgelens.openapi"] = describe_api(services.access.needs_key)
+    app.register_blueprint(bp)
+    app.register_error_handler(EdgeLensError, _answer_error)
+    app.register_error_handler(HTTPException, _answer_http_error)
+    app.register_error_handler(ClientGone, _answer_nobody)
+    app.register_error_handler(Exception, _answer_unknown)
+    app.before_request(_start_clock)
+    app.after_request(lambda response: _finish(response, services))
+    return app
+
+
+def describe_api(needs_key: bool) -> bytes:
+    """Return the OpenAPI document; it asks for API keys only where this gateway does."""
+    document: dict[str, Any] = json.loads(OPENAPI.read_text())
+    if not needs_key:
+        del document["components"]["securitySchemes"]
+        for path in document["paths"].values():
+            for operation in path.values():
+                operation.pop("security", None)
+                operation["responses"].pop("401", None)
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _start_clock() -> None:
+    g.started = time.monotonic()
+
+
+def _finish(response: Response, services: Services) -> Response:
+    add_headers(response.headers, request.headers.get("Origin", ""), services.settings.cors_origins)
+    # Only known routes become labels: a scanner must not fill the registry.
+    route = request.url_rule.rule if request.url_rule else "other"
+    services.metrics.requests.labels(route, response.status_code).inc()
+    services.metrics.seconds.labels(route).observe(time.monotonic() - g.started)
+    return response
+
+
+def _answer_error(error: EdgeLensError) -> Response:
+    count_rejection(error)
+    body = refusal_body(request.path, error.code, error.message)
+    return Response(body, error.status, refusal_headers(error))
+
+
+def _answer_http_error(error: HTTPException) -> Response:
+    """Give Flask's own errors our shape: no such page, wrong method, body too large."""
+    status = HTTPStatus(error.code or 500)
+    if 300 <= status < 400:
+        return Response(status=status, headers=error.get_headers())
+    code = "too_large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.name.lower()
+    response = Response(refusal_body(request.path, code, _sentence(status)), status)
+    response.headers["Content-Type"] = JSON_TYPE
+    for name, value in error.get_headers():
+        if name == "Allow":
+            response.headers[name] = value
+    return response
+
+
+def _sentence(status: HTTPStatus) -> str:
+    if status == HTTPStatus.NOT_FOUND:
+        return "There is nothing here; /docs describes what there is."
+    return f"{status.description or status.phrase}."
+
+
+def _answer_nobody(_: ClientGone) -> Response:
+    return Response(status=CLIENT_GONE_STATUS)
+
+
+def _answer_unknown(error: Exception) -> Response:
+    """Log what and where, never the message or the variables: they may hold a client's data."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    logger.error("%s at %s:%s", type(error).__name__, place.filename, place.lineno)
+    body = refusal_body(request.path, "internal_error", "The gateway failed; it has been logged.")
+    return Response(body, 500, content_type=JSON_TYPE)

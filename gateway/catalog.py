@@ -1,0 +1,127 @@
+"""The models that can be asked now: refreshed in the background, never during a request."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gateway.errors import ContractError, EdgeLensError, TritonUnavailable, UnknownModel
+from gateway.model import Model, model_from_config
+from gateway.scrape import Loaded
+from gateway.triton import InferenceClient
+
+logger = logging.getLogger(__name__)
+REFRESH_SECONDS = 2.0
+REMEMBER_SECONDS = 30.0  # a model that vanished is taken to be reloading for so long
+NOTHING = Loaded(frozenset(), {})
+Versions = Mapping[str, Model]
+
+
+class Catalog:
+    """Keep what Triton has loaded: `models[name][version]`."""
+
+    def __init__(
+        self,
+        triton: InferenceClient,
+        scrape: Callable[[], Loaded],
+        default: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._triton = triton
+        self._scrape = scrape
+        self._wanted = default
+        self._clock = clock
+        self._models: Mapping[str, Versions] = {}
+        self._seen: dict[str, float] = {}
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        """Refresh every two seconds, or at once when `wake` is called, until `stop`."""
+        while not self._stop.is_set():
+            self.refresh()
+            self._wake.wait(REFRESH_SECONDS)
+            self._wake.clear()
+
+    def stop(self) -> None:
+        """End `run`."""
+        self._stop.set()
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Ask for a refresh soon: an answer of Triton's did not fit what we know."""
+        self._wake.set()
+
+    def refresh(self) -> None:
+        """Ask Triton what is loaded; keep the last knowledge where it does not answer."""
+        with self._lock:
+            try:
+                loaded = self._scrape()
+            except TritonUnavailable:
+                loaded = NOTHING
+            known = {(n, v) for n, versions in self._models.items() for v in versions}
+            fallback = {(self._wanted, "")} if self._wanted and not loaded.versions else set()
+            found: dict[str, dict[str, Model]] = {}
+            for name, version in sorted(loaded.versions | known | fallback):
+                model = self._describe(name, version, loaded)
+                if model:
+                    found.setdefault(name, {})[model.version] = model
+                    self._seen[name] = self._clock()
+            self._models = found
+
+    def models(self) -> Mapping[str, Versions]:
+        """Return every classifier by name and version."""
+        return self._models
+
+    def default(self) -> str:
+        """Return the model that answers when none is named; raise TritonUnavailable if unknown."""
+        if self._wanted:
+            return self._wanted
+        if not self._models:
+            raise TritonUnavailable("No model is loaded yet; try again shortly.")
+        return min(self._models)
+
+    def find(self, name: str, version: str = "") -> Model:
+        """Return a model by name and version, the newest version by default.
+
+        Raises UnknownModel, or TritonUnavailable while a known model is away.
+        """
+        versions = self._models.get(name)
+        if not versions:
+            raise self._missing(name)
+        if not version:
+            return versions[max(versions, key=int)]
+        if version not in versions:
+            self.wake()
+            raise UnknownModel("No such version of this model is loaded.")
+        return versions[version]
+
+    def _missing(self, name: str) -> EdgeLensError:
+        self.wake()
+        last = self._seen.get(name)
+        lately = last is not None and self._clock() - last < REMEMBER_SECONDS
+        if lately or name == self._wanted or not self._models:
+            return TritonUnavailable("This model is being loaded; try again shortly.")
+        return UnknownModel("No such model is loaded; GET /v1/models lists them.")
+
+    def _describe(self, name: str, version: str, loaded: Loaded) -> Model | None:
+        """Read one model's configuration; None for one that is gone or no classifier."""
+        try:
+            config = self._triton.config(name, version)
+            info = loaded.info.get((name, version), {})
+            return model_from_config(config, version or _newest(config), info)
+        except ContractError as error:
+            logger.warning("model %s is not served: %s", name, error.message)
+            return None
+        except UnknownModel:
+            return None
+        except EdgeLensError:
+            return self._models.get(name, {}).get(version)
+
+
+def _newest(config: Any) -> str:
+    """Guess the version where the metrics cannot say: the highest one named by the policy."""
+    versions = list(config.version_policy.specific.versions)
+    return str(max(versions, default=1))

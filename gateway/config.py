@@ -1,0 +1,128 @@
+"""The gateway's settings, read once from the environment."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gateway.shares import Shares, SharesError, parse_version_shares
+
+MEGABYTE = 1024 * 1024
+ADDRESS = re.compile(r"^(\[[0-9A-Fa-f:]+\]|[^:/\s]+):\d{1,5}$")
+Value = TypeVar("Value")
+
+
+class SettingError(ValueError):
+    """An environment variable has a value that cannot be used; the text names it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set, with the defaults of `make serve`. Sizes in bytes, times in s."""
+
+    host: str = "127.0.0.1"
+    port: int = 5000
+    triton_url: str = "127.0.0.1:8001"
+    triton_metrics_url: str = "http://127.0.0.1:8002/metrics"
+    model: str = ""
+    max_upload_bytes: int = 20 * MEGABYTE
+    max_body_bytes: int = 64 * MEGABYTE
+    max_pixels: int = 50_000_000
+    max_pictures: int = 32
+    deadline_seconds: float = 10.0
+    threads: int = 16
+    grace_seconds: float = 15.0
+    version_shares: Mapping[str, Shares] = field(default_factory=dict)
+    api_keys_file: Path | None = None
+    client_rate: float = 0.0
+    cors_origins: tuple[str, ...] = ()
+    trusted_proxy: str = ""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read the settings; raise SettingError with the variable's name for a bad value."""
+        chosen: dict[str, Any] = {}
+        for entry in fields(cls):
+            variable = entry.name.upper()
+            text = environ.get(variable, "").strip()
+            if text:
+                chosen[entry.name] = _read(variable, text, _READERS[entry.name])
+        if "max_upload_bytes" in chosen and "max_body_bytes" not in chosen:
+            chosen["max_body_bytes"] = max(cls.max_body_bytes, 2 * chosen["max_upload_bytes"])
+        return cls(**chosen)
+
+
+def _read(variable: str, text: str, reader: Callable[[str], Value]) -> Value:
+    try:
+        return reader(text)
+    except (ValueError, SharesError) as error:
+        raise SettingError(f"{variable}={text!r} cannot be used: {error}") from None
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _whole(lowest: int, highest: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not re.fullmatch(r"\d{1,15}", text) or not lowest <= int(text) <= highest:
+            raise ValueError(f"give a whole number from {lowest} to {highest}")
+        return int(text)
+
+    return read
+
+
+def _number(lowest: float, highest: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not lowest <= value <= highest:
+            raise ValueError(f"give a number from {lowest:g} to {highest:g}")
+        return value
+
+    return read
+
+
+def _address(text: str) -> str:
+    if not ADDRESS.match(text):
+        raise ValueError("give host:port, as 127.0.0.1:8001, without http://")
+    return text
+
+
+def _web_address(text: str) -> str:
+    if not re.match(r"^https?://[^/\s]+", text):
+        raise ValueError("give a web address, as http://127.0.0.1:8002/metrics")
+    return text
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    for origin in origins:
+        if origin != "*" and not re.fullmatch(r"https?://[^/\s,]+", origin):
+            raise ValueError("give origins as https://example.org,https://other.example or *")
+    return origins
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    "host": _text,
+    "port": _whole(0, 65535),
+    "triton_url": _address,
+    "triton_metrics_url": _web_address,
+    "model": _text,
+    "max_upload_bytes": _whole(1024, 1 << 30),
+    "max_body_bytes": _whole(1024, 1 << 31),
+    "max_pixels": _whole(1, 1 << 31),
+    "max_pictures": _whole(1, 1000),
+    "deadline_seconds": _number(0.1, 600),
+    "threads": _whole(1, 256),
+    "grace_seconds": _number(0, 600),
+    "version_shares": parse_version_shares,
+    "api_keys_file": Path,
+    "client_rate": _number(0, 1e6),
+    "cors_origins": _origins,
+    "trusted_proxy": _text,
+}

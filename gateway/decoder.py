@@ -1,0 +1,50 @@
+"""Decode pictures on as many cores as there are, and no more at once, whoever asks."""
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from gateway.contract import Contract
+from gateway.deadline import Deadline
+from gateway.errors import EdgeLensError
+from gateway.image import Limits, to_tensor
+from gateway.triton import Tensor
+from gateway.uploads import Picture
+
+Decoded = Tensor | EdgeLensError
+
+
+class Decoder:
+    """Turn uploads into tensors; OpenCV frees the GIL, so the cores share the work.
+
+    The number of pictures decoded at once is bounded over all requests, and with it the memory.
+    """
+
+    def __init__(self, limits: Limits, cores: int | None = None) -> None:
+        self._limits = limits
+        cores = cores or len(os.sched_getaffinity(0))
+        self._slots = threading.BoundedSemaphore(cores)
+        self._pool = ThreadPoolExecutor(cores, thread_name_prefix="decode")
+
+    def decode(
+        self, pictures: Sequence[Picture], contract: Contract, deadline: Deadline
+    ) -> Iterator[Decoded]:
+        """Yield a UINT8 [H,W,3] tensor or the picture's own error, in the order given."""
+
+        def one(picture: Picture) -> Decoded:
+            if picture.error:
+                return picture.error
+            with self._slots:
+                deadline.check()
+                try:
+                    return to_tensor(picture.data, contract, self._limits)
+                except EdgeLensError as error:
+                    return error
+
+        # One picture needs no second thread: the hand-over would cost more than it gives.
+        return map(one, pictures) if len(pictures) == 1 else self._pool.map(one, pictures)
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

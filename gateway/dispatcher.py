@@ -1,0 +1,133 @@
+"""Waitress's threads, behind the admission: what is not admitted is refused without a thread.
+
+Pictures have their own threads, and everything else has a few more: health checks and refusals
+never wait behind inferences. A request whose client has hung up leaves the queue.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from waitress.task import ThreadedTaskDispatcher
+
+from gateway.admission import Admission
+from gateway.channel import Channel, Request
+from gateway.errors import EdgeLensError, Overloaded, TritonUnavailable
+
+WORK = frozenset({"/predict", "/v1/classify"})
+LIGHT_THREADS = 4
+
+
+class Dispatcher:
+    """Queue requests for the threads; the interface is that of waitress's own dispatcher."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        threads: int,
+        client_of: Callable[[Channel], str],
+        refused: Callable[[str, EdgeLensError], None],
+    ) -> None:
+        self._admission = admission
+        self._client_of = client_of
+        self._refused = refused
+        self._lock = threading.Lock()
+        self._work = _Lane("work", threads, self._serve)
+        self._light = _Lane("light", LIGHT_THREADS, self._serve)
+        self._busy = 0
+        self.draining = False
+
+    def add_task(self, channel: Channel) -> None:
+        """Admit the channel's next request and queue it, or queue its refusal."""
+        request: Request = channel.requests[0]
+        is_work = not request.error and request.command == "POST" and request.path in WORK
+        if is_work:
+            self._admit(channel, request)
+        with self._lock:
+            self._busy += 1
+        lane = self._work if is_work and not request.refusal else self._light
+        lane.put(channel)
+
+    def idle(self) -> bool:
+        """Tell whether every request that was queued has been answered."""
+        with self._lock:
+            return self._busy == 0
+
+    def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:
+        """Let the threads end when they have answered what they are at."""
+        self._work.stop()
+        self._light.stop()
+        return cancel_pending and timeout >= 0
+
+    def _admit(self, channel: Channel, request: Request) -> None:
+        try:
+            if self.draining:
+                raise TritonUnavailable("The gateway is shutting down; try again.")
+            try:
+                request.ticket = self._admission.enter(self._client_of(channel))
+            except Overloaded:
+                if not self._sweep():
+                    raise
+                request.ticket = self._admission.enter(self._client_of(channel))
+        except EdgeLensError as error:
+            # Waitress answers what has an `error` by its error task, without the application.
+            request.error = request.refusal = error
+            self._refused(request.path, error)
+
+    def _sweep(self) -> bool:
+        """Free the places of waiting requests whose clients hung up; tell whether any was."""
+        gone = self._work.drop(lambda channel: not channel.connected)
+        for channel in gone:
+            self._finish(channel.requests[0] if channel.requests else None)
+        return bool(gone)
+
+    def _serve(self, channel: Channel) -> None:
+        request: Request = channel.requests[0]
+        try:
+            channel.service()
+        finally:
+            self._finish(request)
+
+    def _finish(self, request: Request | None) -> None:
+        if request and request.ticket:
+            request.ticket.leave()
+        with self._lock:
+            self._busy -= 1
+
+
+class _Lane(ThreadedTaskDispatcher):  # type: ignore[misc]
+    """A queue with its threads."""
+
+    def __init__(self, name: str, threads: int, serve: Callable[[Channel], None]) -> None:
+        super().__init__()
+        self._name = name
+        self._serve = serve
+        self.queue: deque[_Task] = deque()
+        self.set_thread_count(threads)
+
+    def put(self, channel: Channel) -> None:
+        """Queue a channel's request. Waitress's own `add_task` warns of every queue."""
+        with self.lock:
+            self.queue.append(_Task(channel, self._serve))
+            self.queue_cv.notify()
+
+    def drop(self, condition: Callable[[Channel], bool]) -> list[Channel]:
+        """Take the channels for which `condition` holds out of the queue."""
+        with self.lock:
+            dropped = [task for task in self.queue if condition(task.channel)]
+            self.queue = deque(task for task in self.queue if not condition(task.channel))
+        return [task.channel for task in dropped]
+
+    def stop(self) -> None:
+        """Let every thread end after its present task."""
+        self.set_thread_count(0)
+
+
+class _Task:
+    def __init__(self, channel: Channel, serve: Callable[[Channel], None]) -> None:
+        self.channel = channel
+        self._serve = serve
+
+    def service(self) -> None:
+        """Answer the channel's request."""
+        self._serve(self.channel)

@@ -1,0 +1,48 @@
+"""The headers of every answer: a strict content policy, and CORS only where it was asked for."""
+
+from collections.abc import Collection
+
+from werkzeug.datastructures import Headers
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob: data:",
+        "media-src 'self' blob:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), geolocation=(), microphone=(), payment=(), usb=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+CORS_HEADERS = {
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, X-API-Key",
+    "Access-Control-Expose-Headers": "Retry-After",
+    "Access-Control-Max-Age": "600",
+}
+
+
+def add_headers(headers: Headers, origin: str, allowed: Collection[str]) -> None:
+    """Add the security headers, and CORS for an allowed origin."""
+    for name, value in SECURITY_HEADERS.items():
+        headers[name] = value
+    headers.setdefault("Cache-Control", "no-store")
+    if not allowed:
+        return
+    headers.add("Vary", "Origin")
+    if "*" in allowed or origin in allowed:
+        headers["Access-Control-Allow-Origin"] = "*" if "*" in allowed else origin
+        for name, value in CORS_HEADERS.items():
+            headers[name] = value

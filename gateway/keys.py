@@ -1,0 +1,194 @@
+"""API keys: `python -m gateway.keys add NAME | list | revoke NAME`.
+
+A key is 256 random bits, so one SHA-256 of it cannot be guessed back; a slow hash would only let
+anybody burn the processor. The file holds `name:sha256:<hex>[:<requests a second>]` a line.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import hmac
+import logging
+import os
+import re
+import secrets
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.errors import Unauthorized
+
+logger = logging.getLogger(__name__)
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+LINE = re.compile(r"([A-Za-z0-9_.-]{1,64}):sha256:([0-9a-f]{64})(?::(\d{1,6}(?:\.\d{1,6})?))?")
+LONGEST_KEY = 256
+
+
+class KeysError(Exception):
+    """Something about the key file that its operator can mend; one sentence."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key's owner, its hash, and its own rate in requests a second, if it has one."""
+
+    name: str
+    digest: str
+    rate: float | None = None
+
+    def as_line(self) -> str:
+        """Return the key's line in the file."""
+        return f"{self.name}:sha256:{self.digest}" + (f":{self.rate:g}" if self.rate else "")
+
+
+def parse_keys(text: str) -> list[Key]:
+    """Read the file's lines, `#` starting a comment; raise KeysError with the line's number."""
+    keys = []
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.split("#", 1)[0].strip()
+        if not line:
+            continue
+        match = LINE.fullmatch(line)
+        if not match:
+            raise KeysError(f"line {number} is not name:sha256:<64 hex digits>[:<rate>]")
+        keys.append(Key(match[1], match[2], float(match[3]) if match[3] else None))
+    return keys
+
+
+class KeyRing:
+    """The keys that are valid now: the file is read again whenever it changes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._stamp: tuple[int, ...] | None = None
+        self._keys: list[Key] = []
+        try:
+            self._reload()
+        except OSError as error:
+            raise KeysError(f"API_KEYS_FILE {path} cannot be read: {error.strerror}") from None
+        except KeysError as error:
+            raise KeysError(f"API_KEYS_FILE {path}: {error}") from None
+
+    def check(self, presented: str) -> Key:
+        """Return the key's entry; raise Unauthorized for one that is missing or unknown."""
+        if not presented:
+            raise Unauthorized("An API key is needed: send it as `Authorization: Bearer <key>`.")
+        digest = hash_key(presented[:LONGEST_KEY])
+        found = None
+        for key in self._current():
+            # Every entry is compared: the time tells nothing about which one matched.
+            if hmac.compare_digest(key.digest, digest):
+                found = key
+        if found is None:
+            raise Unauthorized("This API key is unknown or was revoked.")
+        return found
+
+    def _current(self) -> list[Key]:
+        with self._lock:
+            try:
+                self._reload()
+            except (OSError, KeysError) as error:
+                # Fail closed: with a file that cannot be understood, nobody may enter.
+                logger.error("no API key is valid: %s", error)
+                self._keys, self._stamp = [], None
+            return self._keys
+
+    def _reload(self) -> None:
+        status = self._path.stat()
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if stamp != self._stamp:
+            self._keys = parse_keys(self._path.read_text())
+            self._stamp = stamp
+
+
+def hash_key(key: str) -> str:
+    """Return the hex digest that stands for a key in the file."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Add, list or revoke keys; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m gateway.keys", description="Manage API keys.")
+    parser.add_argument("--file", type=Path, default=os.environ.get("API_KEYS_FILE") or None)
+    commands = parser.add_subparsers(dest="command", required=True)
+    add = commands.add_parser("add", help="make a key and show it, once")
+    add.add_argument("name")
+    add.add_argument("--rate", type=float, help="requests a second")
+    commands.add_parser("list", help="show the names")
+    commands.add_parser("revoke", help="make a key invalid at once").add_argument("name")
+    arguments = parser.parse_args(argv)
+    try:
+        if arguments.file is None:
+            raise KeysError("set API_KEYS_FILE or give --file")
+        _run(arguments)
+    except (KeysError, OSError) as error:
+        print(f"edgelens: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    if arguments.command == "list":
+        for key in parse_keys(arguments.file.read_text()):
+            print(key.name + (f" ({key.rate:g} requests a second)" if key.rate else ""))
+    elif arguments.command == "add":
+        print(add_key(arguments.file, arguments.name, arguments.rate))
+    else:
+        revoke_key(arguments.file, arguments.name)
+
+
+def add_key(path: Path, name: str, rate: float | None = None) -> str:
+    """Write a new key's hash into the file and return the key; raise KeysError."""
+    if not NAME.fullmatch(name):
+        raise KeysError("a name has 1 to 64 letters, digits, dots, dashes or underscores")
+    if rate is not None and not 0 < rate < 1e6:
+        raise KeysError("a rate is a number of requests a second above 0")
+    key = "el_" + secrets.token_urlsafe(32)
+
+    def append(keys: list[Key]) -> list[Key]:
+        if any(entry.name == name for entry in keys):
+            raise KeysError(f"there is a key named {name} already; revoke it first")
+        return [*keys, Key(name, hash_key(key), rate)]
+
+    _rewrite(path, append)
+    return key
+
+
+def revoke_key(path: Path, name: str) -> None:
+    """Remove a key from the file; raise KeysError if it is not there."""
+
+    def remove(keys: list[Key]) -> list[Key]:
+        kept = [entry for entry in keys if entry.name != name]
+        if len(kept) == len(keys):
+            raise KeysError(f"there is no key named {name}")
+        return kept
+
+    _rewrite(path, remove)
+
+
+def _rewrite(path: Path, change: Callable[[list[Key]], list[Key]]) -> None:
+    """Replace the file at once by its changed self, readable by its owner only."""
+    with _locked(path):
+        keys = change(parse_keys(path.read_text()) if path.exists() else [])
+        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w") as file:
+            file.writelines(key.as_line() + "\n" for key in keys)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(scratch).replace(path)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with (path.parent / f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

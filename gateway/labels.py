@@ -1,0 +1,40 @@
+"""Triton's classification strings, turned into predictions."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+WNID = re.compile(r"(n\d{8}) (.+)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One label with its probability, 0..1; `wnid` is None for labels outside WordNet."""
+
+    wnid: str | None
+    label: str
+    probability: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the prediction as the API shows it."""
+        return {"wnid": self.wnid, "label": self.label, "probability": self.probability}
+
+
+def parse_classification(text: str) -> Prediction:
+    """Read `score:index:label`, the label being `<wnid> <name>`, any text, or missing."""
+    score, _, rest = text.partition(":")
+    index, _, label = rest.partition(":")
+    match = WNID.fullmatch(label)
+    wnid, name = (match[1], match[2]) if match else (None, label or index)
+    return Prediction(wnid, name, min(1.0, max(0.0, float(score))))
+
+
+def split_byte_strings(raw: bytes) -> list[str]:
+    """Cut Triton's BYTES tensor, each element after its length as four bytes, into strings."""
+    texts: list[str] = []
+    offset = 0
+    while offset + 4 <= len(raw):
+        end = offset + 4 + int.from_bytes(raw[offset : offset + 4], "little")
+        texts.append(raw[offset + 4 : end].decode("utf-8", "replace"))
+        offset = end
+    return texts

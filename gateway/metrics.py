@@ -1,0 +1,86 @@
+"""What the gateway counts, in a registry of its own so that several apps can live in a process."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from gateway.admission import Admission
+from gateway.catalog import Catalog
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """The gateway's counters and gauges."""
+
+    def __init__(self, admission: Admission, catalog: Catalog, ready: Callable[[], bool]) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.requests = Counter(
+            "edgelens_http_requests",
+            "Answers by route and status.",
+            ["route", "status"],
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "edgelens_http_request_seconds",
+            "Time from a request's arrival to its answer.",
+            ["route"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.pictures = Counter(
+            "edgelens_pictures",
+            "Pictures by model and outcome: classified, or an error's code.",
+            ["model", "outcome"],
+            registry=self.registry,
+        )
+        self.rejections = Counter(
+            "edgelens_rejections",
+            "Requests that were not admitted, by error code.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._add_admission(admission)
+        self._gauge("edgelens_triton_ready", "1 while real inferences succeed.", ready)
+        self.registry.register(_ModelInfo(catalog))
+
+    def _add_admission(self, admission: Admission) -> None:
+        self._gauge(
+            "edgelens_admission_limit",
+            "Pictures that may be under way at once.",
+            lambda: admission.limit,
+        )
+        self._gauge(
+            "edgelens_in_flight", "Pictures under way or waiting.", lambda: admission.in_flight
+        )
+        self._gauge(
+            "edgelens_picture_seconds",
+            "Measured time a picture, as Retry-After is computed from.",
+            lambda: admission.seconds_per_picture,
+        )
+
+    def _gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
+        Gauge(name, text, registry=self.registry).set_function(lambda: float(read()))
+
+
+class _ModelInfo(Collector):
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        """Return a 1 for every version that is served, with what is known of it as labels."""
+        family = GaugeMetricFamily(
+            "edgelens_gateway_model_info",
+            "The versions that can be asked.",
+            labels=["model", "version", "engine", "precision", "weights"],
+        )
+        for name, versions in self._catalog.models().items():
+            for version, model in versions.items():
+                about = model.as_json()
+                family.add_metric(
+                    [name, version, about["engine"], about["precision"], about["weights"]], 1.0
+                )
+        return [family]

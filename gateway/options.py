@@ -1,0 +1,83 @@
+"""What a client may choose about its classification, read from the query."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from werkzeug.datastructures import MultiDict
+
+from gateway.errors import BadRequest
+from gateway.shares import Shares, SharesError
+
+KNOWN = frozenset({"model", "version", "top_k", "min_score", "ab"})
+NUMBER = re.compile(r"[+-]?(\d{1,20}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,3})?", re.ASCII)
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class ClassifyOptions:
+    """The query of /v1/classify; empty texts mean the default."""
+
+    model: str = ""
+    version: str = ""
+    top_k: int = 5
+    min_score: float = 0.0
+    ab: Shares | None = None
+
+    @classmethod
+    def from_args(cls, args: MultiDict[str, str]) -> "ClassifyOptions":
+        """Read and check the query; raise BadRequest with the parameter's name."""
+        for name in args:
+            if name not in KNOWN:
+                raise BadRequest(f"Unknown parameter; known are {', '.join(sorted(KNOWN))}.")
+            if len(args.getlist(name)) > 1:
+                raise BadRequest(f"{name} is given more than once.")
+        options = cls(
+            model=_read(args, "model", _model, ""),
+            version=_read(args, "version", _version, ""),
+            top_k=_read(args, "top_k", _top_k, cls.top_k),
+            min_score=_read(args, "min_score", _min_score, cls.min_score),
+            ab=_read(args, "ab", _shares, None),
+        )
+        if options.version and options.ab:
+            raise BadRequest("Give either version or ab.")
+        return options
+
+
+def _read(
+    args: MultiDict[str, str], name: str, reader: Callable[[str], Value], default: Value
+) -> Value:
+    text = args.get(name)
+    return default if text is None else reader(text)
+
+
+def _model(text: str) -> str:
+    if not re.fullmatch(r"[\w.-]{1,128}", text, re.ASCII):
+        raise BadRequest("model must be a model's name; GET /v1/models lists them.")
+    return text
+
+
+def _version(text: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]{0,17}", text, re.ASCII):
+        raise BadRequest("version must be a whole number from 1.")
+    return text
+
+
+def _top_k(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,4}", text, re.ASCII) or not 1 <= int(text) <= 1000:
+        raise BadRequest("top_k must be a whole number from 1 to 1000.")
+    return int(text)
+
+
+def _min_score(text: str) -> float:
+    if not NUMBER.fullmatch(text) or not 0 <= float(text) <= 1:
+        raise BadRequest("min_score must be a number from 0 to 1.")
+    return float(text)
+
+
+def _shares(text: str) -> Shares:
+    try:
+        return Shares.parse(text)
+    except SharesError:
+        raise BadRequest("ab must give versions and weights, as 1:90,2:10.") from None

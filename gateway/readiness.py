@@ -1,0 +1,119 @@
+"""Whether real inferences succeed: traffic proves it, or else our own probe."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gateway.catalog import Catalog
+from gateway.deadline import Deadline
+from gateway.errors import EdgeLensError
+from gateway.image import to_tensor
+from gateway.model import Model
+from gateway.triton import InferenceClient, Tensor
+
+logger = logging.getLogger(__name__)
+PROBE_SECONDS = 2.0  # between two probes
+RETRY_SECONDS = 0.5  # between two probes while they fail
+PROBE_TIMEOUT = 5.0
+FRESH_SECONDS = 8.0  # how long one success counts
+
+
+class Readiness:
+    """Remember the last success and failure of an inference by the default model."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        triton: InferenceClient,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._catalog = catalog
+        self._triton = triton
+        self._clock = clock
+        self._success = float("-inf")
+        self._failing = False
+        self._reason = "No inference has succeeded yet."
+        self._count = 0
+        self._golden: tuple[Model, Tensor] | None = None
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self.draining = False
+
+    def run(self) -> None:
+        """Probe where traffic proves nothing, until `stop`."""
+        while not self._stop.is_set():
+            if self._failing or self._clock() - self._success > PROBE_SECONDS:
+                self.probe()
+            self._wake.wait(PROBE_SECONDS if self.is_ready() else RETRY_SECONDS)
+            self._wake.clear()
+
+    def stop(self) -> None:
+        """End `run`."""
+        self._stop.set()
+        self._wake.set()
+
+    def is_ready(self) -> bool:
+        """Tell whether the default model infers and this gateway takes work."""
+        fresh = self._clock() - self._success < FRESH_SECONDS
+        return fresh and not self._failing and not self.draining
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the body of /readyz."""
+        if self.is_ready():
+            return {"status": "ready", "model": self._catalog.default()}
+        reason = "The gateway is shutting down." if self.draining else self._reason
+        return {"status": "not_ready", "reason": reason}
+
+    def succeeded(self, model: str) -> None:
+        """Note that a request of a client was answered by this model."""
+        if model == self._catalog.default():
+            self._note_success()
+
+    def doubted(self) -> None:
+        """Note that Triton failed a client: probe at once."""
+        self._failing = True
+        self._reason = "Triton failed the last inference."
+        self._wake.set()
+
+    def probe(self) -> None:
+        """Run one real inference of the default model."""
+        try:
+            model = self._catalog.find(self._catalog.default())
+            tensor = self._vary(self._golden_tensor(model))
+            self._triton.infer(model, "", [tensor], 1, Deadline(PROBE_TIMEOUT))
+        except EdgeLensError as error:
+            if not self._failing:
+                logger.warning("not ready: %s", error.message)
+            self._failing = True
+            self._reason = error.message
+        else:
+            self._note_success()
+
+    def _note_success(self) -> None:
+        if self._failing:
+            logger.warning("ready again")
+        self._success = self._clock()
+        self._failing = False
+
+    def _golden_tensor(self, model: Model) -> Tensor:
+        if self._golden is None or self._golden[0] != model:
+            self._golden = (model, _decode_golden(model))
+        return self._golden[1]
+
+    def _vary(self, tensor: Tensor) -> Tensor:
+        """Change a corner pixel each time: Triton's response cache must not answer the probe."""
+        self._count += 1
+        varied = tensor.copy()
+        varied[0, 0] = [(self._count >> shift) & 255 for shift in (0, 8, 16)]
+        return varied
+
+
+def _decode_golden(model: Model) -> Tensor:
+    shape = (model.contract.height, model.contract.width, 3)
+    if not model.golden_picture:
+        return np.zeros(shape, np.uint8)
+    return to_tensor(model.golden_picture, model.contract)

@@ -1,0 +1,184 @@
+"""The HTTP endpoints. Nothing here knows about pixels or Triton's protocol."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flask import Blueprint, Response, current_app, request
+from flask.typing import ResponseReturnValue
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from gateway.admission import Ticket
+from gateway.classifier import Classification, Result
+from gateway.deadline import ClientGone
+from gateway.errors import (
+    BadRequest,
+    DeadlineExceeded,
+    EdgeLensError,
+    Overloaded,
+    TooManyRequests,
+    TritonUnavailable,
+)
+from gateway.options import ClassifyOptions
+from gateway.services import Services
+from gateway.uploads import read_pictures
+
+bp = Blueprint("api", __name__)
+TICKET = "edgelens.ticket"
+DISCONNECTED = "waitress.client_disconnected"
+PREDICT_TOP = 5
+
+
+def services() -> Services:
+    """Return the parts of the app that answers this request."""
+    found: Services = current_app.extensions["edgelens"]
+    return found
+
+
+@bp.get("/")
+def page() -> ResponseReturnValue:
+    """Show the upload page."""
+    return current_app.send_static_file("index.html")
+
+
+@bp.get("/docs")
+def docs() -> ResponseReturnValue:
+    """Show the API's documentation."""
+    return current_app.send_static_file("docs.html")
+
+
+@bp.get("/openapi.json")
+def openapi() -> ResponseReturnValue:
+    """Answer the API's description."""
+    return Response(current_app.extensions["edgelens.openapi"], mimetype="application/json")
+
+
+@bp.get("/healthz")
+def healthz() -> ResponseReturnValue:
+    """Answer 200 while this process runs, whatever Triton does."""
+    return {"status": "ok"}
+
+
+@bp.get("/readyz")
+def readyz() -> ResponseReturnValue:
+    """Answer 200 only if a real inference succeeded lately."""
+    readiness = services().readiness
+    if readiness.is_ready():
+        return readiness.as_json()
+    return readiness.as_json(), 503, {"Retry-After": "2"}
+
+
+@bp.get("/metrics")
+def metrics() -> ResponseReturnValue:
+    """Answer what Prometheus collects."""
+    return Response(generate_latest(services().metrics.registry), content_type=CONTENT_TYPE_LATEST)
+
+
+@bp.get("/v1/models")
+def models() -> ResponseReturnValue:
+    """List the classifiers that can be asked."""
+    parts = services()
+    parts.access.authorise(request)
+    catalog = parts.catalog
+    served = catalog.models()
+    default = catalog.default() if served else ""
+    listed = [
+        {
+            "name": name,
+            "versions": sorted(versions, key=int),
+            "default": name == default,
+            **catalog.find(name).as_json(),
+        }
+        for name, versions in sorted(served.items())
+    ]
+    return {"models": listed}
+
+
+@bp.post("/v1/classify")
+def classify() -> ResponseReturnValue:
+    """Classify every picture of the request; best label first."""
+    services().access.admit(request)
+    answer = _classify(ClassifyOptions.from_args(request.args))
+    _raise_if_only_error(answer, single=True)
+    return {
+        "model": answer.model.name,
+        "version": answer.version,
+        "weights": answer.model.weights,
+        "results": [result.as_json() for result in answer.results],
+    }
+
+
+@bp.post("/predict")
+def predict() -> ResponseReturnValue:
+    """Answer as the well-known Keras upload form does: `label: 97.10%` as keys and value."""
+    services().access.admit(request)
+    if request.args:
+        raise BadRequest("/predict takes no parameters; use /v1/classify.")
+    answer = _classify(ClassifyOptions(top_k=PREDICT_TOP))
+    _raise_if_only_error(answer, single=False)
+    return {"success": True, "result": [predict_entry(result) for result in answer.results]}
+
+
+def predict_entry(result: Result) -> dict[str, Any]:
+    """Return `{"class": best label, other label: "", ...}`, or the picture's error."""
+    if result.error:
+        return {"error": result.error.as_json()}
+    entry: dict[str, Any] = {}
+    for prediction in result.predictions:
+        text = f"{prediction.label}: {prediction.probability:.2%}"
+        if not entry:
+            entry["class"] = text
+        elif text == entry["class"] or text in entry:
+            # Two classes of ImageNet share the name "crane", two "maillot".
+            entry[f"{prediction.label} ({prediction.wnid}): {prediction.probability:.2%}"] = ""
+        else:
+            entry[text] = ""
+    return entry
+
+
+def _classify(options: ClassifyOptions) -> Classification:
+    parts = services()
+    pictures = read_pictures(request, parts.upload_limits)
+    with _place() as ticket:
+        ticket.grow(len(pictures))
+        answer = parts.classifier.classify(pictures, options, ticket.deadline)
+    parts.readiness.succeeded(answer.model.name)
+    for result in answer.results:
+        outcome = result.error.code if result.error else "classified"
+        parts.metrics.pictures.labels(answer.model.name, outcome).inc()
+    return answer
+
+
+@contextmanager
+def _place() -> Iterator[Ticket]:
+    """Hold the request's place: the server's ticket, or our own where another server runs us."""
+    parts = services()
+    given: Ticket | None = request.environ.get(TICKET)
+    ticket = given or parts.admission.enter(request.remote_addr or "")
+    ticket.deadline.client_gone = request.environ.get(DISCONNECTED, ticket.deadline.client_gone)
+    try:
+        ticket.deadline.check()
+        yield ticket
+        ticket.outcome = "answered"
+    except DeadlineExceeded:
+        ticket.outcome = "late"
+        raise
+    except TritonUnavailable:
+        parts.readiness.doubted()
+        raise
+    finally:
+        if given is None:
+            ticket.leave()
+
+
+def _raise_if_only_error(answer: Classification, single: bool) -> None:
+    """Let a request fail as a whole when all its pictures did (or, `single`, its only one)."""
+    errors = [result.error for result in answer.results if result.error]
+    if len(errors) == len(answer.results) and (len(errors) == 1 or not single):
+        raise errors[0]
+
+
+def count_rejection(error: EdgeLensError | ClientGone) -> None:
+    """Count a request that was not admitted."""
+    if isinstance(error, Overloaded | TooManyRequests):
+        services().metrics.rejections.labels(error.code).inc()

@@ -1,0 +1,48 @@
+"""Which models Triton has loaded, read from its metrics: its repository index is closed to us."""
+
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.errors import TritonUnavailable
+
+LOADED = "nv_inference_pending_request_count"
+MODEL_INFO = "edgelens_model_info"
+TIMEOUT = 2.0  # seconds
+MOST_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The loaded (model, version) pairs, and what the backend says of those it runs."""
+
+    versions: frozenset[tuple[str, str]]
+    info: dict[tuple[str, str], dict[str, str]]
+
+
+def scrape(url: str) -> Loaded:
+    """Read Triton's metrics; raise TritonUnavailable when they cannot be had."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=TIMEOUT) as answer:
+            text = answer.read(MOST_BYTES).decode("utf-8", "replace")
+    except (OSError, urllib.error.URLError) as exc:
+        raise TritonUnavailable("Triton's metrics cannot be reached.") from exc
+    return parse_loaded(text)
+
+
+def parse_loaded(text: str) -> Loaded:
+    """Read the two metrics that matter from Prometheus text; the others are not even parsed."""
+    wanted = [line for line in text.splitlines() if line.startswith((LOADED, MODEL_INFO))]
+    versions: set[tuple[str, str]] = set()
+    info: dict[tuple[str, str], dict[str, str]] = {}
+    for family in text_string_to_metric_families("\n".join(wanted) + "\n"):
+        for sample in family.samples:
+            key = (sample.labels.get("model", ""), sample.labels.get("version", ""))
+            if sample.name == MODEL_INFO:
+                info[key] = dict(sample.labels)
+            else:
+                versions.add(key)
+    return Loaded(frozenset(versions), info)

@@ -1,0 +1,133 @@
+"""The production server: waitress, which buffers whole requests before a thread sees them."""
+
+import logging
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from flask import Flask
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.server import TcpWSGIServer
+
+from gateway.channel import Channel
+from gateway.config import Settings
+from gateway.dispatcher import Dispatcher
+from gateway.errors import EdgeLensError
+from gateway.services import Services
+
+logger = logging.getLogger(__name__)
+CONNECTIONS = 1000
+IDLE_SECONDS = 120  # a connection without a request is closed
+CLEANUP_SECONDS = 5
+HEADER_BYTES = 32 * 1024
+IN_MEMORY = 256 * 1024  # of a request's body; what is beyond goes to a temporary file
+
+
+class Server(TcpWSGIServer):  # type: ignore[misc]
+    """One listening socket and its connections."""
+
+    channel_class = Channel
+
+    def __init__(self, app: Flask, settings: Settings, services: Services) -> None:
+        self.draining = False
+        self.cors_origins = settings.cors_origins
+        self._settings = settings
+        self._services = services
+        self._stopping = False
+        adjustments = adjust(settings)
+        dispatcher = Dispatcher(
+            services.admission, settings.threads, self._client_of, self._count_refusal
+        )
+        super().__init__(
+            app,
+            map={},
+            dispatcher=dispatcher,
+            adj=adjustments,
+            sockinfo=adjustments.listen[0],
+        )
+
+    def serve(self) -> None:
+        """Answer requests until `stop` is called, then finish what was admitted."""
+        while not self._stopping:
+            self._turn(1.0)
+        self._drain()
+
+    def stop(self, *_: int | FrameType | None) -> None:
+        """End `serve`; may be called from a signal handler or another thread."""
+        self._stopping = True
+        self.pull_trigger()
+
+    def maintenance(self, now: float) -> None:
+        """Close idle connections, as waitress does, and those that send too slowly."""
+        super().maintenance(now)
+        monotonic = time.monotonic()
+        for channel in self.active_channels.values():
+            request = channel.request
+            if request is not None and not channel.requests and request.is_too_slow(monotonic):
+                channel.will_close = True
+
+    def _turn(self, seconds: float) -> None:
+        wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
+
+    def _drain(self) -> None:
+        """Take no new connection and no new work, and answer what was admitted."""
+        self.draining = self.task_dispatcher.draining = True
+        self._services.readiness.draining = True
+        self.accepting = False
+        self.del_channel(self._map)
+        self.socket.close()
+        end = time.monotonic() + self._settings.grace_seconds
+        while time.monotonic() < end and not self._is_done():
+            self._turn(0.1)
+        self.task_dispatcher.shutdown()
+        wasyncore.close_all(self._map)
+
+    def _is_done(self) -> bool:
+        channels = list(self.active_channels.values())
+        return self.task_dispatcher.idle() and all(channel.is_idle() for channel in channels)
+
+    def _client_of(self, channel: Channel) -> str:
+        """Return the client's address; behind the trusted proxy, the one that the proxy saw."""
+        address: str = channel.addr[0]
+        if address == self._settings.trusted_proxy:
+            forwarded: str = channel.requests[0].headers.get("X_FORWARDED_FOR", "")
+            return forwarded.rpartition(",")[2].strip() or address
+        return address
+
+    def _count_refusal(self, path: str, error: EdgeLensError) -> None:
+        metrics = self._services.metrics
+        metrics.requests.labels(path, error.status).inc()
+        metrics.rejections.labels(error.code).inc()
+
+
+def adjust(settings: Settings) -> Adjustments:
+    """Return waitress's own settings."""
+    chosen: dict[str, Any] = {
+        "listen": f"{settings.host}:{settings.port}",
+        "threads": settings.threads,
+        "ident": None,
+        "connection_limit": CONNECTIONS,
+        "channel_timeout": IDLE_SECONDS,
+        "cleanup_interval": CLEANUP_SECONDS,
+        "max_request_header_size": HEADER_BYTES,
+        # One byte more than allowed is the first that waitress refuses.
+        "max_request_body_size": settings.max_body_bytes + 1,
+        "inbuf_overflow": IN_MEMORY,
+        "recv_bytes": 128 * 1024,
+        "log_socket_errors": False,
+        # Keeps reading while a request is answered: that is how a hang-up is seen.
+        "channel_request_lookahead": 1,
+    }
+    if settings.trusted_proxy:
+        chosen["trusted_proxy"] = settings.trusted_proxy
+        chosen["trusted_proxy_headers"] = {"x-forwarded-for", "x-forwarded-proto"}
+    return Adjustments(**chosen)
+
+
+def stop_on_signals(stop: Callable[..., None]) -> None:
+    """Drain on SIGTERM and Ctrl-C."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)

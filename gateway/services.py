@@ -1,0 +1,69 @@
+"""The parts of one running gateway, wired together."""
+
+import threading
+from dataclasses import dataclass
+
+from gateway.access import Access
+from gateway.admission import Admission
+from gateway.catalog import Catalog
+from gateway.classifier import Classifier
+from gateway.config import Settings
+from gateway.decoder import Decoder
+from gateway.image import Limits
+from gateway.keys import KeyRing
+from gateway.metrics import Metrics
+from gateway.rate import RateLimiter
+from gateway.readiness import Readiness
+from gateway.scrape import scrape
+from gateway.triton import InferenceClient, TritonClient
+from gateway.uploads import UploadLimits
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything the routes use. `start` begins the background work, `stop` ends it."""
+
+    settings: Settings
+    triton: InferenceClient
+    catalog: Catalog
+    classifier: Classifier
+    admission: Admission
+    readiness: Readiness
+    access: Access
+    metrics: Metrics
+    upload_limits: UploadLimits
+
+    @classmethod
+    def build(cls, settings: Settings, triton: InferenceClient | None = None) -> "Services":
+        """Make the parts from the settings; raise KeysError for a bad key file."""
+        triton = triton or TritonClient(settings.triton_url)
+        catalog = Catalog(triton, lambda: scrape(settings.triton_metrics_url), settings.model)
+        admission = Admission(settings.deadline_seconds)
+        readiness = Readiness(catalog, triton)
+        decoder = Decoder(Limits(settings.max_upload_bytes, settings.max_pixels))
+        keys = KeyRing(settings.api_keys_file) if settings.api_keys_file else None
+        return cls(
+            settings=settings,
+            triton=triton,
+            catalog=catalog,
+            classifier=Classifier(catalog, triton, decoder, dict(settings.version_shares)),
+            admission=admission,
+            readiness=readiness,
+            access=Access(keys, RateLimiter(settings.client_rate)),
+            metrics=Metrics(admission, catalog, readiness.is_ready),
+            upload_limits=UploadLimits(settings.max_upload_bytes, settings.max_pictures),
+        )
+
+    def start(self) -> None:
+        """Begin to watch Triton: what it has loaded, and whether it infers."""
+        self.catalog.refresh()
+        threading.Thread(target=self.catalog.run, name="catalog", daemon=True).start()
+        threading.Thread(target=self.readiness.run, name="readiness", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the background work and close the channel to Triton."""
+        self.catalog.stop()
+        self.readiness.stop()
+        self.classifier.close()
+        if isinstance(self.triton, TritonClient):
+            self.triton.close()

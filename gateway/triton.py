@@ -1,0 +1,164 @@
+"""Triton over one shared gRPC channel; the only module that knows its protocol and its errors."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from gateway.deadline import ClientGone, Deadline
+from gateway.errors import (
+    DeadlineExceeded,
+    EdgeLensError,
+    InferenceFailed,
+    Overloaded,
+    TritonUnavailable,
+    UnknownModel,
+)
+from gateway.labels import Prediction, parse_classification, split_byte_strings
+from gateway.model import Model
+
+RETRY_PAUSES = (0.1, 0.4)  # seconds
+HANG_UP_CHECK = 0.1  # seconds between two looks at whether the client still waits
+CONFIG_TIMEOUT = 2.0  # seconds
+CHANNEL_OPTIONS = (
+    # An HTTP proxy in the environment is for the internet, never for Triton beside us.
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.max_send_message_length", 64 * 1024 * 1024),
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+)
+Tensor = NDArray[np.uint8]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one inference gave: the version that answered, and the labels of each picture."""
+
+    version: str
+    rows: list[list[Prediction]]
+
+
+class InferenceClient(Protocol):
+    """What the gateway needs from Triton."""
+
+    def infer(
+        self, model: Model, version: str, tensors: Sequence[Tensor], top_k: int, deadline: Deadline
+    ) -> Answer:
+        """Classify one batch of UINT8 [H,W,3] tensors."""
+
+    def config(self, name: str, version: str) -> Any:
+        """Return Triton's ModelConfig of a loaded version."""
+
+
+class TritonClient:
+    """The inference client that every thread shares; gRPC channels are thread-safe."""
+
+    def __init__(self, url: str, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._channel = grpc.insecure_channel(url, options=CHANNEL_OPTIONS)
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._infer = stub.ModelInfer
+        self._config = stub.ModelConfig
+        self._sleep = sleep
+        self._down = False
+
+    def infer(
+        self, model: Model, version: str, tensors: Sequence[Tensor], top_k: int, deadline: Deadline
+    ) -> Answer:
+        """Classify one batch; retry while Triton is away and time is left.
+
+        Raises the EdgeLensError that fits, or ClientGone when the client hung up meanwhile.
+        """
+        request = infer_request(model, version, tensors, min(top_k, model.classes))
+        response = self._with_retries(lambda: self._call(request, deadline), deadline)
+        return read_answer(response, len(tensors))
+
+    def config(self, name: str, version: str) -> Any:
+        """Return Triton's ModelConfig of a loaded version; raises the EdgeLensError that fits."""
+        request = service_pb2.ModelConfigRequest(name=name, version=version)
+        try:
+            return self._config(request, timeout=CONFIG_TIMEOUT).config
+        except grpc.RpcError as exc:
+            raise translate(exc) from exc
+
+    def close(self) -> None:
+        """Close the channel; calls under way fail."""
+        self._channel.close()
+
+    def _call(self, request: Any, deadline: Deadline) -> Any:
+        """Wait for one inference in slices, so that a client's hanging up cancels it in Triton."""
+        deadline.check()
+        call = self._infer.future(request, timeout=deadline.remaining())
+        while True:
+            try:
+                return call.result(timeout=HANG_UP_CHECK)
+            except grpc.FutureTimeoutError:
+                if deadline.client_gone():
+                    call.cancel()
+                    raise ClientGone from None
+            except grpc.RpcError as exc:
+                raise translate(exc) from exc
+            except grpc.FutureCancelledError:
+                raise TritonUnavailable("The gateway is shutting down; try again.") from None
+
+    def _with_retries(self, attempt: Callable[[], Result], deadline: Deadline) -> Result:
+        # While Triton is known to be away, the first refusal is the answer: nobody waits for it.
+        for pause in () if self._down else RETRY_PAUSES:
+            try:
+                return attempt()
+            except TritonUnavailable:
+                if deadline.remaining() <= pause:
+                    raise
+                self._sleep(pause)
+        try:
+            result = attempt()
+        except TritonUnavailable:
+            self._down = True
+            raise
+        self._down = False
+        return result
+
+
+def infer_request(model: Model, version: str, tensors: Sequence[Tensor], top_k: int) -> Any:
+    """Build the request without tritonclient's InferInput, which copies more and checks again."""
+    request = service_pb2.ModelInferRequest(model_name=model.name, model_version=version)
+    batch = [len(tensors)] if model.max_batch_size else []
+    request.inputs.add(name=model.input_name, datatype="UINT8", shape=[*batch, *tensors[0].shape])
+    output = request.outputs.add(name=model.output_name)
+    output.parameters["classification"].int64_param = top_k
+    request.raw_input_contents.append(b"".join(tensor.tobytes() for tensor in tensors))
+    return request
+
+
+def read_answer(response: Any, pictures: int) -> Answer:
+    """Read the classification strings of a response, the same number for every picture."""
+    texts = split_byte_strings(response.raw_output_contents[0])
+    if not texts or len(texts) % pictures:
+        raise InferenceFailed("Triton's answer does not fit the number of pictures sent.")
+    predictions = [parse_classification(text) for text in texts]
+    each = len(predictions) // pictures
+    rows = [predictions[at : at + each] for at in range(0, len(predictions), each)]
+    return Answer(response.model_version, rows)
+
+
+def translate(exc: grpc.RpcError) -> EdgeLensError:
+    """Turn any gRPC error into ours. Triton's own text may name paths: it is never passed on."""
+    code, details = exc.code(), (exc.details() or "").lower()
+    if code == grpc.StatusCode.RESOURCE_EXHAUSTED or "maximum queue size" in details:
+        return Overloaded("Triton's queue is full; try again shortly.")
+    if code == grpc.StatusCode.DEADLINE_EXCEEDED or "timeout expired" in details:
+        return DeadlineExceeded("Triton did not answer in time; try again later.")
+    if code == grpc.StatusCode.NOT_FOUND:
+        return UnknownModel("No such model, or no such version of it, is loaded.")
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+        return TritonUnavailable("Triton cannot be reached or is starting; try again shortly.")
+    if code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN) and "stub" in details:
+        return TritonUnavailable("The model's process died and is being restarted; try again.")
+    return InferenceFailed(f"Triton refused this inference ({code.name}).")

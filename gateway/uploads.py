@@ -1,0 +1,172 @@
+"""Read the pictures of a request, in whichever way they were sent."""
+
+import binascii
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from flask import Request
+from werkzeug.datastructures import FileStorage
+from werkzeug.formparser import FormDataParser
+
+from gateway.errors import BadRequest, EdgeLensError, TooLarge
+
+SPARE_FIELDS = 32  # form fields and JSON values that may come besides the pictures
+LONGEST_NAME = 200
+DATA_URI = re.compile(r"data:[\w.+/-]{0,100}(?:;[\w=.-]{1,100}){0,4},", re.ASCII)
+RAW_TYPES = ("image/", "application/octet-stream")
+NO_PICTURE = (
+    "No picture in the request: send multipart/form-data with file parts, a raw image/* body, "
+    'or JSON {"image": "<base64>"}.'
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One uploaded picture: its cleaned file name, and its bytes or why there are none."""
+
+    filename: str | None
+    data: bytes = b""
+    error: EdgeLensError | None = None
+
+
+@dataclass(frozen=True)
+class UploadLimits:
+    """How much one request may carry."""
+
+    picture_bytes: int
+    pictures: int
+
+    @property
+    def base64_bytes(self) -> int:
+        """Return the length of the longest text that may stand for one picture."""
+        return self.picture_bytes * 4 // 3 + 4096
+
+
+def read_pictures(request: Request, limits: UploadLimits) -> list[Picture]:
+    """Return the request's pictures in the order sent; raise BadRequest or TooLarge."""
+    kind = request.mimetype
+    if kind == "multipart/form-data":
+        pictures = _from_multipart(request, limits)
+    elif kind == "application/x-www-form-urlencoded":
+        pictures = _from_form(request, limits)
+    elif kind == "application/json" or kind.endswith("+json"):
+        pictures = _from_json(request, limits)
+    elif kind.startswith(RAW_TYPES):
+        data = request.get_data(cache=False)
+        pictures = [Picture(None, data)] if data else []
+    else:
+        raise BadRequest(NO_PICTURE)
+    if not pictures:
+        raise BadRequest(NO_PICTURE)
+    if len(pictures) > limits.pictures:
+        raise TooLarge(f"Send at most {limits.pictures} pictures in one request.")
+    return pictures
+
+
+def _from_multipart(request: Request, limits: UploadLimits) -> list[Picture]:
+    # Werkzeug's own `request.files` groups parts by field and so loses the order they came in.
+    parser = FormDataParser(
+        max_form_memory_size=limits.base64_bytes,
+        max_form_parts=limits.pictures + SPARE_FIELDS,
+        silent=False,
+        cls=list,  # type: ignore[arg-type]
+    )
+    try:
+        parsed: Any = parser.parse(
+            request.stream, request.mimetype, request.content_length, request.mimetype_params
+        )
+    except (ValueError, LookupError):
+        raise BadRequest("The multipart form is malformed or cut short.") from None
+    fields: list[tuple[str, str]] = parsed[1]
+    uploads: list[tuple[str, FileStorage]] = parsed[2]
+    try:
+        pictures = [
+            Picture(clean_name(part.filename), part.stream.read(limits.picture_bytes + 1))
+            for _, part in uploads
+            if part.filename
+        ]
+    finally:
+        for _, part in uploads:
+            part.close()
+    return pictures + list(_from_fields(fields, limits))
+
+
+def _from_form(request: Request, limits: UploadLimits) -> list[Picture]:
+    body = request.get_data(cache=False)
+    try:
+        fields = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            max_num_fields=limits.pictures + SPARE_FIELDS,
+        )
+    except ValueError:
+        raise BadRequest("The form is malformed or has too many fields.") from None
+    # A client that forgot to escape base64's "+" sent what reads as a blank.
+    return list(_from_fields([(name, text.replace(" ", "+")) for name, text in fields], limits))
+
+
+def _from_fields(fields: list[tuple[str, str]], limits: UploadLimits) -> Iterator[Picture]:
+    """Read the article's form field: base64, bare or as a data URI."""
+    for name, text in fields:
+        if name in ("image", "image[]", "images", "images[]", "files[]") and text:
+            yield _from_base64(None, text, limits)
+
+
+def _from_json(request: Request, limits: UploadLimits) -> list[Picture]:
+    body = request.get_data(cache=False)
+    # Base64 has none of these bytes; a body full of them is made to fill the memory.
+    if sum(body.count(mark) for mark in b"[{,") > 8 * limits.pictures + SPARE_FIELDS:
+        raise BadRequest("The JSON has too many values.")
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadRequest("The body is not valid JSON.") from None
+    if not isinstance(document, dict):
+        raise BadRequest('The JSON must be an object: {"image": "<base64>"}.')
+    return [_from_entry(entry, limits) for entry in _entries(document)]
+
+
+def _entries(document: dict[str, Any]) -> list[Any]:
+    if ("image" in document) == ("images" in document):
+        raise BadRequest('The JSON needs either "image" or "images".')
+    if "image" in document:
+        return [document["image"]]
+    entries = document["images"]
+    if not isinstance(entries, list):
+        raise BadRequest('"images" must be an array.')
+    return entries
+
+
+def _from_entry(entry: Any, limits: UploadLimits) -> Picture:
+    name = None
+    if isinstance(entry, dict):
+        name, entry = entry.get("filename"), entry.get("data")
+    if not isinstance(entry, str) or not isinstance(name, str | None):
+        raise BadRequest('A picture is base64 text, or {"filename": "...", "data": "<base64>"}.')
+    return _from_base64(clean_name(name), entry, limits)
+
+
+def _from_base64(name: str | None, text: str, limits: UploadLimits) -> Picture:
+    """Decode base64 with or without padding, blanks and a data URI's head."""
+    if len(text) > limits.base64_bytes:
+        return Picture(name, error=TooLarge("The picture has too many bytes."))
+    match = DATA_URI.match(text)
+    bare = "".join((text[match.end() :] if match else text).split()).rstrip("=")
+    bare = bare.replace("-", "+").replace("_", "/")
+    try:
+        data = binascii.a2b_base64(bare + "=" * (-len(bare) % 4), strict_mode=True)
+    except ValueError:
+        return Picture(name, error=BadRequest("The picture is not valid base64."))
+    return Picture(name, data)
+
+
+def clean_name(name: str | None) -> str | None:
+    """Keep a client's file name only as a short printable label, without its folders."""
+    if not name:
+        return None
+    last = re.split(r"[/\\]", name)[-1]
+    return "".join(c for c in last if c.isprintable())[:LONGEST_NAME] or None
