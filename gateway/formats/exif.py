@@ -1,0 +1,49 @@
+"""The tag tables of TIFF, which EXIF uses too; read without trusting a single offset."""
+
+import struct
+from collections.abc import Mapping
+
+ORIENTATION = 0x0112
+BYTE_ORDERS: Mapping[bytes, str] = {b"II*\0": "<", b"MM\0*": ">"}
+TYPE_CODES: Mapping[int, str] = {1: "B", 3: "H", 4: "I"}
+MAX_VALUES = 16
+
+
+def read_tags(data: bytes) -> dict[int, tuple[int, ...]]:
+    """Return the whole-number tags of the first table, at most 16 values of each.
+
+    What points outside `data` is left out; anything but a TIFF header gives no tags.
+    """
+    order = BYTE_ORDERS.get(data[:4])
+    if order is None or len(data) < 8:
+        return {}
+    (start,) = struct.unpack_from(order + "I", data, 4)
+    if start + 2 > len(data):
+        return {}
+    (count,) = struct.unpack_from(order + "H", data, start)
+    entries = min(count, (len(data) - start - 2) // 12)
+    tags: dict[int, tuple[int, ...]] = {}
+    for at in range(start + 2, start + 2 + 12 * entries, 12):
+        tag, code, length = struct.unpack_from(order + "HHI", data, at)
+        values = _values(data, order, at + 8, code, length)
+        if values:
+            tags.setdefault(tag, values)
+    return tags
+
+
+def orientation(tags: Mapping[int, tuple[int, ...]]) -> int:
+    """Return the EXIF orientation, 1 (upright) to 8; 1 where there is none or a wrong one."""
+    value = tags.get(ORIENTATION, (1,))[0]
+    return value if 1 <= value <= 8 else 1
+
+
+def _values(data: bytes, order: str, at: int, code: int, length: int) -> tuple[int, ...]:
+    letter = TYPE_CODES.get(code)
+    if letter is None or length == 0:
+        return ()
+    if length * struct.calcsize("=" + letter) > 4:
+        (at,) = struct.unpack_from(order + "I", data, at)
+    form = f"{order}{min(length, MAX_VALUES)}{letter}"
+    if at + struct.calcsize(form) > len(data):
+        return ()
+    return struct.unpack_from(form, data, at)
