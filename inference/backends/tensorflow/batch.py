@@ -1,0 +1,72 @@
+"""Gathers requests into one inference and splits the answer; one bad request fails alone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from inference.backends.tensorflow.errors import RequestError
+from inference.backends.tensorflow.task import Array
+
+Run = Callable[[Mapping[str, Array]], Mapping[str, Array]]
+Arrays = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Batcher:
+    """Runs requests together where the model has a batch dimension, else one by one."""
+
+    run: Run
+    batched: bool
+
+    def answer(self, requests: Sequence[Arrays]) -> list[Arrays | RequestError]:
+        """Answer every request, in order: with its outputs or with its own error."""
+        answers: list[Arrays | RequestError] = [RequestError("not answered")] * len(requests)
+        for members in _groups(requests, self.batched):
+            found = self._answer_group([requests[index] for index in members])
+            for index, answer in zip(members, found, strict=True):
+                answers[index] = answer
+        return answers
+
+    def _answer_group(self, requests: list[Arrays]) -> list[Arrays | RequestError]:
+        """Run one group at once; if that fails, each request alone to find the guilty one."""
+        try:
+            return list(self._run_together(requests))
+        except RequestError as error:
+            if len(requests) == 1:
+                return [error]
+        return [answer for request in requests for answer in self._answer_group([request])]
+
+    def _run_together(self, requests: list[Arrays]) -> list[Arrays]:
+        """Run one inference for all; the answers are views of its outputs where that is safe."""
+        if len(requests) == 1:
+            return [self.run(requests[0])]
+        names = requests[0]
+        outputs = self.run({n: np.concatenate([r[n] for r in requests]) for n in names})
+        sizes = [len(next(iter(request.values()))) for request in requests]
+        _check_rows(outputs, sum(sizes))
+        ends = np.cumsum(sizes)
+        return [
+            {name: array[end - size : end] for name, array in outputs.items()}
+            for size, end in zip(sizes, ends, strict=True)
+        ]
+
+
+def _check_rows(outputs: Arrays, rows: int) -> None:
+    """Refuse outputs that are not one row an input row: they cannot be split."""
+    for name, array in outputs.items():
+        if array.ndim == 0 or len(array) != rows:
+            raise RequestError(
+                f"output '{name}' has shape {list(array.shape)} for a batch of {rows}"
+            )
+
+
+def _groups(requests: Sequence[Arrays], batched: bool) -> list[list[int]]:
+    """Group the indices of requests that can run together: same shapes but for the first size."""
+    if not batched:
+        return [[index] for index in range(len(requests))]
+    groups: dict[object, list[int]] = {}
+    for index, request in enumerate(requests):
+        key = tuple((name, array.shape[1:], array.dtype.str) for name, array in request.items())
+        groups.setdefault(key, []).append(index)
+    return list(groups.values())

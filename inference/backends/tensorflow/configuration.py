@@ -1,0 +1,191 @@
+"""Fits a model's config.pbtxt and its signature together: completes the one, refuses a clash."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from inference.backends.tensorflow.errors import LoadError
+from inference.backends.tensorflow.signatures import Signature
+from inference.backends.tensorflow.tensors import Tensor, spell
+
+Config = Mapping[str, Any]
+
+
+class Editable(Protocol):
+    """Triton's `ModelConfig`: what auto-complete may change."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the configuration as it is."""
+
+    def set_max_batch_size(self, max_batch_size: int, /) -> None:
+        """Set the largest batch; 0 is none."""
+
+    def set_dynamic_batching(self) -> None:
+        """Turn the dynamic batcher on."""
+
+    def add_input(self, tensor: dict[str, Any], /) -> None:
+        """Add or complete an input."""
+
+    def add_output(self, tensor: dict[str, Any], /) -> None:
+        """Add or complete an output."""
+
+
+def complete(config: Editable, signature: Signature, default_batch: int) -> None:
+    """Fill in what the signature tells, as NVIDIA's backend did. Raises LoadError on a clash."""
+    given = config.as_dict()
+    batch = _completed_batch(given, signature, default_batch)
+    config.set_max_batch_size(batch)
+    if batch > 1 and "sequence_batching" not in given:
+        config.set_dynamic_batching()
+    controls = _control_inputs(given)
+    for tensor in signature.inputs:
+        if tensor.name not in controls:
+            config.add_input(_completed(given.get("input", []), tensor, batch > 0))
+    named = _by_name(given.get("output", []))
+    for tensor in signature.outputs:
+        if not named or tensor.name in named:
+            config.add_output(_completed(given.get("output", []), tensor, batch > 0))
+    check(config.as_dict(), signature)
+
+
+def check(config: Config, signature: Signature) -> None:
+    """Compare a complete configuration with the signature. Raises LoadError naming both sides."""
+    _check_features(config)
+    batched = int(config.get("max_batch_size", 0)) > 0
+    if batched and not signature.batches:
+        raise LoadError(
+            f"config.pbtxt says max_batch_size {config['max_batch_size']}, but signature"
+            f" '{signature.name}' has no batch dimension: {_fixed(signature)};"
+            " say max_batch_size: 0"
+        )
+    controls = _control_inputs(config)
+    inputs, outputs = _by_name(config.get("input", [])), _by_name(config.get("output", []))
+    for tensor in signature.inputs:
+        if tensor.name not in inputs and tensor.name not in controls:
+            raise LoadError(
+                f"config.pbtxt lacks input '{tensor.name}', which signature"
+                f" '{signature.name}' needs ({tensor})"
+            )
+    _check_tensors("input", inputs, signature.inputs, signature, batched)
+    _check_tensors("output", outputs, signature.outputs, signature, batched)
+
+
+def _completed_batch(config: Config, signature: Signature, default_batch: int) -> int:
+    """Choose max_batch_size: what is given, none where the dims say so, else Triton's default."""
+    given = int(config.get("max_batch_size", 0))
+    if given or not signature.batches or _spells_batch(config, signature):
+        return given
+    return default_batch
+
+
+def _spells_batch(config: Config, signature: Signature) -> bool:
+    """Tell whether config.pbtxt gives full shapes, batch dimension included: it wants none."""
+    tensors = {("input", tensor.name): tensor for tensor in signature.inputs}
+    tensors |= {("output", tensor.name): tensor for tensor in signature.outputs}
+    for side in ("input", "output"):
+        for entry in config.get(side, []):
+            tensor, dims = tensors.get((side, entry["name"])), _dims(entry)
+            if tensor and tensor.shape is not None and dims and len(dims) == len(tensor.shape):
+                return True
+    return False
+
+
+def _completed(entries: Sequence[Config], tensor: Tensor, batched: bool) -> dict[str, Any]:
+    """Describe a tensor for auto-complete, keeping what config.pbtxt already says of it."""
+    entry = _by_name(entries).get(tensor.name, {})
+    kind = entry.get("data_type", "TYPE_INVALID")
+    dims = [int(size) for size in entry.get("dims", [])]
+    return {
+        "name": tensor.name,
+        "data_type": tensor.data_type if kind == "TYPE_INVALID" else kind,
+        "dims": dims or _default_dims(tensor, batched),
+    }
+
+
+def _default_dims(tensor: Tensor, batched: bool) -> list[int]:
+    """Give a tensor's dims from the signature; an unknown rank counts as one varying size."""
+    return [-1] if tensor.shape is None else tensor.dims(batched)
+
+
+def _check_tensors(
+    side: str,
+    entries: Mapping[str, Config],
+    tensors: Sequence[Tensor],
+    signature: Signature,
+    batched: bool,
+) -> None:
+    """Compare the inputs or outputs of config.pbtxt with the signature's."""
+    known = {tensor.name: tensor for tensor in tensors}
+    for name, entry in entries.items():
+        if name not in known:
+            listed = ", ".join(f"'{tensor}'" for tensor in sorted(known)) or "none"
+            raise LoadError(
+                f"config.pbtxt names {side} '{name}', but signature '{signature.name}' has"
+                f" the {side}s {listed}"
+            )
+        _check_tensor(side, entry, known[name], signature, batched)
+
+
+def _check_tensor(
+    side: str, entry: Config, tensor: Tensor, signature: Signature, batched: bool
+) -> None:
+    """Compare one tensor's type and dims."""
+    if entry["data_type"] != tensor.data_type:
+        raise LoadError(
+            f"config.pbtxt says {side} '{tensor.name}' is {entry['data_type']}, but signature"
+            f" '{signature.name}' says {tensor.data_type}"
+        )
+    dims = _dims(entry)
+    if tensor.shape is not None and not _fit(dims, tensor.dims(batched)):
+        batch = " after the batch dimension" if batched else ""
+        raise LoadError(
+            f"config.pbtxt says {side} '{tensor.name}' has dims {spell(dims)}, but signature"
+            f" '{signature.name}' says {spell(tensor.dims(batched))}{batch}"
+        )
+
+
+def _fit(dims: Sequence[int], model: Sequence[int]) -> bool:
+    """Tell whether dims are those of the model, or narrower where the model's vary."""
+    return len(dims) == len(model) and all(
+        theirs in (-1, ours) for ours, theirs in zip(dims, model, strict=True)
+    )
+
+
+def _dims(entry: Config) -> list[int]:
+    """Give the shape the model sees: `reshape` wins over `dims`."""
+    if "reshape" in entry:
+        return [int(size) for size in entry["reshape"].get("shape", [])]
+    return [int(size) for size in entry.get("dims", [])]
+
+
+def _check_features(config: Config) -> None:
+    """Refuse what Triton's Python backend cannot do for us."""
+    ragged = [e["name"] for e in config.get("input", []) if e.get("allow_ragged_batch")]
+    if ragged:
+        raise LoadError(
+            f"config.pbtxt asks for a ragged batch of input '{ragged[0]}', which this backend"
+            " cannot form: remove allow_ragged_batch"
+        )
+    for field in ("batch_input", "batch_output"):
+        if config.get(field):
+            raise LoadError(f"config.pbtxt has a {field}, which this backend cannot make")
+    if config.get("sequence_batching", {}).get("state"):
+        raise LoadError("config.pbtxt has an implicit sequence state, which is not supported")
+    if config.get("model_transaction_policy", {}).get("decoupled"):
+        raise LoadError("config.pbtxt says decoupled, but a SavedModel answers each request once")
+
+
+def _control_inputs(config: Config) -> set[str]:
+    """Name the inputs that Triton's sequence batcher fills."""
+    controls = config.get("sequence_batching", {}).get("control_input", [])
+    return {control["name"] for control in controls}
+
+
+def _by_name(entries: Sequence[Config]) -> dict[str, Config]:
+    """Map tensors of a configuration by name."""
+    return {entry["name"]: entry for entry in entries}
+
+
+def _fixed(signature: Signature) -> str:
+    """Spell the tensors whose first dimension does not vary."""
+    tensors = (*signature.inputs, *signature.outputs)
+    return ", ".join(str(tensor) for tensor in tensors if not tensor.batches)

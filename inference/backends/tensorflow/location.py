@@ -1,0 +1,36 @@
+"""Where a model's files are."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from inference.backends.tensorflow.errors import LoadError
+
+DEFAULT_FILE = "model.savedmodel"
+GRAPHDEF = "tensorflow_graphdef"
+
+
+def savedmodel_of(config: Mapping[str, Any], version: Path) -> Path:
+    """Name the SavedModel of a version directory. Raises LoadError if it cannot be one."""
+    if config.get("platform") == GRAPHDEF:
+        raise LoadError(
+            f"platform {GRAPHDEF} is not supported: export the model as a SavedModel and say"
+            ' platform: "tensorflow_savedmodel"'
+        )
+    path = version / (config.get("default_model_filename") or DEFAULT_FILE)
+    if not path.is_dir():
+        raise LoadError(f"{path} is missing: a SavedModel is a directory of that name")
+    return path
+
+
+def version_directory(arguments: Sequence[str]) -> Path:
+    """Find the version directory during auto-complete: the stub's first argument lies in it."""
+    if len(arguments) < 2 or not Path(arguments[1]).is_absolute():
+        raise LoadError(f"the stub's arguments do not say where the model is: {arguments}")
+    return Path(arguments[1]).parent
+
+
+def cache_directory(env: Mapping[str, str] = os.environ) -> Path:
+    """Name the directory of compiled models."""
+    return Path(env.get("EDGELENS_CACHE_DIR") or "~/.cache/edgelens").expanduser()

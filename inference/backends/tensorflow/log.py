@@ -1,0 +1,28 @@
+"""Writes to Triton's log, each line beginning with the model's name."""
+
+from typing import Protocol
+
+
+class TritonLogger(Protocol):
+    """Triton's own logger, `pb_utils.Logger`."""
+
+    def log_info(self, message: str, /) -> None:
+        """Log what went as it should."""
+
+    def log_warn(self, message: str, /) -> None:
+        """Log what an operator should know."""
+
+
+class Log:
+    """The log of one model."""
+
+    def __init__(self, logger: TritonLogger, model: str) -> None:
+        self._logger, self._model = logger, model
+
+    def info(self, message: str) -> None:
+        """Log what went as it should."""
+        self._logger.log_info(f"{self._model}: {message}")
+
+    def warn(self, message: str) -> None:
+        """Log what an operator should know."""
+        self._logger.log_warn(f"{self._model}: {message}")

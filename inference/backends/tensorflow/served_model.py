@@ -1,0 +1,89 @@
+"""One loaded model: its configuration, its engine and how requests become answers."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inference.backends.tensorflow.batch import Batcher
+from inference.backends.tensorflow.commandline import arguments, default_max_batch_size
+from inference.backends.tensorflow.configuration import Editable, check, complete
+from inference.backends.tensorflow.cpus import available_cpus
+from inference.backends.tensorflow.engines import Engine, load_engine
+from inference.backends.tensorflow.errors import RequestError
+from inference.backends.tensorflow.location import (
+    cache_directory,
+    savedmodel_of,
+    version_directory,
+)
+from inference.backends.tensorflow.log import Log
+from inference.backends.tensorflow.parameters import Options
+from inference.backends.tensorflow.signatures import read_signature
+from inference.backends.tensorflow.task import Array, Task
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A signature, the engine that runs it and the batcher in front of it."""
+
+    task: Task
+    engine: Engine
+    batcher: Batcher
+
+    @classmethod
+    def load(cls, args: Mapping[str, str], log: Log) -> "ServedModel":
+        """Load what Triton's `initialize` arguments name. Raises LoadError."""
+        config = json.loads(args["model_config"])
+        version = Path(args["model_repository"], args["model_version"])
+        task = _task(config, version)
+        check(config, task.signature)
+        engine = load_engine(task, log)
+        log.info(
+            f"version {args['model_version']} runs signature '{task.signature.name}' with"
+            f" {engine.name} at {engine.precision} on {task.threads} threads"
+        )
+        batcher = Batcher(engine.run, batched=task.max_batch_size > 0)
+        return cls(task, engine, batcher)
+
+    def answer(
+        self, requests: Sequence[Mapping[str, Array]]
+    ) -> list[Mapping[str, Array] | RequestError]:
+        """Answer every request with its outputs or its own error."""
+        return self.batcher.answer(requests)
+
+    def labels(self, args: Mapping[str, str]) -> dict[str, str]:
+        """Describe the model for the metric `edgelens_model_info`."""
+        return {
+            "model": args["model_name"],
+            "version": args["model_version"],
+            "engine": self.engine.name,
+            "precision": self.engine.precision,
+            "weights": self.task.options.weights,
+        }
+
+
+def auto_complete(config: Editable) -> None:
+    """Complete a configuration from the SavedModel's signature. Raises LoadError."""
+    given = config.as_dict()
+    version = version_directory(arguments())
+    options = Options.from_config(given)
+    signature = read_signature(savedmodel_of(given, version), options.tag, options.signature)
+    complete(config, signature, default_max_batch_size(arguments(os.getppid())))
+
+
+def _task(config: Mapping[str, Any], version: Path) -> Task:
+    """Put together what the engine is to do."""
+    options = Options.from_config(config)
+    savedmodel = savedmodel_of(config, version)
+    instances = sum(group.get("count", 1) for group in config.get("instance_group", []))
+    return Task(
+        savedmodel=savedmodel,
+        signature=read_signature(savedmodel, options.tag, options.signature),
+        options=options,
+        # Instances work at the same time: together they get the quota, not each.
+        threads=options.threads or max(1, available_cpus() // max(1, instances)),
+        cache=cache_directory(),
+        max_batch_size=int(config.get("max_batch_size", 0)),
+    )
