@@ -12,7 +12,7 @@ from gateway.contract import Contract
 from gateway.errors import EdgeLensError, TooLarge, UndecodablePicture
 from gateway.formats import Header, read_header
 from gateway.formats.exif import orientation
-from gateway.formats.header import damaged
+from gateway.formats.header import OPENCV_PIXEL_BYTES, damaged
 from gateway.framing import Frame, frame, turn_upright
 
 # Pictures are decoded side by side in several threads; OpenCV's own threads would only compete.
@@ -38,7 +38,7 @@ SCALED_DECODING = (
 )
 # A scaled JPEG must stay this many times larger than needed, so that nothing is visibly lost.
 SCALED_MARGIN = 2
-BAND_PIXELS = 1 << 20
+BAND_PIXELS = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class Limits:
 
     @property
     def max_memory(self) -> int:
-        """Return the bytes decoding may take: enough for `max_pixels` of ordinary RGB."""
-        return self.max_pixels * 16 // 5
+        """Return the bytes decoding may take: four a pixel, 200 MB by default."""
+        return self.max_pixels * 4
 
 
 def to_tensor(data: bytes | memoryview, contract: Contract, limits: Limits | None = None) -> Pixels:
@@ -71,7 +71,7 @@ def to_tensor(data: bytes | memoryview, contract: Contract, limits: Limits | Non
     scale, flag = _scale(header, contract)
     _check_size(header, scale, limits)
     try:
-        if header.transparent:
+        if header.by_pillow:
             crop, framed, turned = _decode_with_pillow(encoded, header, contract)
         else:
             crop, framed, turned = _decode_with_opencv(encoded, header, contract, flag)
@@ -103,7 +103,9 @@ def _check_size(header: Header, scale: int, limits: Limits) -> None:
             f"The picture has {header.width} x {header.height} pixels; at most "
             f"{limits.max_pixels} and {limits.max_side} along a side are accepted."
         )
-    memory = header.memory + (3 * pixels // scale**2 if header.scalable else 0)
+    memory = header.memory
+    if header.scalable:
+        memory += pixels * OPENCV_PIXEL_BYTES // scale**2
     if memory > limits.max_memory:
         raise TooLarge(
             f"Decoding this {header.format} picture of {header.width} x {header.height} pixels "
@@ -149,10 +151,15 @@ def _decode_with_pillow(
 
 def _flatten(picture: Image.Image, framed: Frame, top: int, bottom: int) -> Pixels:
     """Cut rows out of the crop and lay them on white; returns BGR."""
-    band = picture.crop((framed.left, top, framed.left + framed.width, bottom)).convert("RGBA")
-    canvas = Image.new("RGB", band.size, "white")
-    canvas.paste(band, mask=band)
-    return cv2.cvtColor(np.asarray(canvas), cv2.COLOR_RGB2BGR)
+    band = picture.crop((framed.left, top, framed.left + framed.width, bottom))
+    if picture.has_transparency_data:
+        band = band.convert("RGBA")
+        canvas = Image.new("RGB", band.size, "white")
+        canvas.paste(band, mask=band)
+    else:
+        canvas = band.convert("RGB")
+    flat: Pixels = cv2.cvtColor(np.asarray(canvas), cv2.COLOR_RGB2BGR)
+    return flat
 
 
 def _shrink(pixels: Pixels, factor: int) -> Pixels:
@@ -160,7 +167,8 @@ def _shrink(pixels: Pixels, factor: int) -> Pixels:
     if factor == 1:
         return pixels
     size = (pixels.shape[1] // factor, pixels.shape[0] // factor)
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    shrunk: Pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return shrunk
 
 
 def _finish(crop: Pixels, framed: Frame, turned: int, contract: Contract) -> Pixels:

@@ -9,7 +9,8 @@ BRANDS = (b"avif", b"avis")
 PATH = (b"meta", b"iprp", b"ipco")
 MAX_BOXES = 1024
 # libavif's planes, its RGB copy and Pillow's picture exist at the same time.
-BYTES_PER_PIXEL = 12
+BYTES_PER_PIXEL, DEEP_BYTES_PER_PIXEL = 12, 16
+HIGH_BIT_DEPTH = 0x40
 
 
 def is_avif(data: bytes) -> bool:
@@ -26,15 +27,16 @@ def read(data: bytes) -> Header:
     for name in PATH:
         start, end = _find(data, start, end, name)
         start += 4 if name == b"meta" else 0
-    sizes = [
-        struct.unpack_from(">II", data, at + 4)
-        for kind, at, stop in _boxes(data, start, end)
-        if kind == b"ispe" and stop - at >= 12
-    ]
+    sizes, pixel_bytes = [], BYTES_PER_PIXEL
+    for kind, at, stop in _boxes(data, start, end):
+        if kind == b"ispe" and stop - at >= 12:
+            sizes.append(struct.unpack_from(">II", data, at + 4))
+        elif kind == b"av1C" and stop - at >= 4 and data[at + 2] & HIGH_BIT_DEPTH:
+            pixel_bytes = DEEP_BYTES_PER_PIXEL
     if not sizes:
         raise damaged("AVIF")
     width, height = max(width for width, _ in sizes), max(height for _, height in sizes)
-    return Header("AVIF", width, height, width * height * BYTES_PER_PIXEL, transparent=True)
+    return Header("AVIF", width, height, width * height * pixel_bytes, by_pillow=True)
 
 
 def _find(data: bytes, start: int, end: int, name: bytes) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 import struct
 
-from gateway.formats.header import Header, damaged
+from gateway.formats.header import OPENCV_PIXEL_BYTES, Header, damaged
 
 OLD_HEADER = 12
 
@@ -15,4 +15,5 @@ def read(data: bytes) -> Header:
     width, height = struct.unpack_from("<HH" if size == OLD_HEADER else "<ii", data, 18)
     if width < 0:
         raise damaged("BMP")
-    return Header("BMP", width, abs(height), 3 * width * abs(height))
+    height = abs(height)
+    return Header("BMP", width, height, width * height * OPENCV_PIXEL_BYTES)

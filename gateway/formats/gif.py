@@ -27,7 +27,7 @@ def read(data: bytes) -> Header:
         raise damaged("GIF")
     left, top, frame_width, frame_height = struct.unpack_from("<HHHH", data, at + 1)
     width, height = max(width, left + frame_width), max(height, top + frame_height)
-    return Header("GIF", width, height, width * height, transparent=True)
+    return Header("GIF", width, height, width * height, by_pillow=True)
 
 
 def _palette(flags: int) -> int:

@@ -4,13 +4,18 @@ from dataclasses import dataclass
 
 from gateway.errors import UndecodablePicture
 
+# Measured: OpenCV 4.11 and 5 keep two copies of 8-bit BGR, Pillow one of RGBX.
+OPENCV_PIXEL_BYTES = 6
+PILLOW_PIXEL_BYTES = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Header:
     """Size in stored pixels, EXIF orientation 1..8, and bytes of memory that decoding needs.
 
-    `transparent` pictures are for Pillow. `scalable` ones can be decoded at 1/2, 1/4 or 1/8:
-    then `memory` is what is needed at any scale, and the output comes on top.
+    Pillow decodes what OpenCV cannot, would flatten wrongly or keep in memory twice. `scalable`
+    pictures can be decoded at 1/2, 1/4 or 1/8: `memory` is then what is needed at any scale,
+    and the output comes on top.
     """
 
     format: str
@@ -18,7 +23,7 @@ class Header:
     height: int
     memory: int
     orientation: int = 1
-    transparent: bool = False
+    by_pillow: bool = False
     scalable: bool = False
 
 

@@ -3,11 +3,13 @@
 import struct
 
 from gateway.formats.exif import orientation, read_tags
-from gateway.formats.header import Header, damaged
+from gateway.formats.header import OPENCV_PIXEL_BYTES, PILLOW_PIXEL_BYTES, Header, damaged
 
 # A picture of 20 MB has about 2,500 chunks; Pillow reads each in Python, so millions would last.
 MAX_CHUNKS = 20_000
-ALPHA_TYPES = frozenset({4, 6})
+GREY, ALPHA_TYPES = 0, frozenset({4, 6})
+# OpenCV is faster, Pillow needs less memory.
+OPENCV_PIXELS = 8_000_000
 
 
 def read(data: bytes) -> Header:
@@ -27,7 +29,10 @@ def read(data: bytes) -> Header:
         elif name == b"eXIf":
             turned = orientation(read_tags(data[at + 8 : at + 8 + length]))
         elif name == b"IEND":
-            memory = width * height * (4 if transparent else 3)
-            return Header("PNG", width, height, memory, turned, transparent)
+            grey16 = kind == GREY and depth == 16  # which Pillow would cut off, not scale down
+            large = width * height > OPENCV_PIXELS and not grey16
+            by_pillow = transparent or large
+            memory = width * height * (PILLOW_PIXEL_BYTES if by_pillow else OPENCV_PIXEL_BYTES)
+            return Header("PNG", width, height, memory, turned, by_pillow)
         at += 12 + length
     raise damaged("PNG")

@@ -1,7 +1,7 @@
 """TIFF: the first page's size, and how much of it the decoder unpacks at a time."""
 
 from gateway.formats.exif import orientation, read_tags
-from gateway.formats.header import Header, damaged
+from gateway.formats.header import OPENCV_PIXEL_BYTES, PILLOW_PIXEL_BYTES, Header, damaged
 
 WIDTH, HEIGHT, BITS, SAMPLES, ROWS = 256, 257, 258, 277, 278
 TILE_WIDTH, TILE_HEIGHT, EXTRA_SAMPLES = 322, 323, 338
@@ -23,5 +23,9 @@ def read(data: bytes) -> Header:
         unit = width * min(height, tags.get(ROWS, (height,))[0])
     if not unit:
         raise damaged("TIFF")
-    memory = width * height * (4 if transparent else 3) + unit * pixel_bytes
+    pixels = width * height
+    if transparent:
+        memory = pixels * PILLOW_PIXEL_BYTES + unit * pixel_bytes
+    else:  # OpenCV makes its second copy after the last strip
+        memory = max(pixels * OPENCV_PIXEL_BYTES, pixels * 3 + unit * pixel_bytes)
     return Header("TIFF", width, height, memory, orientation(tags), transparent)
