@@ -1,0 +1,34 @@
+"""One real inference server with stand-in models for this directory's tests."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.inference import standins
+from tests.servers import Running, start_inference
+
+QUICK = {"TRITON_PROBE_PERIOD": "0.5", "TRITON_PROBE_TIMEOUT": "1.5"}
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with the echo model alone."""
+    standins.add_model(tmp_path / "models", "echo")
+    return tmp_path / "models"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A launcher that looks often; its models must infer again when a test ends."""
+    directory = tmp_path_factory.mktemp("models")
+    standins.add_model(directory, "echo")
+    standins.add_model(directory, "echo_image", standins.ENSEMBLE, code="")
+    standins.add_model(directory, "spare")
+    standins.add_model(
+        directory, "picky", standins.CONFIG.replace("enable: true", "enable: false"), standins.PICKY
+    )
+    with start_inference(directory, **QUICK) as running:
+        yield running
+    shutil.rmtree(directory, ignore_errors=True)

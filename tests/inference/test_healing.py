@@ -1,0 +1,166 @@
+"""What stops inferring is noticed, reported and healed, on a real Triton."""
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.inference import standins
+from tests.inference.calls import (
+    admin,
+    command,
+    counter,
+    infer,
+    inferences,
+    is_ready,
+    readiness,
+    stubs_of,
+    triton_of,
+)
+from tests.servers import Running
+from tests.waiting import wait_until
+
+RELOADS = "edgelens_model_reloads_total"
+RESTARTS = "edgelens_triton_restarts_total"
+DEADLINE = 30
+
+
+@pytest.fixture(autouse=True)
+def healthy(server: Running):
+    """Begin and end each test with a server on which every model infers."""
+    wait_until(lambda: is_ready(server), "every model infers", DEADLINE)
+    yield
+    wait_until(lambda: is_ready(server), "every model infers again", DEADLINE)
+
+
+def in_background(server: Running, number: int, times: int = 1) -> threading.Thread:
+    thread = threading.Thread(target=command, args=(server, number, "echo", times))
+    thread.start()
+    return thread
+
+
+def await_unready(server: Running) -> None:
+    wait_until(lambda: not is_ready(server), "the fault is noticed", DEADLINE)
+
+
+def await_healed(server: Running) -> None:
+    wait_until(lambda: is_ready(server), "the fault is healed", DEADLINE)
+
+
+def test_crashed_model_is_reported_and_reloaded_alone(server: Running) -> None:
+    reloads, restarts = counter(server, RELOADS, model="echo"), counter(server, RESTARTS)
+    spare = stubs_of(server, "spare")
+    assert command(server, standins.CRASH).status == 500
+    await_unready(server)
+    answer = readiness(server)
+    assert answer.headers["Retry-After"] == "2"
+    assert "echo" in json.loads(answer.body)["problems"][0]
+    await_healed(server)
+    assert infer(server, [1, 2, 3, 4]).status == 200
+    assert infer(server, [1, 2, 3, 4], "echo_image").status == 200
+    assert counter(server, RELOADS, model="echo") == reloads + 1
+    assert counter(server, RESTARTS) == restarts
+    assert stubs_of(server, "spare") == spare
+
+
+def test_hanging_model_is_killed_and_reloaded(server: Running) -> None:
+    restarts, stub = counter(server, RESTARTS), stubs_of(server, "echo")
+    request = in_background(server, standins.HANG)
+    await_unready(server)
+    await_healed(server)
+    request.join(DEADLINE)
+    assert not request.is_alive()
+    assert infer(server, [1, 2, 3, 4]).status == 200
+    assert counter(server, RESTARTS) == restarts
+    assert stubs_of(server, "echo") != stub
+
+
+def test_model_that_no_probe_fits_is_watched_by_its_process(server: Running) -> None:
+    (stub,) = stubs_of(server, "picky")
+    os.kill(stub, signal.SIGKILL)
+    await_unready(server)
+    await_healed(server)
+    assert stubs_of(server, "picky") not in ([], [stub])
+
+
+def test_killed_triton_is_restarted_on_the_same_ports(server: Running) -> None:
+    restarts, triton = counter(server, RESTARTS), triton_of(server)
+    os.kill(triton, signal.SIGKILL)
+    await_unready(server)
+    await_healed(server)
+    assert infer(server, [1, 2, 3, 4]).status == 200
+    assert triton_of(server) != triton
+    assert counter(server, RESTARTS) == restarts + 1
+
+
+def test_frozen_triton_is_killed_and_restarted(server: Running) -> None:
+    restarts, triton = counter(server, RESTARTS), triton_of(server)
+    os.kill(triton, signal.SIGSTOP)
+    await_unready(server)
+    await_healed(server)
+    assert triton_of(server) != triton
+    assert counter(server, RESTARTS) == restarts + 1
+
+
+def test_model_that_cannot_be_loaded_again_does_not_hurt_the_others(server: Running) -> None:
+    restarts, echo = counter(server, RESTARTS), stubs_of(server, "echo")
+    code = Path(server.env["MODEL_REPOSITORY"]) / "spare" / "1" / "model.py"
+    code.write_text("raise ImportError('broken on disk')")
+    try:
+        os.kill(stubs_of(server, "spare")[0], signal.SIGKILL)
+        wait_until(
+            lambda: counter(server, RELOADS, model="spare") >= 2, "two reloads failed", DEADLINE
+        )
+        assert "broken on disk" in server.printed()
+        assert "spare: it could not be loaded again" in json.loads(readiness(server).body)["problems"]
+        assert infer(server, [1, 2, 3, 4]).status == 200
+    finally:
+        code.write_text(standins.ECHO)
+    await_healed(server)
+    assert infer(server, [1, 2, 3, 4], "spare").status == 200
+    assert counter(server, RESTARTS) == restarts
+    assert stubs_of(server, "echo") == echo
+
+
+def test_model_with_a_long_queue_is_not_reloaded(server: Running) -> None:
+    reloads = counter(server, RELOADS, model="echo")
+    requests = [in_background(server, standins.SLOW, times=8) for _ in range(6)]
+    while any(request.is_alive() for request in requests):
+        assert is_ready(server)
+        requests[-1].join(0.1)
+        requests = [request for request in requests if request.is_alive()] or requests[:0]
+        if not requests:
+            break
+    assert counter(server, RELOADS, model="echo") == reloads
+
+
+def test_model_that_refuses_some_requests_is_not_reloaded(server: Running) -> None:
+    reloads = counter(server, RELOADS, model="echo")
+    assert command(server, standins.FAIL).status == 500
+    seen = inferences(server, "echo")
+    wait_until(lambda: inferences(server, "echo") >= seen + 2, "it was probed twice", DEADLINE)
+    assert is_ready(server)
+    assert counter(server, RELOADS, model="echo") == reloads
+
+
+def test_cached_model_is_really_asked_every_time(server: Running) -> None:
+    seen = inferences(server, "echo")
+    assert infer(server, [9, 9, 9, 9]).status == infer(server, [9, 9, 9, 9]).status == 200
+    wait_until(lambda: inferences(server, "echo") >= seen + 4, "each probe inferred", DEADLINE)
+
+
+def test_models_that_others_load_and_unload_are_followed(server: Running) -> None:
+    standins.add_model(Path(server.env["MODEL_REPOSITORY"]), "late")
+
+    def names() -> list[str]:
+        return [model["name"] for model in json.loads(readiness(server).body)["models"]]
+
+    assert admin(server, "/v2/repository/models/late/load").status == 200
+    wait_until(lambda: "late" in names(), "the new model is watched", DEADLINE)
+    assert admin(server, "/v2/repository/models/late/unload").status == 200
+    wait_until(lambda: "late" not in names(), "it is watched no more", DEADLINE)
+    assert is_ready(server)
+    assert counter(server, RELOADS, model="late") == 0

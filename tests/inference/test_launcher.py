@@ -1,0 +1,199 @@
+"""The launcher's start and end with a real Triton."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+import tritonclient.grpc
+
+from tests.inference import standins
+from tests.inference.calls import Answer, call, command, infer, pids, run_of, stubs_of
+from tests.servers import HOME, PYTHON, Running, inference_env, launched, start_inference
+from tests.waiting import wait_until
+
+
+def leftovers(server: Running) -> list[str]:
+    """List what a launcher has outside its own process."""
+    run = run_of(server)
+    places = [Path("/dev/shm"), Path(tempfile.gettempdir())]
+    files = [str(p) for place in places for p in place.glob(f"edgelens_*{run}*")]
+    return files + [str(pid) for pid in pids("edgelens_", run)]
+
+
+def start(env: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Run a launcher that is expected to end by itself."""
+    return subprocess.run(
+        [PYTHON, "-m", "inference"], cwd=HOME, env=env, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_model_is_served_where_the_ready_file_says(server: Running) -> None:
+    assert infer(server, [1, 2, 3, 4]).status == 200
+    with tritonclient.grpc.InferenceServerClient(f"{server.host}:{server.grpc_port}") as client:
+        assert client.is_model_ready("echo")
+    assert b"nv_inference_count" in call(server.metrics_port, "/metrics").body
+    assert call(server.health_port, "/readyz").status == 200
+
+
+def test_terminal_shows_a_few_lines_and_the_file_has_the_log(server: Running) -> None:
+    first, second = server.printed().splitlines()[:2]
+    assert first.startswith("Starting Triton with echo, echo_image, picky, spare")
+    assert str(server.log) in first
+    assert second.startswith("Triton 2.51.0 serves echo v1, echo_image v1, picky v1, spare v1: HTTP")
+    assert f"gRPC {server.host}:{server.grpc_port}" in second
+    assert "Started HTTPService" in server.log.read_text()
+
+
+def test_only_the_key_opens_the_repository_over_http(server: Running) -> None:
+    path = "/v2/repository/index"
+    assert call(server.http_port, path, b"{}").status == 403
+    assert call(server.http_port, path, b"{}", x_edgelens_admin="wrong").status == 403
+    assert call(server.http_port, path, b"{}", x_edgelens_admin=server.admin_key).status == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v2/systemsharedmemory/status", "/v2/logging", "/v2/trace/setting", "/v2/models/echo/stats"],
+)
+def test_other_doors_are_closed_without_the_key(server: Running, path: str) -> None:
+    assert call(server.http_port, path).status == 403
+
+
+def test_only_the_key_opens_the_repository_over_grpc(server: Running) -> None:
+    with tritonclient.grpc.InferenceServerClient(f"{server.host}:{server.grpc_port}") as client:
+        with pytest.raises(tritonclient.grpc.InferenceServerException, match="restricted"):
+            client.get_model_repository_index()
+        key = {"triton-grpc-protocol-x-edgelens-admin": server.admin_key}
+        assert client.get_model_repository_index(headers=key).models
+
+
+def test_only_the_owner_can_read_the_key(server: Running) -> None:
+    path = server.runtime_dir / "admin-key"
+    assert path.read_text() == server.admin_key
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_models_do_not_get_the_key(repository: Path) -> None:
+    with start_inference(repository, TRITON_ADMIN_KEY="chosen-by-hand") as server:
+        (stub,) = stubs_of(server, "echo")
+        assert server.admin_key == "chosen-by-hand"
+        assert b"chosen-by-hand" not in Path(f"/proc/{stub}/environ").read_bytes()
+
+
+def test_sigterm_answers_what_was_admitted_and_leaves_nothing(repository: Path) -> None:
+    with start_inference(repository) as server:
+        answers: list[Answer] = []
+        request = threading.Thread(target=lambda: answers.append(command(server, standins.SLOW)))
+        request.start()
+        wait_until(lambda: _pending(server) > 0, "the request was admitted", 10)
+        server.process.terminate()
+        assert server.process.wait(30) == 0
+        request.join(10)
+        assert [answer.status for answer in answers] == [200]
+        assert leftovers(server) == []
+        assert sorted(path.name for path in server.runtime_dir.iterdir()) == ["triton.log"]
+        assert not Path(server.env["TRITON_READY_FILE"]).exists()
+
+
+def _pending(server: Running) -> float:
+    """Count the admitted requests that the probes did not make, by their effect on the gauge."""
+    text = call(server.metrics_port, "/metrics").body.decode()
+    lines = [line for line in text.splitlines() if line.startswith("nv_inference_pending_requ")]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
+def test_ctrl_c_ends_a_server_whose_model_hangs(repository: Path) -> None:
+    with start_inference(repository) as server:
+        os.kill(stubs_of(server, "echo")[0], signal.SIGSTOP)
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(30) == 0
+        assert leftovers(server) == []
+
+
+def test_killed_launcher_does_not_stop_the_next_start(repository: Path) -> None:
+    with start_inference(repository) as first:
+        # A stopped stub cannot notice that its server has died.
+        os.kill(stubs_of(first, "echo")[0], signal.SIGSTOP)
+        first.process.kill()
+        first.process.wait()
+        wait_until(lambda: not pids("bin/tritonserver ", run_of(first)), "Triton died too", 10)
+        assert any(path.startswith("/dev/shm") for path in leftovers(first))
+        same = {f"TRITON_{p.upper()}_PORT": str(getattr(first, f"{p}_port")) for p in PORTS}
+        with start_inference(repository, **same) as second:
+            assert infer(second, [1, 2, 3, 4]).status == 200
+            assert second.http_port == first.http_port
+            assert leftovers(first) == []
+
+
+PORTS = ("http", "grpc", "metrics", "health")
+
+
+def test_taken_port_is_one_line_that_names_the_variable(repository: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ended = start(inference_env(repository, tmp_path, TRITON_GRPC_PORT=str(port)))
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"Error: Cannot listen on 127.0.0.1:{port}")
+    assert "TRITON_GRPC_PORT" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_empty_repository_says_how_to_export(tmp_path: Path) -> None:
+    ended = start(inference_env(tmp_path, tmp_path))
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith(f"Error: No model is ready in {tmp_path}: export one with")
+
+
+def test_bad_setting_is_a_usage_error(repository: Path, tmp_path: Path) -> None:
+    ended = start(inference_env(repository, tmp_path, TRITON_HTTP_PORT="http"))
+    assert ended.returncode == 2
+    assert ended.stderr == "Error: TRITON_HTTP_PORT must be a whole number from 0 to 65535, not 'http'.\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "code", "reason"),
+    [
+        (standins.CONFIG, "raise ImportError('no such part')", "no such part"),
+        ("backend: nonsense", standins.ECHO, "model broken cannot be read"),
+        (standins.CONFIG.replace("python", "absent"), standins.ECHO, "absent"),
+    ],
+    ids=["broken code", "broken configuration", "unknown backend"],
+)
+def test_model_that_cannot_be_loaded_is_named_in_one_line(
+    repository: Path, tmp_path: Path, config: str, code: str, reason: str
+) -> None:
+    standins.add_model(repository, "broken", config, code)
+    ended = start(inference_env(repository, tmp_path))
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Error: Triton could not start: model broken")
+    assert reason in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert not (tmp_path / "ready.json").exists()
+
+
+def test_runtime_directory_that_cannot_be_made_is_one_line(
+    repository: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    ended = start(
+        inference_env(repository, tmp_path, EDGELENS_RUNTIME_DIR=str(tmp_path / "file" / "run"))
+    )
+    assert ended.returncode == 1
+    assert "set EDGELENS_RUNTIME_DIR" in ended.stderr
+
+
+def test_signal_during_the_start_leaves_nothing(repository: Path, tmp_path: Path) -> None:
+    env = inference_env(repository, tmp_path)
+    with launched(env, tmp_path / "output.txt") as process:
+        run = f"_{process.pid}_"
+        wait_until(lambda: pids("bin/tritonserver ", run), "Triton was started", 20)
+        process.terminate()
+        assert process.wait(30) == 0
+        assert pids("edgelens_", run) == []
+        assert list(Path("/dev/shm").glob(f"edgelens_*{run}*")) == []
