@@ -24,12 +24,10 @@ class Catalog:
     def __init__(
         self,
         triton: InferenceClient,
-        scrape: Callable[[], Loaded],
         default: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._triton = triton
-        self._scrape = scrape
         self._wanted = default
         self._clock = clock
         self._models: Mapping[str, Versions] = {}
@@ -58,7 +56,7 @@ class Catalog:
         """Ask Triton what is loaded; keep the last knowledge where it does not answer."""
         with self._lock:
             try:
-                loaded = self._scrape()
+                loaded = self._triton.loaded()
             except TritonUnavailable:
                 loaded = NOTHING
             known = {(n, v) for n, versions in self._models.items() for v in versions}

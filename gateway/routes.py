@@ -142,7 +142,8 @@ def _classify(options: ClassifyOptions) -> Classification:
     with _place() as ticket:
         ticket.grow(len(pictures))
         answer = parts.classifier.classify(pictures, options, ticket.deadline)
-    parts.readiness.succeeded(answer.model.name)
+    if any(not result.error for result in answer.results):
+        parts.readiness.succeeded(answer.model.name)
     for result in answer.results:
         outcome = result.error.code if result.error else "classified"
         parts.metrics.pictures.labels(answer.model.name, outcome).inc()

@@ -14,7 +14,6 @@ from gateway.keys import KeyRing
 from gateway.metrics import Metrics
 from gateway.rate import RateLimiter
 from gateway.readiness import Readiness
-from gateway.scrape import scrape
 from gateway.triton import InferenceClient, TritonClient
 from gateway.uploads import UploadLimits
 
@@ -36,8 +35,8 @@ class Services:
     @classmethod
     def build(cls, settings: Settings, triton: InferenceClient | None = None) -> "Services":
         """Make the parts from the settings; raise KeysError for a bad key file."""
-        triton = triton or TritonClient(settings.triton_url)
-        catalog = Catalog(triton, lambda: scrape(settings.triton_metrics_url), settings.model)
+        triton = triton or TritonClient(settings.triton_url, settings.triton_metrics_url)
+        catalog = Catalog(triton, settings.model)
         admission = Admission(settings.deadline_seconds)
         readiness = Readiness(catalog, triton)
         decoder = Decoder(Limits(settings.max_upload_bytes, settings.max_pixels))
@@ -65,5 +64,4 @@ class Services:
         self.catalog.stop()
         self.readiness.stop()
         self.classifier.close()
-        if isinstance(self.triton, TritonClient):
-            self.triton.close()
+        self.triton.close()

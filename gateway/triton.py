@@ -21,8 +21,11 @@ from gateway.errors import (
 )
 from gateway.labels import Prediction, parse_classification, split_byte_strings
 from gateway.model import Model
+from gateway.scrape import Loaded, scrape
 
 RETRY_PAUSES = (0.1, 0.4)  # seconds
+QUICK_SECONDS = 0.2  # an inference that takes no longer is not worth giving up
+SMOOTHING = 0.1
 HANG_UP_CHECK = 0.1  # seconds between two looks at whether the client still waits
 CONFIG_TIMEOUT = 2.0  # seconds
 CHANNEL_OPTIONS = (
@@ -57,17 +60,27 @@ class InferenceClient(Protocol):
     def config(self, name: str, version: str) -> Any:
         """Return Triton's ModelConfig of a loaded version."""
 
+    def loaded(self) -> Loaded:
+        """Return which models and versions are loaded."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+
 
 class TritonClient:
     """The inference client that every thread shares; gRPC channels are thread-safe."""
 
-    def __init__(self, url: str, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, url: str, metrics_url: str, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._metrics_url = metrics_url
         self._channel = grpc.insecure_channel(url, options=CHANNEL_OPTIONS)
         stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._infer = stub.ModelInfer
         self._config = stub.ModelConfig
         self._sleep = sleep
         self._down = False
+        self._usual_seconds = 0.0
 
     def infer(
         self, model: Model, version: str, tensors: Sequence[Tensor], top_k: int, deadline: Deadline
@@ -88,13 +101,35 @@ class TritonClient:
         except grpc.RpcError as exc:
             raise translate(exc) from exc
 
+    def loaded(self) -> Loaded:
+        """Return which models and versions are loaded; raises TritonUnavailable."""
+        return scrape(self._metrics_url)
+
     def close(self) -> None:
         """Close the channel; calls under way fail."""
         self._channel.close()
 
     def _call(self, request: Any, deadline: Deadline) -> Any:
-        """Wait for one inference in slices, so that a client's hanging up cancels it in Triton."""
+        """Run one inference: directly while they are quick, else so that it can be given up."""
         deadline.check()
+        start = time.monotonic()
+        try:
+            if self._usual_seconds < QUICK_SECONDS:
+                response = self._infer(request, timeout=deadline.remaining())
+            else:
+                response = self._infer_while_wanted(request, deadline)
+        except grpc.RpcError as exc:
+            raise translate(exc) from exc
+        except ValueError as exc:  # what gRPC raises for a call on a closed channel
+            raise TritonUnavailable("The gateway is shutting down; try again.") from exc
+        self._usual_seconds += SMOOTHING * (time.monotonic() - start - self._usual_seconds)
+        return response
+
+    def _infer_while_wanted(self, request: Any, deadline: Deadline) -> Any:
+        """Wait in slices: a client that hangs up has its inference cancelled in Triton.
+
+        It costs a quarter of a millisecond more than a direct call.
+        """
         call = self._infer.future(request, timeout=deadline.remaining())
         while True:
             try:
@@ -103,8 +138,6 @@ class TritonClient:
                 if deadline.client_gone():
                     call.cancel()
                     raise ClientGone from None
-            except grpc.RpcError as exc:
-                raise translate(exc) from exc
             except grpc.FutureCancelledError:
                 raise TritonUnavailable("The gateway is shutting down; try again.") from None
 

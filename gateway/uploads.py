@@ -10,12 +10,14 @@ from urllib.parse import parse_qsl
 
 from flask import Request
 from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
 from gateway.errors import BadRequest, EdgeLensError, TooLarge
 
 SPARE_FIELDS = 32  # form fields and JSON values that may come besides the pictures
 LONGEST_NAME = 200
+LEAST_FORM_MEMORY = 512 * 1024  # bytes; werkzeug counts the 64 KB it reads at once
 DATA_URI = re.compile(r"data:[\w.+/-]{0,100}(?:;[\w=.-]{1,100}){0,4},", re.ASCII)
 RAW_TYPES = ("image/", "application/octet-stream")
 NO_PICTURE = (
@@ -70,7 +72,7 @@ def read_pictures(request: Request, limits: UploadLimits) -> list[Picture]:
 def _from_multipart(request: Request, limits: UploadLimits) -> list[Picture]:
     # Werkzeug's own `request.files` groups parts by field and so loses the order they came in.
     parser = FormDataParser(
-        max_form_memory_size=limits.base64_bytes,
+        max_form_memory_size=max(limits.base64_bytes, LEAST_FORM_MEMORY),
         max_form_parts=limits.pictures + SPARE_FIELDS,
         silent=False,
         cls=list,  # type: ignore[arg-type]
@@ -79,6 +81,8 @@ def _from_multipart(request: Request, limits: UploadLimits) -> list[Picture]:
         parsed: Any = parser.parse(
             request.stream, request.mimetype, request.content_length, request.mimetype_params
         )
+    except RequestEntityTooLarge:
+        raise TooLarge("The form has too many parts or too much text.") from None
     except (ValueError, LookupError):
         raise BadRequest("The multipart form is malformed or cut short.") from None
     fields: list[tuple[str, str]] = parsed[1]

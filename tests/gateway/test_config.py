@@ -1,0 +1,57 @@
+"""The settings."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config import SettingError, Settings
+from gateway.shares import Shares
+
+
+def test_defaults_are_those_of_make_serve() -> None:
+    settings = Settings.from_env({})
+    assert (settings.host, settings.port) == ("127.0.0.1", 5000)
+    assert settings.triton_url == "127.0.0.1:8001"
+    assert settings.max_upload_bytes == 20 * 1024 * 1024
+
+
+def test_every_setting_can_be_given() -> None:
+    settings = Settings.from_env(
+        {
+            "HOST": "0.0.0.0",
+            "PORT": "80",
+            "TRITON_URL": "triton:9001",
+            "MODEL": "vgg16",
+            "DEADLINE_SECONDS": "2.5",
+            "VERSION_SHARES": "vgg16=1:90,2:10",
+            "API_KEYS_FILE": "/run/keys",
+            "CORS_ORIGINS": "https://a.example, https://b.example/",
+        }
+    )
+    assert settings.deadline_seconds == 2.5
+    assert settings.version_shares == {"vgg16": Shares({"1": 90, "2": 10})}
+    assert settings.api_keys_file == Path("/run/keys")
+    assert settings.cors_origins == ("https://a.example", "https://b.example")
+
+
+def test_a_larger_picture_limit_raises_the_body_limit() -> None:
+    settings = Settings.from_env({"MAX_UPLOAD_BYTES": str(100 << 20)})
+    assert settings.max_body_bytes == 200 << 20
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("PORT", "http"),
+        ("PORT", "70000"),
+        ("TRITON_URL", "http://127.0.0.1:8001"),
+        ("TRITON_METRICS_URL", "127.0.0.1:8002"),
+        ("DEADLINE_SECONDS", "nan"),
+        ("THREADS", "0"),
+        ("VERSION_SHARES", "vgg16=1:x"),
+        ("CORS_ORIGINS", "example.org"),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(variable: str, text: str) -> None:
+    with pytest.raises(SettingError, match=variable):
+        Settings.from_env({variable: text})

@@ -1,0 +1,165 @@
+"""The endpoints, as a client sees them."""
+
+import io
+
+import pytest
+
+from gateway.classifier import Result
+from gateway.errors import (
+    DeadlineExceeded,
+    EdgeLensError,
+    InferenceFailed,
+    Overloaded,
+    TritonUnavailable,
+)
+from gateway.labels import Prediction
+from gateway.routes import predict_entry
+from tests.gateway.stub import Gateway, Start, StubTriton, as_base64, model_config, picture
+
+
+def test_classify_answers_labels_best_first(gateway: Gateway) -> None:
+    answer = gateway.classify(picture("green"))
+    assert answer.status_code == 200
+    body = answer.get_json()
+    assert (body["model"], body["version"], body["weights"]) == ("colours", "1", "random")
+    (result,) = body["results"]
+    assert result["predictions"][0]["label"] == "green"
+    scores = [p["probability"] for p in result["predictions"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_several_pictures_keep_order_and_names(gateway: Gateway) -> None:
+    files = [(io.BytesIO(picture(c)), f"{c}.jpg") for c in ("blue", "red", "green")]
+    results = gateway.client.post("/v1/classify", data={"images[]": files}).get_json()["results"]
+    assert [r["filename"] for r in results] == ["blue.jpg", "red.jpg", "green.jpg"]
+    assert [r["predictions"][0]["label"] for r in results] == ["blue", "red", "green"]
+
+
+def test_one_bad_picture_fails_alone(gateway: Gateway) -> None:
+    parts = [(io.BytesIO(picture()), "a.jpg"), (io.BytesIO(b"text"), "b.jpg")]
+    answer = gateway.client.post("/v1/classify", data={"images[]": parts})
+    good, bad = answer.get_json()["results"]
+    assert answer.status_code == 200
+    assert good["predictions"][0]["label"] == "red"
+    assert bad["error"]["code"] == "not_a_picture"
+
+
+def test_a_request_whose_only_picture_is_bad_has_its_status(gateway: Gateway) -> None:
+    answer = gateway.classify(b"no picture")
+    assert answer.status_code == 415
+    assert answer.get_json()["error"]["code"] == "not_a_picture"
+
+
+def test_top_k_and_min_score_shorten_the_answer(gateway: Gateway) -> None:
+    two = gateway.classify(query="?top_k=2").get_json()["results"][0]["predictions"]
+    sure = gateway.classify(query="?min_score=0.5").get_json()["results"][0]["predictions"]
+    assert (len(two), len(sure)) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [
+        (TritonUnavailable("away"), 503),
+        (Overloaded("full", 7.2), 503),
+        (DeadlineExceeded("late"), 504),
+        (InferenceFailed("refused"), 502),
+    ],
+    ids=["away", "full", "late", "refused"],
+)
+def test_triton_failures_keep_their_status(
+    gateway: Gateway, failure: EdgeLensError, status: int
+) -> None:
+    gateway.triton.failure = failure
+    answer = gateway.classify()
+    assert answer.status_code == status
+    assert answer.get_json() == {"error": {"code": failure.code, "message": failure.message}}
+    assert ("Retry-After" in answer.headers) == (status == 503)
+
+
+def test_retry_after_is_rounded_up(gateway: Gateway) -> None:
+    gateway.triton.failure = Overloaded("full", 7.2)
+    assert gateway.classify().headers["Retry-After"] == "8"
+
+
+def test_unknown_models_and_versions_are_not_found(gateway: Gateway) -> None:
+    assert gateway.classify(query="?model=nothing").status_code == 404
+    assert gateway.classify(query="?version=9").status_code == 404
+
+
+def test_a_version_can_be_asked_for(start: Start, triton: StubTriton) -> None:
+    triton.configs["colours", "2"] = model_config("colours", weights="imagenet")
+    gateway = start()
+    body = gateway.classify(query="?model=colours&version=1").get_json()
+    assert (body["version"], body["weights"]) == ("1", "random")
+    assert gateway.classify(query="?ab=2:1").get_json()["version"] == "2"
+
+
+def test_models_lists_versions_and_the_default(start: Start, triton: StubTriton) -> None:
+    triton.configs["colours", "10"] = model_config("colours", precision="bf16")
+    triton.configs["other", "1"] = model_config("other")
+    triton.configs["colours_image", "1"] = model_config("colours_image")
+    models = start().client.get("/v1/models").get_json()["models"]
+    assert [(m["name"], m["default"]) for m in models] == [("colours", True), ("other", False)]
+    assert models[0]["versions"] == ["1", "10"]
+    assert models[0]["precision"] == "bf16"
+    assert models[0]["input"] == {"width": 224, "height": 224}
+
+
+def test_predict_answers_the_short_form(gateway: Gateway) -> None:
+    form = {"image": "data:image/jpeg;base64," + as_base64(picture("blue"))}
+    body = gateway.client.post("/predict", data=form).get_json()
+    assert body["success"] is True
+    (entry,) = body["result"]
+    assert next(iter(entry)) == "class"
+    assert entry["class"].startswith("blue: ") and entry["class"].endswith("%")
+    assert [value for key, value in entry.items() if key != "class"] == ["", ""]
+
+
+def test_predict_succeeds_when_any_picture_did(gateway: Gateway) -> None:
+    parts = [(io.BytesIO(b"text"), "a"), (io.BytesIO(picture()), "b")]
+    body = gateway.client.post("/predict", data={"files[]": parts}).get_json()
+    assert body["success"] is True
+    assert body["result"][0]["error"]["code"] == "not_a_picture"
+    assert body["result"][1]["class"].startswith("red")
+
+
+def test_predict_fails_when_all_pictures_did(gateway: Gateway) -> None:
+    parts = [(io.BytesIO(b"text"), "a"), (io.BytesIO(b"more"), "b")]
+    answer = gateway.client.post("/predict", data={"image": parts})
+    assert answer.status_code == 415
+    assert answer.get_json()["success"] is False
+    assert answer.get_json()["error"]["code"] == "not_a_picture"
+
+
+def test_labels_of_the_same_name_keep_their_own_entries() -> None:
+    cranes = [Prediction(f"n{i}", "crane", 0.25) for i in range(3)]
+    entry = predict_entry(Result(None, cranes))
+    assert entry == {"class": "crane: 25.00%", "crane (n1): 25.00%": "", "crane (n2): 25.00%": ""}
+
+
+def test_the_process_is_healthy_whatever_triton_does(gateway: Gateway) -> None:
+    gateway.triton.failure = TritonUnavailable("away")
+    gateway.services.readiness.probe()
+    assert gateway.client.get("/healthz").get_json() == {"status": "ok"}
+    answer = gateway.client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "2"
+    assert answer.get_json() == {"status": "not_ready", "reason": "away"}
+
+
+def test_metrics_count_answers_and_pictures(gateway: Gateway) -> None:
+    gateway.classify()
+    gateway.classify(b"no picture")
+    text = gateway.client.get("/metrics").get_data(as_text=True)
+    assert 'edgelens_http_requests_total{route="/v1/classify",status="200"} 1.0' in text
+    assert 'edgelens_http_requests_total{route="/v1/classify",status="415"} 1.0' in text
+    assert 'edgelens_pictures_total{model="colours",outcome="not_a_picture"} 1.0' in text
+    assert "edgelens_triton_ready 1.0" in text
+    assert 'edgelens_gateway_model_info{engine="unknown",model="colours"' in text
+
+
+def test_every_place_is_free_after_the_answer(gateway: Gateway) -> None:
+    gateway.classify()
+    gateway.triton.failure = TritonUnavailable("away")
+    gateway.classify()
+    assert gateway.services.admission.in_flight == 0

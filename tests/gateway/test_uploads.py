@@ -1,0 +1,185 @@
+"""The pictures of a request."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+from flask import Request
+from hypothesis import given
+from hypothesis import strategies as st
+from werkzeug.test import EnvironBuilder
+
+from gateway.errors import BadRequest, EdgeLensError, TooLarge
+from gateway.uploads import Picture, UploadLimits, clean_name, read_pictures
+from tests.gateway.stub import as_base64
+
+LIMITS = UploadLimits(picture_bytes=1000, pictures=4)
+DATA = bytes(range(256))
+
+
+def read(**request: Any) -> list[Picture]:
+    builder = EnvironBuilder("/v1/classify", method="POST", **request)
+    try:
+        return read_pictures(Request(builder.get_environ()), LIMITS)
+    finally:
+        builder.close()
+
+
+def read_json(document: Any) -> list[Picture]:
+    return read(data=json.dumps(document), content_type="application/json")
+
+
+def test_a_raw_body_is_one_picture() -> None:
+    assert read(data=DATA, content_type="image/png") == [Picture(None, DATA)]
+    assert read(data=DATA, content_type="application/octet-stream") == [Picture(None, DATA)]
+
+
+@pytest.mark.parametrize("field", ["images[]", "image", "files[]", "anything"])
+def test_file_parts_are_pictures(field: str) -> None:
+    files = {field: [(io.BytesIO(DATA), "a.jpg"), (io.BytesIO(b"x"), "b.jpg")]}
+    assert read(data=files) == [Picture("a.jpg", DATA), Picture("b.jpg", b"x")]
+
+
+def test_parts_of_different_fields_keep_the_order_they_came_in() -> None:
+    body = b"".join(
+        b'--x\r\nContent-Disposition: form-data; name="%s"; filename="%s"\r\n\r\n%s\r\n' % part
+        for part in [(b"image", b"1", b"a"), (b"files[]", b"2", b"b"), (b"image", b"3", b"c")]
+    )
+    pictures = read(data=body + b"--x--\r\n", content_type="multipart/form-data; boundary=x")
+    assert [p.filename for p in pictures] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        as_base64(DATA),
+        as_base64(DATA).rstrip("="),
+        as_base64(DATA).replace("+", "-").replace("/", "_"),
+        "data:image/jpeg;base64," + as_base64(DATA),
+        "data:;base64," + as_base64(DATA),
+        "\n".join(as_base64(DATA)[at : at + 60] for at in range(0, 400, 60)),
+    ],
+    ids=["bare", "unpadded", "urlsafe", "data URI", "untyped URI", "wrapped"],
+)
+def test_base64_is_read_in_every_way_it_is_written(text: str) -> None:
+    expected = [Picture(None, DATA)]
+    assert read(data={"image": text}) == expected
+    assert read(data={"image": text}, content_type="multipart/form-data") == expected
+    assert read_json({"image": text}) == expected
+
+
+def test_a_plus_that_was_not_escaped_is_still_read() -> None:
+    body = b"image=" + as_base64(DATA).encode()
+    assert b"+" in body
+    assert read(data=body, content_type="application/x-www-form-urlencoded")[0].data == DATA
+
+
+def test_json_pictures_may_have_names() -> None:
+    entries = [as_base64(b"a"), {"filename": "../b.jpg", "data": as_base64(b"b")}]
+    assert read_json({"images": entries}) == [Picture(None, b"a"), Picture("b.jpg", b"b")]
+
+
+@pytest.mark.parametrize("text", ["%%%", "a", "ab=c", "data:image/png;base64,", "\u00e9" * 4])
+def test_garbage_in_base64_is_that_pictures_error(text: str) -> None:
+    bad, good = read_json({"images": [text, as_base64(b"a")]})
+    assert bad.error is None or isinstance(bad.error, BadRequest)
+    assert bad.data == b""
+    assert good == Picture(None, b"a")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        1,
+        "x",
+        [],
+        {},
+        {"image": 1},
+        {"images": "x"},
+        {"images": [[]]},
+        {"images": []},
+        {"image": "YQ==", "images": []},
+        {"images": [{"filename": 1, "data": "YQ=="}]},
+        {"images": [{"filename": "x"}]},
+    ],
+    ids=str,
+)
+def test_json_of_another_shape_is_refused(document: Any) -> None:
+    with pytest.raises(BadRequest):
+        read_json(document)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"\xff\xfe", b"[" * 100_000, b'{"a":' * 30_000, b"1" * 10_000, b"[" + b"1," * 99_999],
+    ids=["cut short", "no text", "deep array", "deep object", "huge number", "many values"],
+)
+def test_hostile_json_is_refused(body: bytes) -> None:
+    with pytest.raises(BadRequest):
+        read(data=body, content_type="application/json")
+
+
+def test_hostile_forms_are_refused() -> None:
+    with pytest.raises(BadRequest):
+        read(data=b"a&" * 100_000, content_type="application/x-www-form-urlencoded")
+    with pytest.raises(BadRequest):
+        read(data=b"image=\xff", content_type="application/x-www-form-urlencoded")
+    with pytest.raises(BadRequest):
+        read(data=b"--x\r\n", content_type="multipart/form-data; boundary=x")
+    with pytest.raises(BadRequest):
+        read(data=b"", content_type="multipart/form-data")
+
+
+def test_too_many_parts_are_refused() -> None:
+    parts = {"images[]": [(io.BytesIO(b"x"), f"{n}.jpg") for n in range(5)]}
+    with pytest.raises(TooLarge):
+        read(data=parts)
+    with pytest.raises(EdgeLensError) as caught:
+        read(data={f"field{n}": "x" for n in range(100)}, content_type="multipart/form-data")
+    assert caught.value.status == 413
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/xml", ""])
+def test_other_types_and_empty_bodies_are_refused(kind: str) -> None:
+    with pytest.raises(BadRequest):
+        read(data=DATA, content_type=kind)
+    with pytest.raises(BadRequest):
+        read(data=b"", content_type="image/jpeg")
+    with pytest.raises(BadRequest):
+        read(data={"images[]": (io.BytesIO(b""), "")})
+
+
+def test_text_that_stands_for_too_many_bytes_is_that_pictures_error() -> None:
+    (picture,) = read_json({"image": "A" * (LIMITS.base64_bytes + 1)})
+    assert isinstance(picture.error, TooLarge)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("C:\\pictures\\a.jpg", "a.jpg"),
+        ("a\r\nX: y\0.jpg", "aX: y.jpg"),
+        ("\u202egpj.exe", "gpj.exe"),
+        ("x" * 500, "x" * 200),
+        ("..\\", None),
+        (None, None),
+    ],
+)
+def test_file_names_are_only_short_printable_labels(sent: str | None, kept: str | None) -> None:
+    assert clean_name(sent) == kept
+
+
+@given(
+    st.binary(max_size=300),
+    st.sampled_from(
+        ["application/json", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"]
+    ),
+)
+def test_any_body_is_read_or_refused_clearly(body: bytes, kind: str) -> None:
+    try:
+        assert read(data=body, content_type=kind)
+    except EdgeLensError as error:
+        assert 400 <= error.status < 500
