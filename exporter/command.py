@@ -1,0 +1,121 @@
+"""The command line of the exporter. TensorFlow is imported only where something is exported."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from exporter import deferred
+from exporter.catalog import CATALOG
+from exporter.default import ensure_default
+from exporter.errors import ExportError
+from exporter.int8 import quantize_version
+from exporter.job import Job
+
+HOME = Path(__file__).resolve().parents[1]
+MINIMUM_AGREEMENT = 0.95
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the exporter; return its exit status, 1 for an error the user can mend."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _run(options)
+    except ExportError as error:
+        print(f"export_model: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("export_model: interrupted; nothing was left half-written", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="export_model.py",
+        description="Write a model into the repository that Triton serves.",
+        epilog="Example: export_model.py vgg16 --weights my_vgg16.keras --labels my_labels.txt",
+    )
+    parser.add_argument("model", nargs="?", metavar="MODEL", choices=CATALOG, help="see --list")
+    parser.add_argument(
+        "--weights",
+        metavar="imagenet|random|FILE",
+        help="default imagenet; a FILE is .keras, .h5 or .weights.h5",
+    )
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="one label a line")
+    parser.add_argument("--version", type=_version, help="default: the next free number")
+    parser.add_argument(
+        "--repository",
+        type=Path,
+        metavar="DIR",
+        default=Path(os.environ.get("MODEL_REPOSITORY") or HOME / "model_repository").expanduser(),
+        help="default: $MODEL_REPOSITORY, else model_repository",
+    )
+    parser.add_argument("--force", action="store_true", help="replace an existing version")
+    parser.add_argument(
+        "--quantize",
+        type=Path,
+        metavar="DIR",
+        help="add an int8 variant to the version, calibrated on the pictures in DIR; "
+        "the model is exported first only if it is missing",
+    )
+    parser.add_argument(
+        "--min-agreement",
+        type=_share,
+        metavar="SHARE",
+        default=MINIMUM_AGREEMENT,
+        help="refuse an int8 variant whose best label agrees less often (default %(default)s)",
+    )
+    actions = parser.add_mutually_exclusive_group()
+    actions.add_argument("--list", action="store_true", help="list the models, then stop")
+    actions.add_argument(
+        "--default",
+        action="store_true",
+        help="export a model for `make serve` unless one is there: vgg16 with ImageNet weights or "
+        "$WEIGHTS, else efficientnet_lite0",
+    )
+    return parser
+
+
+def _version(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return share
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.list:
+        for spec in CATALOG.values():
+            print(f"{spec.name:20} {spec.size}x{spec.size}  {spec.about}")
+    elif options.default:
+        ensure_default(options.repository, os.environ.get("WEIGHTS", ""))
+    elif options.model is None:
+        raise ExportError(f"name a model: {', '.join(CATALOG)}")
+    elif options.quantize:
+        quantize_version(_job(options), options.weights, options.quantize, options.min_agreement)
+    else:
+        print(deferred.export(_job(options)))
+
+
+def _job(options: argparse.Namespace) -> Job:
+    return Job(
+        spec=CATALOG[options.model],
+        weights=options.weights or "imagenet",
+        repository=options.repository,
+        labels=options.labels,
+        version=options.version,
+        force=options.force,
+    )

@@ -1,0 +1,76 @@
+"""The config.pbtxt of a classifier: what Triton needs, and the contract that clients read."""
+
+from pathlib import Path
+from string import Template
+
+from exporter.catalog import INPUT, OUTPUT, ModelSpec
+from exporter.errors import ExportError
+from exporter.golden import Golden, encoded_picture
+from exporter.pbtxt import parameter, quoted, with_parameters, written_parameters
+from gateway.contract import Contract
+from gateway.errors import ContractError
+
+LABEL_FILE = "labels.txt"
+MAX_BATCH_SIZE = 16
+
+# No queue delay: batches form while the instance is busy, and a lone request does not wait.
+_CLASSIFIER = Template("""\
+# Written by export_model.py, which from now on only adds `parameters` at the end.
+name: $name
+platform: "tensorflow_savedmodel"
+max_batch_size: $max_batch_size
+
+# RGB, already resized and cropped as the parameters below say; normalisation is inside the model.
+input { name: "$input" data_type: TYPE_UINT8 dims: [ $size, $size, 3 ] }
+output { name: "$output" data_type: TYPE_FP32 dims: [ $classes ] label_filename: "$label_file" }
+
+instance_group { count: 1 kind: KIND_CPU }
+dynamic_batching { }
+response_cache { enable: true }
+version_policy { latest { num_versions: 1 } }
+model_warmup {
+  name: "one picture"
+  batch_size: 1
+  inputs {
+    key: "$input"
+    value { data_type: TYPE_UINT8 dims: [ $size, $size, 3 ] zero_data: true }
+  }
+}
+
+# engine: "openvino" or "tensorflow"; precision: "auto", "f32", "bf16" or "int8".
+""")
+
+
+def classifier_config(spec: ModelSpec, classes: int) -> str:
+    """Return a new config.pbtxt, still without what is said of each version."""
+    text = _CLASSIFIER.substitute(
+        name=quoted(spec.name),
+        max_batch_size=MAX_BATCH_SIZE,
+        input=INPUT,
+        output=OUTPUT,
+        size=spec.size,
+        classes=classes,
+        label_file=LABEL_FILE,
+    )
+    text += parameter("engine", "openvino") + parameter("precision", "auto")
+    text += "\n# How a picture becomes the input, and a picture to check that with.\n"
+    contract = {**spec.contract.as_parameters(), "label_file": LABEL_FILE}
+    return with_parameters(text, {**contract, "golden_picture": encoded_picture()})
+
+
+def contract_in(path: Path, default: Contract | None = None) -> Contract:
+    """Return the contract that a config.pbtxt states in our form, else what `default` says.
+
+    Raises ExportError where it cannot be followed or, without a default, is incomplete.
+    """
+    written = written_parameters(path.read_text(encoding="utf-8"))
+    try:
+        return Contract.from_parameters((default.as_parameters() if default else {}) | written)
+    except ContractError as error:
+        raise ExportError(f"{path}: {error.message}") from error
+
+
+def with_version(text: str, version: int, weights: str, golden: Golden) -> str:
+    """Add to a config.pbtxt what a new version's weights are and what it must answer."""
+    named = {"weights": weights, f"weights_v{version}": weights}
+    return with_parameters(text, {**named, **golden.parameters(version)})

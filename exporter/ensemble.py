@@ -1,0 +1,82 @@
+"""The two models beside a classifier that let programs send encoded pictures: decode, ensemble."""
+
+from string import Template
+
+from exporter.catalog import INPUT, OUTPUT, ModelSpec
+from exporter.config import LABEL_FILE, MAX_BATCH_SIZE
+from exporter.pbtxt import quoted, with_parameters
+from gateway.contract import Contract
+
+_DECODE = Template("""\
+# Encoded pictures (JPEG, PNG, WebP, ...) to the input of $model. Written by export_model.py.
+name: $name
+backend: "opencv"
+max_batch_size: $max_batch_size
+
+input { name: "image" data_type: TYPE_STRING dims: [ 1 ] }
+output { name: "tensor" data_type: TYPE_UINT8 dims: [ $size, $size, 3 ] }
+
+instance_group { count: 2 kind: KIND_CPU }
+dynamic_batching { }
+
+""")
+
+_ENSEMBLE = Template("""\
+# Encoded pictures in, probabilities out: $decode, then $model. Written by export_model.py.
+name: $name
+platform: "ensemble"
+max_batch_size: $max_batch_size
+
+input { name: "image" data_type: TYPE_STRING dims: [ 1 ] }
+output { name: "$output" data_type: TYPE_FP32 dims: [ $classes ] label_filename: "$label_file" }
+
+ensemble_scheduling {
+  step {
+    model_name: $decode
+    model_version: -1
+    input_map { key: "image" value: "image" }
+    output_map { key: "tensor" value: "tensor" }
+  }
+  step {
+    model_name: $model
+    model_version: -1
+    input_map { key: "$input" value: "tensor" }
+    output_map { key: "$output" value: "$output" }
+  }
+}
+""")
+
+
+def decode_name(model: str) -> str:
+    """Return the name of the model that decodes for `model`."""
+    return f"{model}_decode"
+
+
+def ensemble_name(model: str) -> str:
+    """Return the name of the ensemble that takes encoded pictures for `model`."""
+    return f"{model}_image"
+
+
+def decode_config(spec: ModelSpec, contract: Contract) -> str:
+    """Return the config.pbtxt of the decoder; it carries the contract of its classifier."""
+    text = _DECODE.substitute(
+        name=quoted(decode_name(spec.name)),
+        model=spec.name,
+        size=spec.size,
+        max_batch_size=MAX_BATCH_SIZE,
+    )
+    return with_parameters(text, contract.as_parameters())
+
+
+def ensemble_config(spec: ModelSpec, classes: int) -> str:
+    """Return the config.pbtxt of the ensemble; it needs the classifier's label file beside it."""
+    return _ENSEMBLE.substitute(
+        name=quoted(ensemble_name(spec.name)),
+        decode=quoted(decode_name(spec.name)),
+        model=quoted(spec.name),
+        input=INPUT,
+        output=OUTPUT,
+        classes=classes,
+        label_file=LABEL_FILE,
+        max_batch_size=MAX_BATCH_SIZE,
+    )

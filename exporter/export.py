@@ -1,0 +1,148 @@
+"""Export one version of a model: weights in, a directory that Triton can load out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from exporter import savedmodel
+from exporter.catalog import INPUT, OUTPUT, ModelSpec
+from exporter.config import LABEL_FILE, classifier_config, contract_in, with_version
+from exporter.ensemble import decode_config, decode_name, ensemble_config, ensemble_name
+from exporter.errors import ExportError
+from exporter.golden import Golden, golden_of, golden_tensor
+from exporter.job import Job
+from exporter.labels import labels_for, read_labels
+from exporter.normalisation import normalise
+from exporter.progress import steps
+from exporter.repository import (
+    GOLDEN,
+    SAVED_MODEL,
+    Target,
+    plan,
+    publish,
+    staging,
+    versions,
+    write_text,
+)
+from exporter.sources import Source, load
+from gateway.contract import Contract
+
+TOLERANCE = 1e-5  # between Keras and the SavedModel, in probability
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was exported."""
+
+    target: Target
+    bytes: int
+    size: int
+    classes: int
+    golden: Golden
+
+    def __str__(self) -> str:
+        size = self.size
+        return (
+            f"{self.target.version_dir / SAVED_MODEL} ({self.bytes / 1e6:.0f} MB)\n"
+            f"  input   {INPUT}: UINT8 [N,{size},{size},3], RGB\n"
+            f"  output  {OUTPUT}: FP32 [N,{self.classes}]\n"
+            f"  golden picture: {self.golden.label} ({self.golden.probability:.2%})"
+        )
+
+
+def export(job: Job) -> Written:
+    """Write the version and whatever its model lacks; ExportError leaves nothing to load."""
+    target = plan(job.repository, job.spec.name, job.version, job.force)
+    with steps(f"exporting {job.spec.name}", 4) as progress:
+        progress.begin("weights")
+        source = load(job.spec, job.weights, job.labels)
+        labels = labels_for(source.classes, job.labels)
+        fresh = _is_fresh(target, job.force)
+        if not fresh:
+            _require_same_labels(target, labels)
+        contract = _contract(target, source.spec, fresh)
+        with staging(job.repository) as stage:
+            staged = stage / str(target.version)
+            progress.begin("writing")
+            savedmodel.write(source.model, source.spec, staged / SAVED_MODEL)
+            progress.begin("checking")
+            golden = _checked(source, staged / SAVED_MODEL, contract, labels)
+            size = savedmodel.size(staged / SAVED_MODEL)
+            (staged / GOLDEN).write_text(golden.as_json())
+            progress.begin("moving into place")
+            _write_texts(target, source, labels, golden, fresh)
+            publish(staged, target)
+            _write_companions(target, source.spec, contract, labels)
+    return Written(target, size, source.spec.size, source.classes, golden)
+
+
+def _is_fresh(target: Target, force: bool) -> bool:
+    """Say whether config.pbtxt and labels.txt are to be written anew."""
+    others = set(versions(target.model_dir)) - {target.version}
+    return not (target.model_dir / "config.pbtxt").exists() or (force and not others)
+
+
+def _require_same_labels(target: Target, labels: list[str]) -> None:
+    path = target.model_dir / LABEL_FILE
+    if path.exists() and read_labels(path) != labels:
+        raise ExportError(
+            f"{path} has other labels than these weights, and all versions of a model share them; "
+            "export to another --repository, or replace the only version with --version N --force"
+        )
+
+
+def _contract(target: Target, spec: ModelSpec, fresh: bool) -> Contract:
+    """Return the contract that holds: that of an existing config.pbtxt, else the catalog's."""
+    path = target.model_dir / "config.pbtxt"
+    contract = spec.contract if fresh else contract_in(path, spec.contract)
+    if (contract.width, contract.height) != (spec.size, spec.size):
+        raise ExportError(
+            f"{path} says {contract.width}x{contract.height} pixels but these weights take "
+            f"{spec.size}x{spec.size}; export to another --repository"
+        )
+    return contract
+
+
+def _checked(source: Source, path: Path, contract: Contract, labels: list[str]) -> Golden:
+    """Compare what stands on disk with Keras, on the golden picture."""
+    tensor = golden_tensor(contract)
+    expected = _keras(source, tensor[np.newaxis])[0]
+    answered = savedmodel.classify(path, tensor[np.newaxis])[0]
+    difference = float(np.abs(expected - answered).max())
+    if not difference < TOLERANCE:
+        raise ExportError(
+            f"the SavedModel differs from Keras by {difference:.1e}; nothing was written"
+        )
+    return golden_of(tensor, expected, labels)
+
+
+def _keras(source: Source, tensors: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+    return np.asarray(source.model.predict(normalise(tensors, source.spec), verbose=0))
+
+
+def _write_texts(
+    target: Target, source: Source, labels: list[str], golden: Golden, fresh: bool
+) -> None:
+    """Write labels.txt if it is missing, and config.pbtxt with what is said of this version."""
+    label_file = target.model_dir / LABEL_FILE
+    if fresh or not label_file.exists():
+        write_text(label_file, "\n".join(labels) + "\n")
+    config = target.model_dir / "config.pbtxt"
+    text = classifier_config(source.spec, source.classes) if fresh else config.read_text()
+    write_text(config, with_version(text, target.version, source.weights, golden))
+
+
+def _write_companions(
+    target: Target, spec: ModelSpec, contract: Contract, labels: list[str]
+) -> None:
+    """Write the decoder, then the ensemble that needs it and the classifier."""
+    decode = target.repository / decode_name(target.model)
+    write_text(decode / "config.pbtxt", decode_config(spec, contract))
+    (decode / "1").mkdir(exist_ok=True)
+    ensemble = target.repository / ensemble_name(target.model)
+    write_text(ensemble / LABEL_FILE, "\n".join(labels) + "\n")
+    write_text(ensemble / "config.pbtxt", ensemble_config(spec, len(labels)))
+    (ensemble / "1").mkdir(exist_ok=True)

@@ -1,0 +1,39 @@
+"""Which version `--quantize` works on: the newest or the one named, exported first if missing."""
+
+from pathlib import Path
+
+from exporter import deferred
+from exporter.errors import ExportError
+from exporter.job import Job
+from exporter.pbtxt import written_parameters
+from exporter.repository import versions
+
+
+def quantize_version(job: Job, weights: str | None, pictures: Path, minimum: float) -> None:
+    """Add an int8 variant to a version of the model; ExportError leaves the version as it was.
+
+    `weights` is what the command line says, None if nothing: a version with other weights is not
+    quantised by mistake.
+    """
+    if not pictures.is_dir():
+        raise ExportError(f"there is no directory {pictures}; --quantize takes one with pictures")
+    model_dir = job.repository / job.spec.name
+    existing = versions(model_dir)
+    version = job.version or max(existing, default=1)
+    if version not in existing:
+        print(deferred.export(job))
+    elif weights is not None:
+        _require_weights(model_dir, version, weights)
+    print(deferred.quantize(model_dir / str(version), pictures, minimum))
+
+
+def _require_weights(model_dir: Path, version: int, weights: str) -> None:
+    config = model_dir / "config.pbtxt"
+    text = config.read_text(encoding="utf-8") if config.is_file() else ""
+    have = written_parameters(text).get(f"weights_v{version}", "unknown")
+    wanted = weights if weights in ("imagenet", "random") else f"file:{Path(weights).name}"
+    if have != wanted:
+        raise ExportError(
+            f'version {version} in {model_dir} has weights "{have}", not "{wanted}"; '
+            "export those first, without --quantize, then quantise that version"
+        )

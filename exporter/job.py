@@ -1,0 +1,22 @@
+"""What the command line asks for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.catalog import ModelSpec
+
+
+@dataclass(frozen=True)
+class Job:
+    """One version of a model to export.
+
+    `weights` is "imagenet", "random" or the path of a file; a `version` of None means the next
+    free one.
+    """
+
+    spec: ModelSpec
+    weights: str
+    repository: Path
+    labels: Path | None = None
+    version: int | None = None
+    force: bool = False

@@ -1,0 +1,152 @@
+"""Weights in a user's own file: .keras, .h5, .weights.h5 or, for EfficientNet-Lite0, .pth.
+
+A whole model is taken as it is if its convolutions are those of the architecture asked for, so
+that a fine-tuned one may end in layers of its own. A file of weights alone must fit the
+architecture with any number of classes.
+"""
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+
+from exporter.catalog import ModelSpec, Normalisation
+from exporter.errors import ExportError
+from exporter.weights import build
+
+HDF5 = (".h5", ".hdf5")
+NOT_WEIGHTS = ("optimizer", "optimizer_weights", "seed_generator", "metrics")
+NORMALISING = ("Normalization", "Rescaling", "Lambda")
+
+Shapes = list[tuple[int, ...]]
+
+
+def model_from_file(spec: ModelSpec, path: Path) -> tuple[ModelSpec, Any]:
+    """Return the model in a file, and the spec with the file's input size.
+
+    Raises ExportError for a file that cannot be read or holds another architecture.
+    """
+    if path.suffix == ".pth" and spec.name == "efficientnet_lite0":
+        return spec, build(spec, str(path))
+    if path.suffix == ".keras":
+        return _whole_model(spec, path)
+    if path.suffix not in HDF5:
+        raise ExportError(f"{path} is of no kind that is read; give .h5, .weights.h5 or .keras")
+    try:
+        with h5py.File(path) as file:
+            whole = "model_config" in file.attrs
+            legacy = "layer_names" in file.attrs
+            shapes = _shapes_in(file)
+    except OSError as error:
+        raise ExportError(f"{path} is not an HDF5 file, or a damaged one") from error
+    return _whole_model(spec, path) if whole else (spec, _filled(spec, path, shapes, legacy))
+
+
+def _whole_model(spec: ModelSpec, path: Path) -> tuple[ModelSpec, Any]:
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    # Which error depends on the layer that Keras cannot read.
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise ExportError(f"Keras cannot load {path}: {reason}") from error
+    size = _input_size(model, path)
+    spec = spec if size == spec.size else spec.resized(size)
+    base = _shapes(build(spec, None, top=False))
+    if _shapes(model)[: len(base)] != base:
+        raise ExportError(f"the model in {path} is not {spec.name}: its first layers differ")
+    _refuse_own_normalisation(spec, model, path)
+    return spec, _with_softmax(model, path)
+
+
+def _input_size(model: Any, path: Path) -> int:
+    """Return the side of a model's square RGB input, in pixels."""
+    shape = model.input_shape
+    if not (
+        isinstance(shape, tuple) and len(shape) == 4 and shape[1] == shape[2] and shape[3] == 3
+    ):
+        raise ExportError(f"the model in {path} takes {shape}, not square RGB pictures")
+    if shape[1] is None:
+        raise ExportError(f"the model in {path} takes pictures of any size; fix its input's size")
+    return int(shape[1])
+
+
+def _refuse_own_normalisation(spec: ModelSpec, model: Any, path: Path) -> None:
+    """Refuse a model that would normalise what the exporter has normalised already."""
+    if spec.normalisation is Normalisation.NONE:
+        return
+    for layer in model._flatten_layers():
+        if type(layer).__name__ in NORMALISING:
+            raise ExportError(
+                f"the model in {path} normalises its input itself (layer {layer.name}), and the "
+                "exporter would do so again; save the model without that layer"
+            )
+
+
+def _with_softmax(model: Any, path: Path) -> Any:
+    """Return a model that ends in probabilities, [N,classes]."""
+    shape = model.output_shape
+    if not (isinstance(shape, tuple) and len(shape) == 2 and shape[1] and shape[1] > 1):
+        raise ExportError(f"the model in {path} returns {shape}, not two or more classes")
+    activation = getattr(model.layers[-1], "activation", None)
+    if activation is keras.activations.linear:
+        return keras.Model(model.inputs, keras.layers.Softmax()(model.outputs[0]))
+    return model
+
+
+def _filled(spec: ModelSpec, path: Path, found: Shapes, legacy: bool) -> Any:
+    """Build the architecture for the file's number of classes and load its weights."""
+    model = build(spec, None)
+    classes = _classes(model, found)
+    if classes is None:
+        raise ExportError(
+            f"the weights in {path} are not those of {spec.name}; a fine-tuned model that ends in "
+            "layers of its own must be saved whole (model.save), not only its weights"
+        )
+    if classes != model.output_shape[-1]:
+        model = build(spec, None, classes)
+    try:
+        _load(model, path, legacy)
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise ExportError(f"the weights in {path} do not fit {spec.name}: {reason}") from error
+    return model
+
+
+def _load(model: Any, path: Path, legacy: bool) -> None:
+    """Load weights by what the file is; Keras goes by its name alone."""
+    with tempfile.TemporaryDirectory() as directory:
+        link = Path(directory, "legacy.h5" if legacy else "model.weights.h5")
+        link.symlink_to(path.resolve())
+        model.load_weights(link)
+
+
+def _classes(model: Any, found: Shapes) -> int | None:
+    """Return how many classes the file's last layer has; None if another layer differs too."""
+    head = _shapes(next(layer for layer in reversed(model.layers) if layer.weights))
+    rest = Counter(_shapes(model)) - Counter(head)
+    left = Counter(found) - rest
+    biases = [shape for shape in left if len(shape) == 1]
+    if rest - Counter(found) or len(biases) != 1:
+        return None
+    classes = biases[0][0]
+    return classes if left == Counter((*shape[:-1], classes) for shape in head) else None
+
+
+def _shapes(model: Any) -> Shapes:
+    return [tuple(weight.shape) for weight in model.weights]
+
+
+def _shapes_in(file: Any) -> Shapes:
+    """Return the shapes of all weights in an HDF5 file, whichever version of Keras wrote it."""
+    shapes: Shapes = []
+
+    def visit(name: str, entry: Any) -> None:
+        parts = name.split("/")
+        if isinstance(entry, h5py.Dataset) and not any(part in NOT_WEIGHTS for part in parts):
+            shapes.append(tuple(entry.shape))
+
+    file.visititems(visit)
+    return shapes

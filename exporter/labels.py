@@ -1,0 +1,44 @@
+"""Label files: one class a line, in the order of the model's outputs."""
+
+import csv
+from pathlib import Path
+
+from exporter.errors import ExportError
+
+IMAGENET = Path(__file__).parent / "imagenet_classes.csv"
+
+
+def imagenet_labels() -> list[str]:
+    """Return `<wnid> <name>` of the 1,000 classes; the wnid tells two of the same name apart."""
+    with IMAGENET.open(newline="", encoding="utf-8") as file:
+        return [f"{row['wnid']} {row['names'].split(', ')[0]}" for row in csv.DictReader(file)]
+
+
+def read_labels(path: Path) -> list[str]:
+    """Return the lines of a label file; ExportError if it is unreadable or has an empty line."""
+    try:
+        labels = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except OSError as error:
+        raise ExportError(f"cannot read the labels in {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ExportError(f"the labels in {path} are not UTF-8 text") from error
+    if not labels or "" in labels:
+        line = labels.index("") + 1 if labels else 1
+        raise ExportError(f"line {line} of {path} is empty; give one label a line")
+    return labels
+
+
+def labels_for(classes: int, path: Path | None) -> list[str]:
+    """Return the labels of a model with that many outputs; ExportError if they do not fit."""
+    labels = read_labels(path) if path else imagenet_labels()
+    if len(labels) == classes:
+        return labels
+    if path is None:
+        raise ExportError(
+            f"the weights have {classes} classes, not ImageNet's {len(labels)}; "
+            "name them with --labels FILE, one label a line"
+        )
+    raise ExportError(
+        f"{path} has {len(labels)} labels but the weights have {classes} classes; "
+        "give one label a line, in the order of the model's outputs"
+    )

@@ -1,0 +1,43 @@
+"""Write and amend `parameters` in a config.pbtxt as text, so that a user's comments survive."""
+
+import re
+from collections.abc import Mapping
+
+_LINE = 'parameters {{ key: "{key}" value {{ string_value: {value} }} }}\n'
+_READ = re.compile(
+    r'^parameters \{ key: "(?P<key>[^"]*)" '
+    r'value \{ string_value: "(?P<value>(?:[^"\\]|\\.)*)" \} \}\n',
+    re.MULTILINE,
+)
+
+
+def quoted(text: str) -> str:
+    """Return a string literal of protobuf's text format."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def parameter(key: str, value: str) -> str:
+    """Return one parameter on a line of its own."""
+    return _LINE.format(key=key, value=quoted(value))
+
+
+def with_parameters(text: str, parameters: Mapping[str, str]) -> str:
+    """Return a config.pbtxt with these parameters, in place of the lines this module wrote.
+
+    Where somebody has written the same key in another form, ours comes last and therefore holds:
+    of a repeated key in a map, protobuf takes the last.
+    """
+    kept = _READ.sub(lambda line: "" if line["key"] in parameters else line[0], text)
+    if not kept.endswith("\n"):
+        kept += "\n"
+    return kept + "".join(parameter(key, value) for key, value in parameters.items())
+
+
+def written_parameters(text: str) -> dict[str, str]:
+    """Return the parameters in a config.pbtxt that stand in the form this module writes."""
+    return {line["key"]: _unquoted(line["value"]) for line in _READ.finditer(text)}
+
+
+def _unquoted(escaped: str) -> str:
+    return re.sub(r"\\(.)", lambda match: "\n" if match[1] == "n" else match[1], escaped)

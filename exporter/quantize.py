@@ -1,0 +1,111 @@
+"""An int8 variant of an exported model, by NNCF's post-training quantisation."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nncf
+import numpy as np
+import numpy.typing as npt
+import openvino
+from tqdm import tqdm
+
+from exporter.config import contract_in
+from exporter.errors import ExportError
+from exporter.repository import SAVED_MODEL, staging
+from gateway.contract import Contract
+from gateway.errors import EdgeLensError
+from gateway.image import to_tensor
+
+INT8_MODEL = "model.int8.xml"
+INT8_WEIGHTS = "model.int8.bin"
+BATCH = 8
+MINIMUM_PICTURES = 20
+
+Tensors = npt.NDArray[np.uint8]
+Probabilities = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How an int8 model compares with float32 on pictures it was not calibrated with."""
+
+    pictures: int
+    top1: float
+    mean_difference: float
+
+    def __str__(self) -> str:
+        return (
+            f"top-1 agreement with f32 {self.top1:.1%}, mean |dp| {self.mean_difference:.2e} "
+            f"on {self.pictures} held-out pictures"
+        )
+
+
+def quantize(version_dir: Path, pictures: Path, minimum: float) -> str:
+    """Write the int8 variant beside the SavedModel; return what to tell the user.
+
+    Every second picture calibrates, the others are held out. Raises ExportError, having written
+    nothing, if the best label agrees with float32's on less than `minimum` of those.
+    """
+    contract = contract_in(version_dir.parent / "config.pbtxt")
+    files = sorted(path for path in pictures.iterdir() if path.is_file())
+    tensors = read_pictures(files, contract)
+    core = openvino.Core()
+    full = core.read_model(version_dir / SAVED_MODEL)
+    small = _quantized(full, tensors[::2])
+    agreement = compare(core, full, small, tensors[1::2])
+    if agreement.top1 < minimum:
+        raise ExportError(
+            f"int8 is not good enough: {agreement}, and {minimum:.0%} is asked for; nothing was "
+            "written (more pictures like those to come may help, or --min-agreement)"
+        )
+    _save(small, version_dir)
+    return f"{version_dir / INT8_MODEL}: {agreement}"
+
+
+def read_pictures(files: Sequence[Path], contract: Contract) -> Tensors:
+    """Return the pictures among `files` as the model's input, UINT8 [N,H,W,3], in their order."""
+    tensors = []
+    for file in tqdm(files, desc="reading pictures", disable=None, leave=False):
+        try:
+            tensors.append(to_tensor(file.read_bytes(), contract))
+        except EdgeLensError:
+            continue  # a list or a licence beside the pictures
+    if len(tensors) < MINIMUM_PICTURES:
+        raise ExportError(
+            f"{len(tensors)} pictures are too few to calibrate with and to compare; "
+            f"give {MINIMUM_PICTURES} or more (300 are good)"
+        )
+    return np.stack(tensors)
+
+
+def compare(core: Any, full: Any, small: Any, tensors: Tensors) -> Agreement:
+    """Run both models on `tensors` and say how far they agree."""
+    expected = _classify(core, full, tensors, "f32 on held-out pictures")
+    answered = _classify(core, small, tensors, "int8 on held-out pictures")
+    same = expected.argmax(axis=1) == answered.argmax(axis=1)
+    return Agreement(len(tensors), float(same.mean()), float(np.abs(expected - answered).mean()))
+
+
+def _quantized(full: Any, tensors: Tensors) -> Any:
+    nncf.set_log_level(logging.ERROR)
+    pictures = [tensor[np.newaxis] for tensor in tensors]
+    return nncf.quantize(full, nncf.Dataset(pictures), subset_size=len(pictures))
+
+
+def _classify(core: Any, model: Any, tensors: Tensors, title: str) -> Probabilities:
+    """Return what a model answers, FP32 [N,classes]; all but int8 layers compute at float32."""
+    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    starts = tqdm(range(0, len(tensors), BATCH), desc=title, disable=None, leave=False)
+    return np.concatenate([compiled(tensors[start : start + BATCH])[0] for start in starts])
+
+
+def _save(model: Any, version_dir: Path) -> None:
+    """Move both files into place; the .xml, by which the backend knows of them, comes last."""
+    with staging(version_dir.parents[1]) as stage:
+        openvino.save_model(model, stage / INT8_MODEL, compress_to_fp16=False)
+        (version_dir / INT8_MODEL).unlink(missing_ok=True)
+        (stage / INT8_WEIGHTS).replace(version_dir / INT8_WEIGHTS)
+        (stage / INT8_MODEL).replace(version_dir / INT8_MODEL)

@@ -1,0 +1,99 @@
+"""The model repository on disk: versions, and writing them so that none is ever half there."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.errors import ExportError
+
+SAVED_MODEL = "model.savedmodel"
+GOLDEN = "golden.json"
+_STAGING = ".export-"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where one version of a model goes."""
+
+    repository: Path
+    model: str
+    version: int
+
+    @property
+    def model_dir(self) -> Path:
+        return self.repository / self.model
+
+    @property
+    def version_dir(self) -> Path:
+        return self.model_dir / str(self.version)
+
+
+def versions(model_dir: Path) -> list[int]:
+    """Return the versions of a model that Triton could load, ascending."""
+    if not model_dir.is_dir():
+        return []
+    names = [path.name for path in model_dir.iterdir() if path.is_dir()]
+    return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+
+
+def plan(repository: Path, model: str, version: int | None, force: bool) -> Target:
+    """Choose the version to write, the next free one by default; ExportError if it is taken."""
+    existing = versions(repository / model)
+    if version is None:
+        return Target(repository, model, max(existing, default=0) + 1)
+    if version in existing and not force:
+        raise ExportError(
+            f"version {version} of {model} is already in {repository}; "
+            "give another --version, or --force to replace it"
+        )
+    return Target(repository, model, version)
+
+
+@contextmanager
+def staging(repository: Path) -> Iterator[Path]:
+    """Give a directory on the repository's own file system; nothing of it stays behind.
+
+    Triton and the launcher pass over it, for its name begins with a dot. What a killed export
+    has left is removed by the next one.
+    """
+    try:
+        repository.mkdir(parents=True, exist_ok=True)
+        _sweep(repository)
+        prefix = f"{_STAGING}{os.getpid()}-"
+        stage = Path(tempfile.mkdtemp(prefix=prefix, dir=repository))
+    except OSError as error:
+        raise ExportError(f"cannot write to {repository}: {error.strerror}") from error
+    try:
+        yield stage
+    except OSError as error:
+        raise ExportError(f"cannot write to {repository}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def publish(staged: Path, target: Target) -> None:
+    """Move a complete version directory to its place, in one step unless it replaces another."""
+    target.model_dir.mkdir(parents=True, exist_ok=True)
+    if target.version_dir.exists():
+        target.version_dir.rename(staged.with_name(f"{staged.name}.replaced"))
+    staged.rename(target.version_dir)
+
+
+def _sweep(repository: Path) -> None:
+    """Remove the staging directories of processes that are gone."""
+    for path in repository.glob(f"{_STAGING}*"):
+        pid = path.name.removeprefix(_STAGING).partition("-")[0]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,41 @@
+"""Write a Keras model as a SavedModel with one signature, and read one back."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from exporter.catalog import INPUT, OUTPUT, ModelSpec
+from exporter.normalisation import normalise
+
+SIGNATURE = "serving_default"
+
+
+def write(model: Any, spec: ModelSpec, path: Path) -> None:
+    """Write `model` with its normalisation: UINT8 RGB `image` [N,H,W,3] to FP32 `probabilities`.
+
+    Keeps only the variables, not the Keras objects that hold them: each weight stands in the file
+    once, and no training graph is written.
+    """
+
+    def serve(image: Any) -> dict[str, Any]:
+        return {OUTPUT: model(normalise(image, spec), training=False)}
+
+    image = tf.TensorSpec([None, spec.size, spec.size, 3], tf.uint8, name=INPUT)
+    module = tf.Module()
+    module.variables_served = [weight.value for weight in model.weights]
+    function = tf.function(serve, input_signature=[image], autograph=False)
+    tf.saved_model.save(module, str(path), signatures={SIGNATURE: function})
+
+
+def classify(path: Path, tensors: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return what the SavedModel on disk answers: FP32 [N,classes]."""
+    signature = tf.saved_model.load(str(path)).signatures[SIGNATURE]
+    return np.asarray(signature(image=tf.constant(tensors))[OUTPUT])
+
+
+def size(path: Path) -> int:
+    """Return the bytes of all files of a SavedModel."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
