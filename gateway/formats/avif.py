@@ -1,16 +1,17 @@
-"""AVIF: the largest picture its boxes announce."""
+"""AVIF: the largest picture that its boxes and its AV1 streams announce."""
 
 import struct
-from collections.abc import Iterator
 
+from gateway.errors import UndecodablePicture
+from gateway.formats.av1 import largest_frame
+from gateway.formats.boxes import av1_items, find, item_extents, walk
 from gateway.formats.header import Header, damaged
 
 BRANDS = (b"avif", b"avis")
-PATH = (b"meta", b"iprp", b"ipco")
-MAX_BOXES = 1024
 # libavif's planes, its RGB copy and Pillow's picture exist at the same time.
 BYTES_PER_PIXEL, DEEP_BYTES_PER_PIXEL = 12, 16
 HIGH_BIT_DEPTH = 0x40
+MAX_ITEMS = 256
 
 
 def is_avif(data: bytes) -> bool:
@@ -22,42 +23,40 @@ def is_avif(data: bytes) -> bool:
 
 
 def read(data: bytes) -> Header:
-    """Read the size from the image properties: a grid, its tiles and its alpha each have one."""
-    start, end = 0, len(data)
-    for name in PATH:
-        start, end = _find(data, start, end, name)
-        start += 4 if name == b"meta" else 0
-    sizes, pixel_bytes = [], BYTES_PER_PIXEL
-    for kind, at, stop in _boxes(data, start, end):
-        if kind == b"ispe" and stop - at >= 12:
-            sizes.append(struct.unpack_from(">II", data, at + 4))
-        elif kind == b"av1C" and stop - at >= 4 and data[at + 2] & HIGH_BIT_DEPTH:
-            pixel_bytes = DEEP_BYTES_PER_PIXEL
-    if not sizes:
-        raise damaged("AVIF")
-    width, height = max(width for width, _ in sizes), max(height for _, height in sizes)
-    return Header("AVIF", width, height, width * height * pixel_bytes, by_pillow=True)
+    """Read the size; the decoder obeys the streams, so a small box around a large one is no help.
+
+    Animated files are refused as UndecodablePicture, like damaged ones.
+    """
+    try:
+        if any(kind == b"moov" for kind, _ in walk(data)):
+            raise UndecodablePicture("Animated AVIF is not accepted; send a still picture.")
+        meta = find(data, b"meta")[4:]
+        streams = _streams(data, meta)
+        sizes, deep = _properties(meta)
+        sizes += [largest_frame(stream) for stream in streams]
+    except (ValueError, IndexError, struct.error) as exc:
+        raise damaged("AVIF") from exc
+    width = max((width for width, _ in sizes), default=0)
+    height = max((height for _, height in sizes), default=0)
+    memory = width * height * (DEEP_BYTES_PER_PIXEL if deep else BYTES_PER_PIXEL)
+    return Header("AVIF", width, height, memory, by_pillow=True)
 
 
-def _find(data: bytes, start: int, end: int, name: bytes) -> tuple[int, int]:
-    for kind, at, stop in _boxes(data, start, end):
-        if kind == name:
-            return at, stop
-    raise damaged("AVIF")
+def _streams(data: bytes, meta: bytes) -> list[memoryview]:
+    pictures = av1_items(find(meta, b"iinf"))
+    extents = [entry for entry in item_extents(find(meta, b"iloc")) if entry[0] in pictures]
+    # A length of 0 means "to the end", which no encoder in use writes.
+    if len(extents) > MAX_ITEMS or not all(size for _, _, size in extents):
+        raise ValueError("items that cannot all be pictures")
+    return [memoryview(data)[at : at + size] for _, at, size in extents]
 
 
-def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield each box's kind and the limits of its content."""
-    for _ in range(MAX_BOXES):
-        if start + 8 > end:
-            return
-        size, kind = struct.unpack_from(">I4s", data, start)
-        header = 8
-        if size == 1 and start + 16 <= end:
-            (size,) = struct.unpack_from(">Q", data, start + 8)
-            header = 16
-        stop = end if size == 0 else start + size
-        if (size and size < header) or stop > end:
-            return
-        yield kind, start + header, stop
-        start = stop
+def _properties(meta: bytes) -> tuple[list[tuple[int, int]], bool]:
+    """Return all sizes (a grid, its tiles and its alpha each have one) and whether any is deep."""
+    sizes, deep = [], False
+    for kind, content in walk(find(find(meta, b"iprp"), b"ipco")):
+        if kind == b"ispe":
+            sizes.append(struct.unpack_from(">II", content, 4))
+        elif kind == b"av1C":
+            deep = deep or bool(content[2] & HIGH_BIT_DEPTH)
+    return sizes, deep

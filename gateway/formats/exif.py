@@ -5,14 +5,19 @@ from collections.abc import Mapping
 
 ORIENTATION = 0x0112
 BYTE_ORDERS: Mapping[bytes, str] = {b"II*\0": "<", b"MM\0*": ">"}
-TYPE_CODES: Mapping[int, str] = {1: "B", 3: "H", 4: "I"}
+# Every type that libtiff takes for a whole number: what it reads must not escape us.
+TYPE_CODES: Mapping[int, str] = {
+    1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q",
+}  # fmt: skip
 MAX_VALUES = 16
+Tags = dict[int, tuple[int, ...]]
 
 
-def read_tags(data: bytes) -> dict[int, tuple[int, ...]]:
-    """Return the whole-number tags of the first table, at most 16 values of each.
+def read_tags(data: bytes) -> Tags:
+    """Return the tags of the first table, at most 16 values of each.
 
-    What points outside `data` is left out; anything but a TIFF header gives no tags.
+    A tag that is no whole number or points outside `data` has no values; anything but a TIFF
+    header gives no tags.
     """
     order = BYTE_ORDERS.get(data[:4])
     if order is None or len(data) < 8:
@@ -22,18 +27,16 @@ def read_tags(data: bytes) -> dict[int, tuple[int, ...]]:
         return {}
     (count,) = struct.unpack_from(order + "H", data, start)
     entries = min(count, (len(data) - start - 2) // 12)
-    tags: dict[int, tuple[int, ...]] = {}
+    tags: Tags = {}
     for at in range(start + 2, start + 2 + 12 * entries, 12):
         tag, code, length = struct.unpack_from(order + "HHI", data, at)
-        values = _values(data, order, at + 8, code, length)
-        if values:
-            tags.setdefault(tag, values)
+        tags.setdefault(tag, _values(data, order, at + 8, code, length))
     return tags
 
 
-def orientation(tags: Mapping[int, tuple[int, ...]]) -> int:
+def orientation(tags: Tags) -> int:
     """Return the EXIF orientation, 1 (upright) to 8; 1 where there is none or a wrong one."""
-    value = tags.get(ORIENTATION, (1,))[0]
+    value = next(iter(tags.get(ORIENTATION, ())), 1)
     return value if 1 <= value <= 8 else 1
 
 
