@@ -12,6 +12,7 @@ FIRST_LIMIT = 64.0
 LOWEST_LIMIT = 4.0
 HIGHEST_LIMIT = 512.0
 TARGET = 0.5  # of the deadline: what is admitted should be answered by then
+FAR = 0.1  # of the deadline: answers as early as this let the limit grow fast
 DECREASE = 0.8
 SMOOTHING = 0.1
 IDLE_AFTER = 5.0  # seconds without a request after which a client has no share any more
@@ -41,8 +42,8 @@ class Ticket:
 class Admission:
     """Count the pictures under way against a limit.
 
-    The limit grows by one a round while answers come well before the deadline, and shrinks by a
-    fifth when they do not (AIMD): it follows the machine, the model and the load.
+    The limit grows by one a round (doubles, far from the deadline) while answers come well before
+    it, and shrinks by a fifth when they do not: it follows the machine, the model and the load.
     """
 
     def __init__(
@@ -134,4 +135,6 @@ class Admission:
                 self.limit = max(LOWEST_LIMIT, self.limit * DECREASE)
                 self._last_decrease = now
         elif ticket.ahead >= self.limit * 0.8:
-            self.limit = min(HIGHEST_LIMIT, self.limit + ticket.weight / self.limit)
+            far = seconds < FAR * self.deadline_seconds
+            step = ticket.weight if far else ticket.weight / self.limit
+            self.limit = min(HIGHEST_LIMIT, self.limit + step)

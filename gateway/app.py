@@ -17,7 +17,7 @@ from gateway.deadline import ClientGone
 from gateway.errors import EdgeLensError
 from gateway.headers import add_headers
 from gateway.refusals import JSON_TYPE, refusal_body, refusal_headers
-from gateway.routes import bp, count_rejection
+from gateway.routes import TICKET, bp, count_rejection
 from gateway.services import Services
 from gateway.triton import InferenceClient
 
@@ -68,7 +68,9 @@ def _finish(response: Response, services: Services) -> Response:
     # Only known routes become labels: a scanner must not fill the registry.
     route = request.url_rule.rule if request.url_rule else "other"
     services.metrics.requests.labels(route, response.status_code).inc()
-    services.metrics.seconds.labels(route).observe(time.monotonic() - g.started)
+    ticket = request.environ.get(TICKET)
+    arrived = ticket.deadline.start if ticket else g.started
+    services.metrics.seconds.labels(route).observe(time.monotonic() - arrived)
     return response
 
 

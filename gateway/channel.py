@@ -85,6 +85,20 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     task_class = AppTask
     error_task_class = RefusalTask
 
+    refuse_now = False
+
+    def received(self, data: bytes) -> bool:
+        """Take in what has arrived, and answer at once what was refused.
+
+        A refusal needs no thread: under overload, handing each over would cost more than the
+        answer, and that time would be missing for the pictures that were admitted.
+        """
+        taken: bool = super().received(data)
+        while self.refuse_now:
+            self.refuse_now = False
+            self.server.task_dispatcher.serve(self)
+        return taken
+
     def is_idle(self) -> bool:
         """Tell whether nothing is being done or sent for this connection."""
         return not self.requests and not self.total_outbufs_len

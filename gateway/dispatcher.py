@@ -32,10 +32,11 @@ class Dispatcher:
         self._client_of = client_of
         self._refused = refused
         self._lock = threading.Lock()
-        self._work = _Lane("work", threads, self._serve)
-        self._light = _Lane("light", LIGHT_THREADS, self._serve)
+        self._work = _Lane("work", threads, self.serve)
+        self._light = _Lane("light", LIGHT_THREADS, self.serve)
         self._busy = 0
         self.draining = False
+        self.loop_thread = 0
 
     def add_task(self, channel: Channel) -> None:
         """Admit the channel's next request and queue it, or queue its refusal."""
@@ -45,8 +46,12 @@ class Dispatcher:
             self._admit(channel, request)
         with self._lock:
             self._busy += 1
-        lane = self._work if is_work and not request.refusal else self._light
-        lane.put(channel)
+        if request.refusal and threading.get_ident() == self.loop_thread:
+            channel.refuse_now = True
+        elif request.ticket:
+            self._work.put(channel)
+        else:
+            self._light.put(channel)
 
     def idle(self) -> bool:
         """Tell whether every request that was queued has been answered."""
@@ -81,7 +86,8 @@ class Dispatcher:
             self._finish(channel.requests[0] if channel.requests else None)
         return bool(gone)
 
-    def _serve(self, channel: Channel) -> None:
+    def serve(self, channel: Channel) -> None:
+        """Answer the channel's request and free its place."""
         request: Request = channel.requests[0]
         try:
             channel.service()

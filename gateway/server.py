@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import threading
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -51,6 +52,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def serve(self) -> None:
         """Answer requests until `stop` is called, then finish what was admitted."""
+        self.task_dispatcher.loop_thread = threading.get_ident()
         while not self._stopping:
             self._turn(1.0)
         self._drain()
