@@ -13,6 +13,7 @@ from gateway.errors import EdgeLensError, TooLarge, UndecodablePicture
 from gateway.formats import Header, read_header
 from gateway.formats.exif import orientation
 from gateway.formats.header import OPENCV_PIXEL_BYTES, damaged
+from gateway.formats.png import without_extras
 from gateway.framing import Frame, frame, turn_upright
 
 # Pictures are decoded side by side in several threads; OpenCV's own threads would only compete.
@@ -70,6 +71,8 @@ def to_tensor(data: bytes | memoryview, contract: Contract, limits: Limits | Non
     header = read_header(encoded)
     scale, flag = _scale(header, contract)
     _check_size(header, scale, limits)
+    if header.format == "PNG":
+        encoded = without_extras(encoded)
     try:
         if header.by_pillow:
             crop, framed, turned = _decode_with_pillow(encoded, header, contract)

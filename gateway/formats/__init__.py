@@ -1,32 +1,44 @@
 """Picture formats, told apart by content, and what their headers say before any decoding."""
 
+import struct
+from collections.abc import Callable
+
 from gateway.errors import NotAPicture
 from gateway.formats import avif, bmp, gif, jpeg, png, tiff, webp
-from gateway.formats.header import Header
+from gateway.formats.header import Header, damaged
 
 __all__ = ["Header", "read_header"]
 
-MAGIC = (
-    (b"\xff\xd8\xff", jpeg.read),
-    (b"\x89PNG\r\n\x1a\n", png.read),
-    (b"GIF87a", gif.read),
-    (b"GIF89a", gif.read),
-    (b"II*\0", tiff.read),
-    (b"MM\0*", tiff.read),
-    (b"BM", bmp.read),
+Reader = Callable[[bytes], Header]
+MAGIC: tuple[tuple[bytes, str, Reader], ...] = (
+    (b"\xff\xd8\xff", "JPEG", jpeg.read),
+    (b"\x89PNG\r\n\x1a\n", "PNG", png.read),
+    (b"GIF87a", "GIF", gif.read),
+    (b"GIF89a", "GIF", gif.read),
+    (b"II*\0", "TIFF", tiff.read),
+    (b"MM\0*", "TIFF", tiff.read),
+    (b"BM", "BMP", bmp.read),
 )
 ACCEPTED = "JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF"
 
 
 def read_header(data: bytes) -> Header:
     """Read the header of any accepted format; raise NotAPicture or UndecodablePicture."""
+    name, read = _recognise(data)
+    try:
+        return read(data)
+    except (IndexError, ValueError, struct.error) as exc:  # it ran off the end of a table
+        raise damaged(name) from exc
+
+
+def _recognise(data: bytes) -> tuple[str, Reader]:
     if not data:
         raise NotAPicture(f"The file is empty; send a {ACCEPTED} picture.")
-    for magic, read in MAGIC:
+    for magic, name, read in MAGIC:
         if data.startswith(magic):
-            return read(data)
+            return name, read
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return webp.read(data)
+        return "WebP", webp.read
     if avif.is_avif(data):
-        return avif.read(data)
+        return "AVIF", avif.read
     raise NotAPicture(f"This is not a picture of an accepted kind; send a {ACCEPTED} picture.")

@@ -5,7 +5,7 @@ import struct
 from gateway.errors import UndecodablePicture
 from gateway.formats.av1 import largest_frame
 from gateway.formats.boxes import av1_items, find, item_extents, walk
-from gateway.formats.header import Header, damaged
+from gateway.formats.header import Header
 
 BRANDS = (b"avif", b"avis")
 # libavif's planes, its RGB copy and Pillow's picture exist at the same time.
@@ -27,15 +27,12 @@ def read(data: bytes) -> Header:
 
     Animated files are refused as UndecodablePicture, like damaged ones.
     """
-    try:
-        if any(kind == b"moov" for kind, _ in walk(data)):
-            raise UndecodablePicture("Animated AVIF is not accepted; send a still picture.")
-        meta = find(data, b"meta")[4:]
-        streams = _streams(data, meta)
-        sizes, deep = _properties(meta)
-        sizes += [largest_frame(stream) for stream in streams]
-    except (ValueError, IndexError, struct.error) as exc:
-        raise damaged("AVIF") from exc
+    if any(kind == b"moov" for kind, _ in walk(data)):
+        raise UndecodablePicture("Animated AVIF is not accepted; send a still picture.")
+    meta = find(data, b"meta")[4:]
+    streams = _streams(data, meta)
+    sizes, deep = _properties(meta)
+    sizes += [largest_frame(stream) for stream in streams]
     width = max((width for width, _ in sizes), default=0)
     height = max((height for _, height in sizes), default=0)
     memory = width * height * (DEEP_BYTES_PER_PIXEL if deep else BYTES_PER_PIXEL)
