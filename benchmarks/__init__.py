@@ -1,0 +1,1 @@
+"""EdgeLens beside its peers, the engine's limit and itself, in one run on one machine."""

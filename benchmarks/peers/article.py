@@ -1,0 +1,31 @@
+"""The article's app: Flask's own server, Keras's VGG16 in the process, one `predict` a request."""
+
+import argparse
+
+import numpy as np
+from flask import Flask, jsonify, request
+from keras.applications.vgg16 import preprocess_input
+
+from benchmarks.peers.pictures import tensor, top5
+from exporter.catalog import CATALOG
+from exporter.weights import random_model
+
+app = Flask(__name__)
+model = random_model(CATALOG["vgg16"])
+
+
+@app.get("/healthz")
+def healthz():
+    return "ok"
+
+
+@app.post("/predict")
+def predict():
+    pictures = np.expand_dims(tensor(request.get_data()), 0).astype("float32")
+    return jsonify(top5(model.predict(preprocess_input(pictures), verbose=0)[0]))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    app.run(host="127.0.0.1", port=parser.parse_args().port)
