@@ -168,8 +168,8 @@ def _place() -> Iterator[Ticket]:
         parts.readiness.doubted()
         raise
     finally:
-        if given is None:
-            ticket.leave()
+        # Before the answer is sent: a client's next request must find this place free.
+        ticket.leave()
 
 
 def _raise_if_only_error(answer: Classification, single: bool) -> None:

@@ -59,8 +59,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def stop(self, *_: int | FrameType | None) -> None:
         """End `serve`; may be called from a signal handler or another thread."""
-        self._stopping = True
-        self.pull_trigger()
+        if not self._stopping:
+            self._stopping = True
+            self.pull_trigger()
 
     def maintenance(self, now: float) -> None:
         """Close idle connections, as waitress does, and those that send too slowly."""

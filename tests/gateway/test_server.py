@@ -1,0 +1,318 @@
+"""The server itself, over real connections."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+
+from gateway.server import Server
+from gateway.services import Services
+from tests.gateway.stub import Start, StubTriton, picture
+from tests.waiting import wait_until
+
+JPEG = {"Content-Type": "image/jpeg"}
+
+
+@dataclass
+class Running:
+    """A server in a thread of its own."""
+
+    server: Server
+    services: Services
+    thread: threading.Thread
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.effective_port}"
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", int(self.server.effective_port)), 10)
+
+    def classify(self, **options: Any) -> requests.Response:
+        return requests.post(
+            f"{self.url}/v1/classify", data=picture(), headers=JPEG, timeout=20, **options
+        )
+
+    def say(self, raw: bytes) -> bytes:
+        """Send raw bytes and return all that comes until the server closes."""
+        with self.connect() as connection:
+            connection.sendall(raw)
+            return read_all(connection)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    connection.settimeout(10)
+    received = b""
+    while chunk := connection.recv(65536):
+        received += chunk
+    return received
+
+
+Serve = Callable[..., Running]
+
+
+@pytest.fixture
+def serve(start: Start) -> Iterator[Serve]:
+    """Return a function that serves a gateway on a free port."""
+    started: list[Running] = []
+
+    def run(**settings: Any) -> Running:
+        gateway = start(port=0, **settings)
+        server = Server(gateway.client.application, gateway.services.settings, gateway.services)
+        running = Running(server, gateway.services, threading.Thread(target=server.serve))
+        running.thread.start()
+        started.append(running)
+        return running
+
+    yield run
+    for running in started:
+        running.server.stop()
+        running.thread.join(20)
+
+
+def hold_inferences(triton: StubTriton) -> threading.Event:
+    triton.hold = threading.Event()
+    triton.entered = threading.Semaphore(0)
+    return triton.hold
+
+
+def body_of(answer: bytes) -> Any:
+    return json.loads(answer.partition(b"\r\n\r\n")[2])
+
+
+def raw_classify() -> bytes:
+    head = "POST /v1/classify HTTP/1.1\r\nContent-Type: image/jpeg\r\nContent-Length: "
+    return f"{head}{len(picture())}\r\n\r\n".encode() + picture()
+
+
+def in_background(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(work()))
+    thread.start()
+    return thread, results
+
+
+def test_a_picture_is_classified_over_http(serve: Serve) -> None:
+    answer = serve().classify()
+    assert answer.status_code == 200
+    assert answer.json()["results"][0]["predictions"][0]["label"] == "red"
+    assert "Server" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "code"),
+    [
+        (b"nonsense\r\n\r\n", 400, "bad_request"),
+        (b"POST /predict HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400, "bad_request"),
+        (b"POST /predict HTTP/1.1\r\nContent-Length: 999999999999\r\n\r\n", 413, "too_large"),
+        (
+            b"POST /predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            400,
+            "bad_request",
+        ),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "not_implemented"),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000 + b"\r\n\r\n", 431, "headers_too_large"),
+    ],
+    ids=["no HTTP", "negative length", "too long", "bad chunk", "unknown encoding", "headers"],
+)
+def test_broken_http_is_answered_in_the_one_shape(
+    serve: Serve, raw: bytes, status: int, code: str
+) -> None:
+    answer = serve().say(raw)
+    assert answer.startswith(b"HTTP/1.") and answer.split(b" ")[1] == b"%d" % status
+    assert body_of(answer)["error"]["code"] == code
+    assert b"Content-Security-Policy: default-src 'none'" in answer
+
+
+def test_an_endless_chunked_body_is_cut_off(serve: Serve) -> None:
+    running = serve(max_body_bytes=100_000)
+    with running.connect() as connection:
+        connection.sendall(b"POST /v1/classify HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        chunk = b"4000\r\n" + b"x" * 0x4000 + b"\r\n"
+        with pytest.raises(OSError):
+            for _ in range(10_000):
+                connection.sendall(chunk)
+
+
+def test_a_body_shorter_than_it_says_is_never_a_request(serve: Serve, triton: StubTriton) -> None:
+    running = serve()
+    with running.connect() as connection:
+        connection.sendall(
+            b"POST /v1/classify HTTP/1.1\r\nContent-Type: image/jpeg\r\nContent-Length: 50\r\n\r\nx"
+        )
+        connection.shutdown(socket.SHUT_WR)
+        assert read_all(connection) == b""
+    assert triton.batches == []
+
+
+def test_a_slow_upload_is_cut_off_and_holds_no_thread(serve: Serve) -> None:
+    running = serve(threads=1)
+    with running.connect() as slow:
+        slow.sendall(b"POST /v1/classify HTTP/1.1\r\nContent-Length: 5000\r\n\r\n")
+        wait_until(lambda: _arriving(running), "the upload has begun", 10)
+        assert running.classify().status_code == 200
+        _arriving(running)[0].request.began -= 60
+        running.server.next_channel_cleanup = 0
+        assert read_all(slow) == b""
+
+
+def _arriving(running: Running) -> list[Any]:
+    return [c for c in list(running.server.active_channels.values()) if c.request is not None]
+
+
+def test_what_is_over_the_limit_is_refused_at_once(serve: Serve, triton: StubTriton) -> None:
+    running = serve(threads=1)
+    running.services.admission.limit = 1
+    running.services.admission.seconds_per_picture = 3.5
+    hold = hold_inferences(triton)
+    thread, results = in_background(running.classify)
+    assert triton.entered.acquire(timeout=10)
+    with requests.Session() as session:
+        for _ in range(2):
+            refused = session.post(f"{running.url}/predict", data={"image": "x"}, timeout=10)
+            assert refused.status_code == 503
+            assert refused.headers["Retry-After"] == "4"
+            assert refused.json()["success"] is False
+            assert refused.json()["error"]["code"] == "overloaded"
+        assert session.get(f"{running.url}/healthz", timeout=10).status_code == 200
+    hold.set()
+    thread.join(20)
+    assert results[0].status_code == 200
+    assert running.services.admission.in_flight == 0
+
+
+def test_a_waiting_client_that_hangs_up_frees_its_place(serve: Serve, triton: StubTriton) -> None:
+    running = serve(threads=1)
+    running.services.admission.limit = 2
+    hold = hold_inferences(triton)
+    first, results = in_background(running.classify)
+    assert triton.entered.acquire(timeout=10)
+    waiting = running.connect()
+    waiting.sendall(raw_classify())
+    wait_until(lambda: running.services.admission.in_flight == 2, "the second one waits", 10)
+    assert running.classify().status_code == 503
+    waiting.close()
+    wait_until(lambda: len(running.server.active_channels) == 1, "the hang-up is seen", 10)
+    third, more = in_background(running.classify)
+    wait_until(lambda: running.services.admission.in_flight == 2, "its place is taken", 10)
+    hold.set()
+    first.join(20)
+    third.join(20)
+    assert [results[0].status_code, more[0].status_code] == [200, 200]
+    assert len(triton.batches) == 2
+
+
+def test_a_request_past_its_deadline_is_dropped_before_inference(
+    serve: Serve, triton: StubTriton
+) -> None:
+    running = serve(threads=1, deadline_seconds=0.3)
+    hold = hold_inferences(triton)
+    first, _ = in_background(running.classify)
+    assert triton.entered.acquire(timeout=10)
+    second, late = in_background(running.classify)
+    wait_until(lambda: running.services.admission.in_flight == 2, "the second one waits", 10)
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() - began > 0.4, "its deadline has passed", 10)
+    hold.set()
+    first.join(20)
+    second.join(20)
+    assert late[0].status_code == 504
+    assert late[0].json()["error"]["code"] == "deadline_exceeded"
+    assert len(triton.batches) == 1
+
+
+def test_draining_answers_what_was_admitted_and_nothing_else(
+    serve: Serve, triton: StubTriton
+) -> None:
+    running = serve(threads=1)
+    hold = hold_inferences(triton)
+    thread, results = in_background(running.classify)
+    assert triton.entered.acquire(timeout=10)
+    with requests.Session() as session:
+        assert session.get(f"{running.url}/healthz", timeout=10).status_code == 200
+        running.server.stop()
+        wait_until(lambda: running.server.draining, "it drains", 10)
+        late = session.post(f"{running.url}/v1/classify", data=b"x", headers=JPEG, timeout=10)
+        assert late.status_code == 503
+        assert late.headers["Connection"] == "close"
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{running.url}/healthz", timeout=10)
+    assert running.thread.is_alive()
+    hold.set()
+    thread.join(20)
+    running.thread.join(20)
+    assert results[0].status_code == 200
+    assert not running.thread.is_alive()
+
+
+def test_draining_gives_up_after_the_grace_period(serve: Serve, triton: StubTriton) -> None:
+    running = serve(threads=1, grace_seconds=0.2)
+    hold = hold_inferences(triton)
+    with running.connect() as connection:
+        head = (
+            b"POST /v1/classify HTTP/1.1\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+        )
+        connection.sendall(head % len(picture()) + picture())
+        assert triton.entered.acquire(timeout=10)
+        running.server.stop()
+        running.thread.join(20)
+        assert not running.thread.is_alive()
+        assert read_all(connection) == b""
+    hold.set()
+
+
+def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
+    last = b"GET /nothing HTTP/1.1\r\nConnection: close\r\n\r\n"
+    answer = serve().say(b"GET /healthz HTTP/1.1\r\n\r\n" + last)
+    assert answer.index(b'{"status":"ok"}') < answer.index(b"not_found")
+
+
+def test_clients_behind_the_trusted_proxy_have_shares_of_their_own(
+    serve: Serve, triton: StubTriton
+) -> None:
+    running = serve(threads=1, trusted_proxy="127.0.0.1")
+    running.services.admission.limit = 4
+    hold = hold_inferences(triton)
+    for client in ("10.0.0.1", "10.0.0.2"):
+        for _ in range(2):
+            in_background(
+                lambda c=client: requests.post(
+                    f"{running.url}/v1/classify",
+                    data=picture(),
+                    headers={**JPEG, "X-Forwarded-For": f"6.6.6.6, {c}"},
+                    timeout=20,
+                )
+            )
+    wait_until(lambda: running.services.admission.in_flight == 4, "all places are taken", 10)
+    refused = requests.post(
+        f"{running.url}/v1/classify",
+        data=picture(),
+        headers={**JPEG, "X-Forwarded-For": "10.0.0.1"},
+        timeout=20,
+    )
+    assert refused.status_code == 429
+    assert refused.json()["error"]["code"] == "too_many_requests"
+    hold.set()
+    wait_until(lambda: running.services.admission.in_flight == 0, "all are answered", 10)
+
+
+def test_the_address_in_a_strangers_header_is_not_believed(
+    serve: Serve, triton: StubTriton
+) -> None:
+    running = serve(threads=1)
+    running.services.admission.limit = 1
+    hold = hold_inferences(triton)
+    thread, _ = in_background(running.classify)
+    assert triton.entered.acquire(timeout=10)
+    refused = requests.post(
+        f"{running.url}/v1/classify", headers={**JPEG, "X-Forwarded-For": "10.0.0.1"}, timeout=20
+    )
+    assert refused.status_code == 503
+    hold.set()
+    thread.join(20)
