@@ -117,7 +117,7 @@ class Server:
 
 @contextmanager
 def running(contender: Contender, health: str = "") -> Iterator[Server]:
-    """Start a contender, wait until it answers (at `health`, if that is elsewhere), end it after."""
+    """Start a contender, wait until it answers (at `health` if given), and end it afterwards."""
     port = free_port()
     ports = {name: free_port() for name in PORTS}
     LOGS.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ class Repositories:
     agreement: float | None
 
     def saved_model(self, model: str, precision: str = "bf16") -> Path:
-        """Return the SavedModel, beside which the int8 variant lies if that is what is asked for."""
+        """Return the SavedModel; for int8 the one with the int8 variant beside it."""
         repository = self.int8 if precision == "int8" else self.bf16
         return repository / model / "1/model.savedmodel"
 

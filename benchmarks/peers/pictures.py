@@ -1,4 +1,4 @@
-"""What every peer does with a picture: the same decoding, crop and labels as EdgeLens, with OpenCV."""
+"""What every peer does with a picture: decoding, crop and labels as EdgeLens has them."""
 
 import os
 from pathlib import Path
