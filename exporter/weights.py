@@ -10,7 +10,7 @@ from keras import Model
 from exporter.catalog import ModelSpec
 from exporter.normalisation import normalise
 
-SEED = 4  # of the first ones tried, the surest of the golden picture's label with VGG16
+SEED = 1  # of the first eight, the one by which VGG16 is surest of the golden picture
 SPREAD = 3.0  # standard deviation of the logits; the best of 1,000 classes then gets 5 to 40 %
 REFERENCE_PICTURES = 4
 
