@@ -34,6 +34,7 @@ def choose_ports(settings: Settings) -> Ports:
         # All stay bound until the last is chosen, so that no port is given out twice.
         for name, port in given.items():
             held.append(bind(settings.host, port, name) if port else _bind_any(settings.host, name))
+            held[-1].listen()  # two sockets that only bind may share a port
         return Ports(*(part.getsockname()[1] for part in held))
     finally:
         for part in held:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +16,13 @@ from inference.installation import Installation
 from inference.ports import Ports
 from inference.processes import kill, kill_stubs_of, reap_orphans, start_on_leash
 from inference.settings import HOME, Settings
-from inference.shm import remove_segments
+from inference.shm import leaks_too_much, remove_segments
 from inference.triton_log import TritonLog
 
 CLOSED_APIS = "model-repository,shared-memory,logging,trace,statistics"
 DRAIN_SECONDS = 6
 KILL_AFTER_SECONDS = 8.0
+UNLOAD_SECONDS = 2.5
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,30 @@ class TritonServer:
         """Say in one line why the process that ended did not start."""
         return self.log.reason() or self.ending()
 
-    def stop(self, patience: float = KILL_AFTER_SECONDS) -> None:
-        """Let Triton answer what it admitted, then end it; kill it after `patience` seconds."""
+    def is_leaking(self) -> bool:
+        """Tell whether dead stubs' shared memory makes a restart better than a reload."""
+        return leaks_too_much(self._place.run)
+
+    def stop(self) -> None:
+        """Let Triton answer what it admitted, then end it, by force if it takes too long.
+
+        An instance whose stub has died keeps Triton from ending; it has no request to answer.
+        """
         if self._process and self.is_running():
             self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(patience)
+            end = time.monotonic() + KILL_AFTER_SECONDS
+            while time.monotonic() < end and self.is_running():
+                if self.log.is_drained():
+                    end = min(end, time.monotonic() + UNLOAD_SECONDS)
+                    self._wait(end)
+                self._wait(time.monotonic() + 0.05)
         self.kill()
+
+    def _wait(self, end: float) -> None:
+        """Wait until the process ends, at most until `end` on the monotonic clock."""
+        if self._process:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(max(end - time.monotonic(), 0.0))
 
     def kill(self) -> None:
         """End Triton and its stubs at once and remove their shared memory."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from inference.identity import Run
-from inference.processes import kill_stubs_of
+from inference.processes import kill_stubs_of, stubs
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- where POSIX shared memory is
 
@@ -20,6 +20,20 @@ def remove_segments(run: Run, shared_memory: Path = SHARED_MEMORY) -> list[str]:
             path.unlink(missing_ok=True)
             removed.append(path.name)
     return removed
+
+
+def leaks_too_much(run: Run, shared_memory: Path = SHARED_MEMORY) -> bool:
+    """Tell whether segments of dead stubs take more than a quarter of the shared memory.
+
+    Triton keeps them mapped, so only its end frees them.
+    """
+    used = {argument for arguments in stubs(run).values() for argument in arguments}
+    leaked = 0
+    for path in _entries(shared_memory):
+        if path.name.startswith(run.prefix) and path.name not in used:
+            with contextlib.suppress(FileNotFoundError):
+                leaked += path.stat().st_size
+    return leaked > shutil.disk_usage(shared_memory).total / 4
 
 
 def sweep(shared_memory: Path = SHARED_MEMORY, temporary: Path | None = None) -> list[str]:

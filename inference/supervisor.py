@@ -125,6 +125,9 @@ class Supervisor:
             if patient.needs_restart:
                 self._restart(f"{finding.model} still fails ({finding.problem})")
                 return
+            if self._server.is_leaking():
+                self._restart(f"{finding.model} failed and dead models fill the shared memory")
+                return
             try:
                 patient.refused = not self._reload(finding)
             except (TritonAway, TritonSilent) as exc:

@@ -31,6 +31,10 @@ class TritonLog:
         self._reader = threading.Thread(target=self._copy, args=(stream,), daemon=True)
         self._reader.start()
 
+    def is_drained(self) -> bool:
+        """Tell whether a Triton that is stopping has answered all it had admitted."""
+        return any("All models are stopped" in line for line in list(self._recent)[-100:])
+
     def reason(self) -> str:
         """Say in one line why the process whose output was followed failed."""
         if self._reader:
@@ -73,6 +77,7 @@ def explain(lines: Iterable[str]) -> str:
 
 def _shorten(text: str, longest: int = 300) -> str:
     """Cut a message to one line of readable length."""
-    text = " ".join(text.replace("\\n", " ").split())
+    text = text.replace("\\n", "\n").partition("\n\nAt:")[0]  # Triton appends the traceback
+    text = " ".join(text.split())
     text = text.removeprefix("Internal: ").removeprefix("Invalid argument: ")
     return text if len(text) <= longest else text[: longest - 1] + "…"

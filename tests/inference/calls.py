@@ -57,7 +57,9 @@ def is_ready(server: Running) -> bool:
 
 def counter(server: Running, name: str, **labels: str) -> float:
     """Read one of the launcher's metrics; 0 where it was never counted."""
-    wanted = name + ("{" + ",".join(f'{k}="{v}"' for k, v in labels.items()) + "}" if labels else "")
+    wanted = name + (
+        "{" + ",".join(f'{k}="{v}"' for k, v in labels.items()) + "}" if labels else ""
+    )
     for line in call(server.health_port, "/metrics").body.decode().splitlines():
         if line.rpartition(" ")[0] == wanted:
             return float(line.rpartition(" ")[2])
@@ -65,9 +67,7 @@ def counter(server: Running, name: str, **labels: str) -> float:
 
 
 def inferences(server: Running, model: str) -> int:
-    answer = call(
-        server.http_port, f"/v2/models/{model}/stats", x_edgelens_admin=server.admin_key
-    )
+    answer = call(server.http_port, f"/v2/models/{model}/stats", x_edgelens_admin=server.admin_key)
     return json.loads(answer.body)["model_stats"][0]["inference_count"]
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-ECHO = '''
+ECHO = """
 import os
 import time
 
@@ -24,18 +24,19 @@ class TritonPythonModel:
             if command == 3:
                 raise RuntimeError("on purpose")
             if command == 4:
+                open(os.path.join(os.path.dirname(__file__), "slow"), "w").close()
                 time.sleep(1)
         return pb_utils.InferenceResponse([pb_utils.Tensor("answer", tensor)])
-'''
+"""
 
-PICKY = '''
+PICKY = """
 import triton_python_backend_utils as pb_utils
 
 
 class TritonPythonModel:
     def execute(self, requests):
         raise RuntimeError("never satisfied")
-'''
+"""
 
 CRASH, HANG, FAIL, SLOW = 1, 2, 3, 4
 

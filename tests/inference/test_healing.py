@@ -115,7 +115,9 @@ def test_model_that_cannot_be_loaded_again_does_not_hurt_the_others(server: Runn
             lambda: counter(server, RELOADS, model="spare") >= 2, "two reloads failed", DEADLINE
         )
         assert "broken on disk" in server.printed()
-        assert "spare: it could not be loaded again" in json.loads(readiness(server).body)["problems"]
+        assert (
+            "spare: it could not be loaded again" in json.loads(readiness(server).body)["problems"]
+        )
         assert infer(server, [1, 2, 3, 4]).status == 200
     finally:
         code.write_text(standins.ECHO)
@@ -128,12 +130,10 @@ def test_model_that_cannot_be_loaded_again_does_not_hurt_the_others(server: Runn
 def test_model_with_a_long_queue_is_not_reloaded(server: Running) -> None:
     reloads = counter(server, RELOADS, model="echo")
     requests = [in_background(server, standins.SLOW, times=8) for _ in range(6)]
-    while any(request.is_alive() for request in requests):
-        assert is_ready(server)
-        requests[-1].join(0.1)
-        requests = [request for request in requests if request.is_alive()] or requests[:0]
-        if not requests:
-            break
+    for request in requests:
+        while request.is_alive():
+            assert is_ready(server)
+            request.join(0.1)
     assert counter(server, RELOADS, model="echo") == reloads
 
 

@@ -1,0 +1,92 @@
+"""The launcher's own endpoint."""
+
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from inference.errors import LaunchError
+from inference.health import HealthEndpoint
+from inference.settings import Settings
+from inference.state import Finding, Metrics, State
+from tests.inference.calls import call
+
+FREE = {"TRITON_HEALTH_PORT": "0"}
+
+
+@pytest.fixture
+def state() -> State:
+    return State(Metrics())
+
+
+@pytest.fixture
+def port(state: State) -> Iterator[int]:
+    endpoint = HealthEndpoint(Settings.from_env(FREE), state)
+    endpoint.start()
+    yield endpoint.port
+    endpoint.close()
+
+
+def test_server_is_not_ready_before_its_first_inference(port: int) -> None:
+    answer = call(port, "/readyz")
+    assert answer.status == 503
+    assert answer.headers["Retry-After"] == "2"
+    assert json.loads(answer.body)["problems"] == ["Triton is starting."]
+
+
+def test_server_is_ready_when_every_model_infers(port: int, state: State) -> None:
+    state.report([Finding("a", "1"), Finding("b", "2")])
+    answer = call(port, "/readyz")
+    assert answer.status == 200
+    assert json.loads(answer.body)["models"][1] == {"name": "b", "version": "2", "infers": True}
+
+
+def test_one_model_that_does_not_infer_is_enough(port: int, state: State) -> None:
+    state.report([Finding("a", "1"), Finding("b", "2", "it hangs")])
+    answer = call(port, "/readyz")
+    assert answer.status == 503
+    assert json.loads(answer.body)["problems"] == ["b: it hangs"]
+
+
+def test_server_without_models_is_not_ready(port: int, state: State) -> None:
+    state.report([])
+    assert call(port, "/readyz").status == 503
+
+
+def test_trouble_of_the_whole_server_outweighs_the_models(port: int, state: State) -> None:
+    state.report([Finding("a", "1")])
+    state.trouble("Triton is stopping.")
+    assert call(port, "/readyz").status == 503
+
+
+def test_process_is_healthy_whatever_the_models_do(port: int) -> None:
+    assert call(port, "/healthz").status == 200
+
+
+def test_unknown_path_is_not_found(port: int) -> None:
+    assert call(port, "/v2/health/ready").status == 404
+
+
+def test_metrics_show_models_reloads_and_restarts(port: int, state: State) -> None:
+    state.report([Finding("a", "1"), Finding("b", "2", "it hangs")])
+    state.metrics.restarts.inc()
+    lines = call(port, "/metrics").body.decode().splitlines()
+    assert 'edgelens_model_healthy{model="a",version="1"} 1.0' in lines
+    assert 'edgelens_model_healthy{model="b",version="2"} 0.0' in lines
+    assert 'edgelens_probe_failures_total{model="b"} 1.0' in lines
+    assert "edgelens_triton_restarts_total 1.0" in lines
+    assert "edgelens_inference_ready 0.0" in lines
+
+
+def test_metrics_forget_models_that_were_unloaded(port: int, state: State) -> None:
+    state.report([Finding("a", "1")])
+    state.report([])
+    assert 'model="a"' not in call(port, "/metrics").body.decode()
+
+
+def test_taken_health_port_names_its_variable(state: State) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        with pytest.raises(LaunchError, match="TRITON_HEALTH_PORT"):
+            HealthEndpoint(Settings.from_env({"TRITON_HEALTH_PORT": port}), state)

@@ -1,0 +1,81 @@
+"""The launcher's settings from the environment."""
+
+from pathlib import Path
+
+import pytest
+
+from inference.errors import SettingError
+from inference.settings import HOME, Settings
+
+
+def test_defaults_are_loopback_and_the_projects_repository() -> None:
+    settings = Settings.from_env({})
+    assert settings.repository == HOME / "model_repository"
+    assert settings.runtime_dir == HOME / ".cache" / "run"
+    assert settings.host == "127.0.0.1"
+    ports = (settings.http_port, settings.grpc_port, settings.metrics_port, settings.health_port)
+    assert ports == (8000, 8001, 8002, 8003)
+    assert settings.cache_bytes == 64 << 20
+    assert settings.ready_file is None
+
+
+def test_environment_is_read() -> None:
+    settings = Settings.from_env(
+        {
+            "MODEL_REPOSITORY": "/models",
+            "TRITON_HTTP_PORT": "0",
+            "TRITON_CACHE_BYTES": "0",
+            "TRITON_ADMIN_KEY": "secret-key",
+            "TRITON_READY_FILE": "/tmp/ready.json",
+            "TRITON_MODEL_CONFIG_NAME": "edge",
+        }
+    )
+    assert settings.repository == Path("/models")
+    assert (settings.http_port, settings.cache_bytes) == (0, 0)
+    assert settings.admin_key == "secret-key"
+    assert settings.ready_file == Path("/tmp/ready.json")
+    assert settings.model_config_name == "edge"
+
+
+def test_argument_wins_over_the_environment() -> None:
+    settings = Settings.from_env({"MODEL_REPOSITORY": "/models"}, Path("/others"))
+    assert settings.repository == Path("/others")
+
+
+def test_relative_path_starts_where_the_command_was_given(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Settings.from_env({"MODEL_REPOSITORY": "m"}).repository == tmp_path / "m"
+
+
+def test_every_start_has_another_key() -> None:
+    keys = {Settings.from_env({}).admin_key for _ in range(3)}
+    assert len(keys) == 3
+    assert all(len(key) >= 24 for key in keys)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TRITON_HTTP_PORT", "65536"),
+        ("TRITON_GRPC_PORT", "-1"),
+        ("TRITON_METRICS_PORT", "8002.0"),
+        ("TRITON_HEALTH_PORT", "²"),
+        ("TRITON_CACHE_BYTES", "64MB"),
+        ("TRITON_PROBE_PERIOD", "0"),
+        ("TRITON_PROBE_TIMEOUT", "nan"),
+        ("TRITON_START_TIMEOUT", "soon"),
+        ("TRITON_ADMIN_KEY", "short"),
+        ("TRITON_ADMIN_KEY", "has,a comma=and more"),
+    ],
+)
+def test_bad_value_names_its_variable(name: str, value: str) -> None:
+    with pytest.raises(SettingError, match=name):
+        Settings.from_env({name: value})
+
+
+@pytest.mark.parametrize(
+    ("host", "reachable"),
+    [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("10.0.0.7", "10.0.0.7")],
+)
+def test_launcher_reaches_triton_where_it_listens(host: str, reachable: str) -> None:
+    assert Settings.from_env({"TRITON_HOST": host}).reachable_host == reachable

@@ -1,0 +1,35 @@
+"""Which models of a repository are ready to load."""
+
+from pathlib import Path
+
+import pytest
+
+from inference.errors import LaunchError
+from inference.repository import ready_models, require_models
+
+
+def test_models_with_a_version_are_ready(tmp_path: Path) -> None:
+    for path in ("vgg16/1", "vgg16/2", "vgg16_image/10", "resnet50/1"):
+        (tmp_path / path).mkdir(parents=True)
+    assert ready_models(tmp_path) == ["resnet50", "vgg16", "vgg16_image"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["new/.tmp-1", "draft/next", "zero/0", ".hidden/1", "padded/01", "odd/²"],
+)
+def test_unfinished_directories_are_not_ready(tmp_path: Path, path: str) -> None:
+    (tmp_path / path).mkdir(parents=True)
+    assert ready_models(tmp_path) == []
+
+
+def test_version_must_be_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "vgg16").mkdir()
+    (tmp_path / "vgg16" / "1").write_text("")
+    (tmp_path / "README.md").write_text("")
+    assert ready_models(tmp_path) == []
+
+
+def test_repository_without_models_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(LaunchError, match="No model is ready"):
+        require_models(tmp_path / "absent")

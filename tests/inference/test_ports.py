@@ -1,0 +1,45 @@
+"""Choosing ports."""
+
+import socket
+
+import pytest
+
+from inference.errors import LaunchError
+from inference.ports import QUIET_PORTS, choose_ports
+from inference.settings import Settings
+
+FREE = {"TRITON_HTTP_PORT": "0", "TRITON_GRPC_PORT": "0", "TRITON_METRICS_PORT": "0"}
+
+
+def test_free_ports_are_three_that_nobody_gets_by_chance() -> None:
+    ports = choose_ports(Settings.from_env(FREE))
+    chosen = {ports.http, ports.grpc, ports.metrics}
+    assert len(chosen) == 3
+    assert all(port in QUIET_PORTS for port in chosen)
+
+
+def test_given_port_is_taken_as_it_is() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+    assert choose_ports(Settings.from_env({**FREE, "TRITON_GRPC_PORT": str(port)})).grpc == port
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_taken_port_names_its_variable(name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        with pytest.raises(LaunchError, match=rf"127\.0\.0\.1:{port}.*{name}"):
+            choose_ports(Settings.from_env({**FREE, name: port}))
+
+
+def test_same_port_twice_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+    same = {"TRITON_HTTP_PORT": port, "TRITON_METRICS_PORT": port}
+    with pytest.raises(LaunchError, match="TRITON_METRICS_PORT"):
+        choose_ports(Settings.from_env({**FREE, **same}))
+
+
+def test_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(LaunchError, match="TRITON_HOST"):
+        choose_ports(Settings.from_env({**FREE, "TRITON_HOST": "not an address"}))

@@ -1,0 +1,90 @@
+"""What runs leave behind, and who may remove it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from inference.identity import Run
+from inference.shm import leaks_too_much, remove_segments, sweep
+
+
+@pytest.fixture
+def ended() -> Run:
+    """A run whose process has ended."""
+    code = "import inference.identity as i; print(i.Run.current().prefix)"
+    root = Path(__file__).parents[2]
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    run = Run.from_name(ended.stdout.strip())
+    assert run
+    return run
+
+
+def touch(directory: Path, *names: str) -> None:
+    directory.mkdir(exist_ok=True)
+    for name in names:
+        (directory / name).write_text("x")
+
+
+def test_name_tells_the_run() -> None:
+    run = Run.current()
+    assert run.pid == os.getpid()
+    assert Run.from_name(f"{run.prefix}b2b52e3f") == run
+    assert Run.from_name("edgelens_is_not_only_ours") is None
+
+
+def test_living_run_is_not_gone_and_an_ended_one_is(ended: Run) -> None:
+    assert not Run.current().is_gone()
+    assert ended.is_gone()
+
+
+def test_another_process_with_the_same_pid_does_not_keep_a_run_alive() -> None:
+    run = Run.current()
+    assert Run(run.namespace, run.pid, run.started - 1).is_gone()
+
+
+def test_runs_of_another_container_are_left_alone(ended: Run) -> None:
+    assert not Run(ended.namespace + 1, ended.pid, ended.started).is_gone()
+
+
+def test_process_that_nobody_waited_for_counts_as_ended() -> None:
+    child = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    run = Run.current()
+    started = int(Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[19])
+    assert Run(run.namespace, child.pid, started).is_gone()
+    child.wait()
+
+
+def test_sweep_removes_only_what_ended_runs_left(ended: Run, tmp_path: Path) -> None:
+    shm, temporary, own = tmp_path / "shm", tmp_path / "tmp", Run.current()
+    touch(shm, f"{ended.prefix}segment", f"{own.prefix}segment", "sem.other")
+    touch(temporary, "notes.txt")
+    touch(temporary / f"{ended.prefix}backends", "stub")
+    assert len(sweep(shm, temporary)) == 2
+    assert sorted(p.name for p in shm.iterdir()) == [f"{own.prefix}segment", "sem.other"]
+    assert [p.name for p in temporary.iterdir()] == ["notes.txt"]
+
+
+def test_segments_of_one_run_are_removed(ended: Run, tmp_path: Path) -> None:
+    touch(tmp_path, f"{ended.prefix}a", f"{ended.prefix}b", f"{Run.current().prefix}c")
+    assert sorted(remove_segments(ended, tmp_path)) == [f"{ended.prefix}a", f"{ended.prefix}b"]
+    assert [p.name for p in tmp_path.iterdir()] == [f"{Run.current().prefix}c"]
+
+
+def test_only_a_quarter_of_the_shared_memory_is_too_much(ended: Run, tmp_path: Path) -> None:
+    segment = tmp_path / f"{ended.prefix}a"
+    segment.write_bytes(b"")
+    assert not leaks_too_much(ended, tmp_path)
+    statistics = os.statvfs(tmp_path)
+    total = statistics.f_blocks * statistics.f_frsize
+    os.truncate(segment, min(total // 4 + 4096, 1 << 42))
+    assert leaks_too_much(ended, tmp_path)
+
+
+def test_system_without_shared_memory_has_nothing_to_remove(tmp_path: Path) -> None:
+    assert remove_segments(Run.current(), tmp_path / "absent") == []

@@ -1,0 +1,89 @@
+"""Triton's log file, and reasons found in it."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from inference.triton_log import TritonLog, explain
+
+MODEL = (
+    "E1125 02:06:06.241437 3398 model_lifecycle.cc:642] \"failed to load 'vgg16' version 1:"
+    ' Internal: ImportError: no openvino\\n\\nAt:\\n  /m/1/model.py(1): <module>\\n"'
+)
+POLL = (
+    'E1125 02:06:06.24 3398 model_repository_manager.cc:1460] "Poll failed for model directory'
+    " 'vgg16': unexpected platform type 'x' for vgg16\""
+)
+PORT = (
+    'E1125 02:06:06.28 3398 main.cc:366] "failed to start HTTP service: Unavailable - Socket'
+    " '127.0.0.1:8000' already in use \""
+)
+INFO = 'I1125 02:06:06.18 3398 server.cc:604] "fine"'
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ([INFO, MODEL, INFO], "model vgg16 v1 cannot be loaded: ImportError: no openvino"),
+        ([POLL, "error: creating server"], "model vgg16 cannot be read: unexpected platform"),
+        ([INFO, PORT, INFO], "failed to start HTTP service: Unavailable - Socket '127.0.0.1:8000'"),
+        (["error while loading shared libraries: libX.so", ""], "error while loading shared lib"),
+        ([], ""),
+    ],
+    ids=["model", "configuration", "port", "loader", "silence"],
+)
+def test_reason_is_found(lines: list[str], reason: str) -> None:
+    assert explain(lines).startswith(reason)
+
+
+def test_model_matters_more_than_what_follows_from_it() -> None:
+    assert explain([MODEL, PORT]).startswith("model vgg16")
+
+
+def test_reason_is_one_short_line() -> None:
+    line = MODEL.replace("no openvino", "x\\ny" * 500)
+    assert "\n" not in explain([line])
+    assert len(explain([line])) < 400
+
+
+def test_traceback_is_left_to_the_file() -> None:
+    assert "model.py" not in explain([MODEL])
+
+
+def test_output_is_copied_into_the_file(tmp_path: Path) -> None:
+    log = TritonLog(tmp_path / "triton.log")
+    log.follow(io.StringIO(f"{INFO}\n{MODEL}\n"))
+    assert log.reason().startswith("model vgg16")
+    assert log.path.read_text() == f"{INFO}\n{MODEL}\n"
+
+
+def test_new_run_keeps_one_older_log(tmp_path: Path) -> None:
+    for text in ("first\n", "second\n", "third\n"):
+        log = TritonLog(tmp_path / "triton.log")
+        log.follow(io.StringIO(text))
+        log.reason()
+    assert log.path.read_text() == "third\n"
+    assert (tmp_path / "triton.log.1").read_text() == "second\n"
+
+
+def test_file_does_not_grow_for_ever(tmp_path: Path) -> None:
+    log = TritonLog(tmp_path / "triton.log", limit=1000)
+    log.follow(io.StringIO("x" * 99 + "\n" + ("y" * 99 + "\n") * 100))
+    log.reason()
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 2500
+
+
+def test_full_disk_does_not_stop_triton(tmp_path: Path) -> None:
+    log = TritonLog(tmp_path / "triton.log")
+    log.path.mkdir()
+    log.follow(io.StringIO("one\ntwo\n"))
+    assert log.reason() == "two"
+
+
+def test_drained_triton_is_recognised(tmp_path: Path) -> None:
+    log = TritonLog(tmp_path / "triton.log")
+    assert not log.is_drained()
+    log.follow(io.StringIO('I1125 02:06:07 9 server.cc:336] "All models are stopped, unloading"\n'))
+    log.reason()
+    assert log.is_drained()

@@ -1,0 +1,149 @@
+"""What the watchdog concludes from Triton's answers."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from inference.errors import TritonAway, TritonError, TritonRefused, TritonSilent
+from inference.state import Finding
+from inference.watchdog import Watchdog
+
+CONFIG = {
+    "name": "m",
+    "max_batch_size": 1,
+    "input": [{"name": "image", "data_type": "TYPE_UINT8", "dims": ["4"]}],
+}
+SILENT = TritonSilent("no answer within 5 s")
+FULL = TritonRefused(503, "Exceeds maximum queue size")
+FAILED = TritonRefused(500, "RuntimeError: on purpose")
+DEAD = TritonRefused(500, "Stub process 'm_0_0' is not healthy.")
+
+
+class ScriptedTriton:
+    """Answers like Triton; tests set what the next inference and counters are."""
+
+    def __init__(self) -> None:
+        self.answer: TritonError | None = None
+        self.models = [("m", "1")]
+        self.count = 0
+        self.progress = 0  # inferences of others during the next calls
+        self.seconds_per_batch = 0.0
+        self.config_answer: dict | TritonError = CONFIG
+
+    def loaded(self, timeout: float) -> list[tuple[str, str]]:
+        return self.models
+
+    def config(self, model: str, version: str, timeout: float = 5.0) -> dict:
+        if isinstance(self.config_answer, TritonError):
+            raise self.config_answer
+        return self.config_answer
+
+    def statistics(self, model: str, version: str, timeout: float) -> dict:
+        self.count += self.progress
+        batch = {"compute_infer": {"count": 2, "ns": 2e9 * self.seconds_per_batch}}
+        return {"inference_count": self.count, "batch_stats": [batch]}
+
+    def infer(self, model: str, version: str, body: bytes, head: int, timeout: float) -> None:
+        if self.answer:
+            raise self.answer
+        self.count += 1
+
+
+@pytest.fixture
+def triton() -> ScriptedTriton:
+    return ScriptedTriton()
+
+
+@pytest.fixture
+def watchdog(triton: ScriptedTriton) -> Iterator[Watchdog]:
+    watchdog = Watchdog(triton, lambda model, version: True, timeout=1e-9)
+    yield watchdog
+    watchdog.close()
+
+
+def problem(watchdog: Watchdog) -> Finding:
+    (finding,) = watchdog.look()
+    return finding
+
+
+def test_model_that_answers_infers(watchdog: Watchdog) -> None:
+    assert problem(watchdog) == Finding("m", "1")
+
+
+def test_silent_model_hangs(watchdog: Watchdog, triton: ScriptedTriton) -> None:
+    watchdog.look()
+    triton.answer = SILENT
+    assert problem(watchdog).hung
+    assert "no answer within 5 s" in str(problem(watchdog).problem)
+
+
+@pytest.mark.parametrize("answer", [SILENT, FULL], ids=["silent", "queue full"])
+def test_busy_model_is_not_ill(
+    watchdog: Watchdog, triton: ScriptedTriton, answer: TritonError
+) -> None:
+    triton.answer, triton.progress = answer, 1
+    assert problem(watchdog).problem is None
+
+
+def test_full_queue_that_does_not_move_is_ill(watchdog: Watchdog, triton: ScriptedTriton) -> None:
+    triton.answer = FULL
+    assert problem(watchdog).hung
+
+
+def test_slow_model_gets_the_time_of_its_batches(
+    watchdog: Watchdog, triton: ScriptedTriton
+) -> None:
+    triton.answer, triton.seconds_per_batch = SILENT, 60.0
+    assert problem(watchdog).problem is None
+
+
+def test_dead_stub_is_ill_at_once(watchdog: Watchdog, triton: ScriptedTriton) -> None:
+    triton.answer = DEAD
+    assert "Stub process" in str(problem(watchdog).problem)
+    assert not problem(watchdog).hung
+
+
+def test_model_that_inferred_before_and_fails_is_ill(
+    watchdog: Watchdog, triton: ScriptedTriton
+) -> None:
+    watchdog.look()
+    triton.answer = FAILED
+    assert "on purpose" in str(problem(watchdog).problem)
+
+
+def test_model_that_never_took_the_probe_is_judged_by_its_process(triton: ScriptedTriton) -> None:
+    triton.answer = FAILED
+    for lives in (True, False):
+        watchdog = Watchdog(triton, lambda model, version, lives=lives: lives, timeout=1.0)
+        assert (problem(watchdog).problem is None) == lives
+        watchdog.close()
+
+
+def test_reloaded_model_is_looked_at_afresh(watchdog: Watchdog, triton: ScriptedTriton) -> None:
+    watchdog.look()
+    triton.answer = FAILED
+    watchdog.forget("m")
+    assert problem(watchdog).problem is None
+
+
+def test_model_that_was_unloaded_meanwhile_has_no_problem(
+    watchdog: Watchdog, triton: ScriptedTriton
+) -> None:
+    answers = iter([[("m", "1")], []])
+    triton.loaded = lambda timeout: next(answers)
+    triton.answer = DEAD
+    assert watchdog.look() == []
+
+
+def test_broken_connection_about_a_model_is_its_problem(
+    watchdog: Watchdog, triton: ScriptedTriton
+) -> None:
+    triton.config_answer = TritonAway("the connection failed")
+    assert problem(watchdog).problem
+
+
+def test_ensemble_names_its_steps(watchdog: Watchdog, triton: ScriptedTriton) -> None:
+    triton.config_answer = {**CONFIG, "ensemble_scheduling": {"step": [{"model_name": "step"}]}}
+    watchdog.look()
+    assert watchdog.steps_of("m") == {"step"}
+    assert watchdog.steps_of("other") == set()
