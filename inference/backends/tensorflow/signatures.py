@@ -57,7 +57,7 @@ def read_signature(directory: Path, tag: str = "", name: str = "") -> Signature:
 def read_signatures(directory: Path, tag: str = "") -> dict[str, memoryview]:
     """Map the names of all signatures under a tag to their encoded SignatureDef."""
     try:
-        graph = _meta_graph(memoryview(read_bytes(directory)), tag, directory)
+        graph = find_graph(memoryview(read_bytes(directory)), tag, directory)
         entries = list(wire.chunks(graph, SIGNATURES))
         found = {wire.text(entry, 1): wire.chunk(entry, 2) for entry in entries}
     except (ValueError, IndexError) as error:
@@ -80,8 +80,8 @@ def tags(graph: memoryview) -> list[str]:
     return [bytes(tag).decode() for tag in wire.chunks(wire.chunk(graph, META_INFO), TAGS)]
 
 
-def _meta_graph(model: memoryview, tag: str, directory: Path) -> memoryview:
-    """Find the graph with a tag; without a tag `serve`, else the only one."""
+def find_graph(model: memoryview, tag: str, directory: Path) -> memoryview:
+    """Find the graph with a tag; without one `serve`, else the only graph. Raises LoadError."""
     graphs = list(wire.chunks(model, META_GRAPHS))
     for graph in graphs:
         if (tag or DEFAULT_TAG) in tags(graph):

@@ -14,7 +14,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value, memoryview]]:
     position = 0
     while position < len(message):
         start = position
-        key, position = _varint(message, position)
+        key, position = varint(message, position)
         value, position = _value(message, position, key & 7)
         yield key >> 3, value, message[start:position]
 
@@ -47,15 +47,20 @@ def text(message: memoryview, wanted: int) -> str:
 
 def encode(number: int, content: bytes) -> bytes:
     """Write a length-delimited field."""
-    return _encode_varint(number << 3 | BYTES) + _encode_varint(len(content)) + content
+    return encode_varint(number << 3 | BYTES) + encode_varint(len(content)) + content
+
+
+def encode_number(number: int, value: int) -> bytes:
+    """Write a field that holds a whole number of at least 0."""
+    return encode_varint(number << 3 | VARINT) + encode_varint(value)
 
 
 def _value(message: memoryview, position: int, kind: int) -> tuple[Value, int]:
     """Read one value; returns it and the position behind it."""
     if kind == VARINT:
-        return _varint(message, position)
+        return varint(message, position)
     if kind == BYTES:
-        length, position = _varint(message, position)
+        length, position = varint(message, position)
     elif kind in (FIXED32, FIXED64):
         length = 4 if kind == FIXED32 else 8
     else:
@@ -65,7 +70,7 @@ def _value(message: memoryview, position: int, kind: int) -> tuple[Value, int]:
     return message[position : position + length], position + length
 
 
-def _varint(message: memoryview, position: int) -> tuple[int, int]:
+def varint(message: memoryview, position: int) -> tuple[int, int]:
     """Read a variable-length whole number; returns it and the position behind it."""
     result = 0
     for shift in range(0, 70, 7):
@@ -79,7 +84,7 @@ def _varint(message: memoryview, position: int) -> tuple[int, int]:
     raise ValueError("a number is too long")
 
 
-def _encode_varint(value: int) -> bytes:
+def encode_varint(value: int) -> bytes:
     """Write a variable-length whole number."""
     encoded = bytearray()
     while value > 0x7F:

@@ -1,0 +1,91 @@
+"""Keeps SavedModels as OpenVINO's own files, so that the next start need not convert them.
+
+An entry is a directory that appears whole, by one rename, so starts at the same time are safe.
+A damaged entry is found by its checksum and made anew.
+"""
+
+import contextlib
+import hashlib
+import shutil
+import tempfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import openvino as ov
+
+from inference.backends.tensorflow.log import Log
+from inference.backends.tensorflow.staging import staged
+from inference.backends.tensorflow.task import Task
+
+FORMAT = "1"
+MODEL, CHECKSUM = "model.xml", "checksum"
+CHUNK = 1 << 22
+
+
+def read_converted(core: Any, task: Task, half: bool, log: Log) -> Any:
+    """Read the converted model, its weights mapped; `half` keeps weights in 16 bits.
+
+    Without a usable cache directory it is converted for this start only.
+    """
+    entry = task.cache / _key(task, half)
+    with contextlib.suppress(OSError, RuntimeError):
+        if _is_sound(entry):
+            return core.read_model(entry / MODEL)
+    with staged(task.savedmodel, task.signature.name, task.options.tag) as directory:
+        model = core.read_model(directory)
+        try:
+            _store(model, entry, half)
+            stored = core.read_model(entry / MODEL)
+        except (OSError, RuntimeError) as error:
+            log.warn(f"cannot keep the converted model in {task.cache}: {error}")
+            return model
+    log.info(f"converted {task.savedmodel} into {entry}")
+    return stored
+
+
+def _key(task: Task, half: bool) -> str:
+    """Name the entry by what the result depends on; the index holds every weight's checksum."""
+    digest = hashlib.sha256()
+    for part in (ov.__version__, FORMAT, task.signature.name, task.options.tag, str(half)):
+        digest.update(part.encode() + b"\0")
+    digest.update((task.savedmodel / "saved_model.pb").read_bytes())
+    index = task.savedmodel / "variables" / "variables.index"
+    if index.is_file():
+        digest.update(index.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def _store(model: Any, entry: Path, half: bool) -> None:
+    """Write an entry beside its place and move it there. Raises OSError or RuntimeError."""
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=entry.parent) as name:
+        made = Path(name) / "entry"
+        made.mkdir()
+        ov.save_model(model, made / MODEL, compress_to_fp16=half)
+        (made / CHECKSUM).write_text(_checksum(made))
+        if entry.exists() and not _is_sound(entry):
+            shutil.rmtree(entry, ignore_errors=True)
+        try:
+            made.rename(entry)
+        except OSError:  # another start was faster
+            if not _is_sound(entry):
+                raise
+
+
+def _is_sound(entry: Path) -> bool:
+    """Tell whether an entry is there and is what was written."""
+    try:
+        return (entry / CHECKSUM).read_text() == _checksum(entry)
+    except OSError:
+        return False
+
+
+def _checksum(entry: Path) -> str:
+    """Sum up an entry's files."""
+    total = 0
+    for path in (entry / MODEL, (entry / MODEL).with_suffix(".bin")):
+        with path.open("rb") as file:
+            while part := file.read(CHUNK):
+                total = zlib.crc32(part, total)
+    return f"{total:08x}"

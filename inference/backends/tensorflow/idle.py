@@ -1,0 +1,36 @@
+"""Notices when large batches have stopped coming."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+IDLE_SECONDS = 3.0
+
+
+class Idle:
+    """Calls `action` once after a large batch was followed by none for `seconds`."""
+
+    def __init__(self, action: Callable[[], None], seconds: float = IDLE_SECONDS) -> None:
+        self._action, self._seconds = action, seconds
+        self._running = threading.Lock()
+        self._large = threading.Event()
+        threading.Thread(target=self._watch, name="idle", daemon=True).start()
+
+    @contextlib.contextmanager
+    def busy(self, large: bool) -> Iterator[None]:
+        """Keep the action away while something runs."""
+        with self._running:
+            if large:
+                self._large.set()
+            yield
+
+    def _watch(self) -> None:
+        """Wait for a large batch, then for a pause, then act."""
+        pause = threading.Event()
+        while True:
+            self._large.wait()
+            while self._large.is_set():
+                self._large.clear()
+                pause.wait(self._seconds)
+            with self._running:
+                self._action()

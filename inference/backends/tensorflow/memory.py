@@ -1,0 +1,35 @@
+"""Gives back memory that was needed only while a model was loaded."""
+
+import contextlib
+import ctypes
+import ctypes.util
+from pathlib import Path
+
+MADV_DONTNEED = 4
+
+
+def release_mapped(suffixes: tuple[str, ...] = (".bin", ".data-00000-of-00001")) -> None:
+    """Drop the pages of mapped weights: the engine keeps its own, packed for this CPU.
+
+    They are clean and read-only, so whoever needs one again reads it from the file.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    for start, end in _mapped(suffixes):
+        libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_DONTNEED)
+
+
+def trim() -> None:
+    """Return freed heap memory to the system, where the C library can."""
+    with contextlib.suppress(AttributeError):  # musl has no malloc_trim
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _mapped(suffixes: tuple[str, ...]) -> list[tuple[int, int]]:
+    """List the address ranges of read-only mappings of weight files."""
+    ranges = []
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        parts = line.split(maxsplit=5)
+        if len(parts) == 6 and parts[1].startswith("r--") and parts[5].endswith(suffixes):
+            start, end = parts[0].split("-")
+            ranges.append((int(start, 16), int(end, 16)))
+    return ranges
