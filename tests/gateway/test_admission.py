@@ -1,0 +1,150 @@
+"""The adaptive limit."""
+
+import pytest
+
+from gateway.admission import HIGHEST_LIMIT, LOWEST_LIMIT, Admission, Ticket
+from gateway.errors import Overloaded, TooManyRequests
+
+
+class Clock:
+    """A clock that tests turn."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def build(clock: Clock, limit: float = 4) -> Admission:
+    return Admission(deadline_seconds=10, first_limit=limit, clock=clock)
+
+
+def answer(ticket: Ticket, outcome: str = "answered") -> None:
+    ticket.outcome = outcome
+    ticket.leave()
+
+
+def test_no_more_are_admitted_than_the_limit(clock: Clock) -> None:
+    admission = build(clock)
+    tickets = [admission.enter("a") for _ in range(4)]
+    with pytest.raises(Overloaded):
+        admission.enter("a")
+    tickets[0].leave()
+    tickets[0].leave()
+    admission.enter("a")
+    with pytest.raises(Overloaded):
+        admission.enter("a")
+
+
+def test_every_picture_of_a_request_takes_a_place(clock: Clock) -> None:
+    admission = build(clock)
+    first = admission.enter("a")
+    second = admission.enter("a")
+    first.grow(3)
+    with pytest.raises(Overloaded):
+        second.grow(2)
+    second.leave()
+    first.leave()
+    assert admission.in_flight == 0
+
+
+def test_a_request_alone_may_be_larger_than_the_limit(clock: Clock) -> None:
+    admission = build(clock)
+    admission.enter("a").grow(32)
+    assert admission.in_flight == 32
+    with pytest.raises(Overloaded):
+        admission.enter("a")
+
+
+def test_one_client_alone_may_take_everything_but_two_share(clock: Clock) -> None:
+    admission = build(clock)
+    greedy = [admission.enter("greedy") for _ in range(3)]
+    admission.enter("modest")
+    with pytest.raises(TooManyRequests):
+        admission.enter("greedy")
+    greedy[0].leave()
+    with pytest.raises(TooManyRequests):
+        admission.enter("greedy")
+    admission.enter("modest")
+
+
+def test_a_client_that_went_away_has_no_share_any_more(clock: Clock) -> None:
+    admission = build(clock)
+    admission.enter("gone").leave()
+    clock.now += 6
+    for _ in range(4):
+        admission.enter("stays")
+
+
+def test_the_limit_grows_while_answers_come_early(clock: Clock) -> None:
+    admission = build(clock)
+    for seconds, growth in ((0.1, 4), (2.0, 1)):
+        before = admission.limit
+        tickets = [admission.enter("a") for _ in range(int(before))]
+        clock.now += seconds
+        for ticket in tickets:
+            answer(ticket)
+        assert before + growth * 0.2 <= admission.limit <= before + growth
+
+
+def test_the_limit_rests_while_it_is_not_reached(clock: Clock) -> None:
+    admission = build(clock, limit=100)
+    for _ in range(50):
+        answer(admission.enter("a"))
+    assert admission.limit == 100
+
+
+def test_the_limit_shrinks_once_a_round_when_answers_come_late(clock: Clock) -> None:
+    admission = build(clock, limit=100)
+    tickets = [admission.enter("a") for _ in range(20)]
+    clock.now += 6
+    for ticket in tickets:
+        answer(ticket)
+    assert admission.limit == 80
+    later = admission.enter("a")
+    clock.now += 1
+    answer(later, "late")
+    assert admission.limit == 64
+
+
+def test_the_limit_stays_within_its_bounds(clock: Clock) -> None:
+    admission = build(clock, limit=5)
+    for _ in range(20):
+        ticket = admission.enter("a")
+        clock.now += 9
+        answer(ticket)
+    assert admission.limit == LOWEST_LIMIT
+    admission.limit = HIGHEST_LIMIT
+    tickets = [admission.enter("a") for _ in range(int(HIGHEST_LIMIT))]
+    for ticket in tickets:
+        answer(ticket)
+    assert admission.limit == HIGHEST_LIMIT
+
+
+def test_failures_teach_nothing(clock: Clock) -> None:
+    admission = build(clock)
+    ticket = admission.enter("a")
+    clock.now += 9
+    ticket.leave()
+    assert admission.limit == 4
+    assert admission.seconds_per_picture == 0
+
+
+def test_retry_after_is_the_time_what_is_waiting_will_take(clock: Clock) -> None:
+    admission = build(clock)
+    ticket = admission.enter("a")
+    clock.now += 2
+    answer(ticket)
+    assert admission.seconds_per_picture == 2
+    for _ in range(4):
+        admission.enter("a")
+    with pytest.raises(Overloaded) as caught:
+        admission.enter("a")
+    assert caught.value.retry_after == 8
+    assert admission.retry_after() == 8

@@ -1,0 +1,67 @@
+"""The application as a whole: its errors and its description."""
+
+import json
+import logging
+
+import pytest
+
+from gateway.app import OPENAPI, describe_api
+from tests.gateway.stub import Gateway, Start
+
+SECRET = "what the client sent"
+
+
+def test_errors_of_the_framework_have_our_shape(gateway: Gateway) -> None:
+    missing = gateway.client.get("/nothing")
+    assert (missing.status_code, missing.get_json()["error"]["code"]) == (404, "not_found")
+    wrong = gateway.client.delete("/v1/classify")
+    assert (wrong.status_code, wrong.get_json()["error"]["code"]) == (405, "method_not_allowed")
+    assert "POST" in wrong.headers["Allow"]
+    assert gateway.client.get("/predict").get_json()["success"] is False
+
+
+def test_a_body_over_the_limit_is_too_large(start: Start) -> None:
+    answer = start(max_body_bytes=1000).classify(b"x" * 1001)
+    assert (answer.status_code, answer.get_json()["error"]["code"]) == (413, "too_large")
+
+
+def test_an_unknown_failure_is_logged_without_the_clients_data(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway.triton.failure = RuntimeError(SECRET)
+    with caplog.at_level(logging.ERROR):
+        answer = gateway.classify()
+    assert answer.status_code == 500
+    assert answer.get_json()["error"]["code"] == "internal_error"
+    assert "RuntimeError at" in caplog.text
+    assert SECRET not in caplog.text + answer.get_data(as_text=True)
+
+
+def test_unknown_paths_do_not_fill_the_metrics(gateway: Gateway) -> None:
+    gateway.client.get("/some/scanner")
+    text = gateway.client.get("/metrics").get_data(as_text=True)
+    assert 'route="other",status="404"' in text
+    assert "scanner" not in text
+
+
+def test_the_description_covers_every_route(gateway: Gateway) -> None:
+    paths = gateway.client.get("/openapi.json").get_json()["paths"]
+    described = {(path, method.upper()) for path, item in paths.items() for method in item}
+    rules = gateway.client.application.url_map.iter_rules()
+    served = {
+        (rule.rule, method)
+        for rule in rules
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+        if rule.endpoint != "static"
+    }
+    assert described == served
+
+
+def test_the_description_asks_for_keys_only_where_the_gateway_does() -> None:
+    with_keys, without = (json.loads(describe_api(needed)) for needed in (True, False))
+    assert with_keys == json.loads(OPENAPI.read_text())
+    operation = with_keys["paths"]["/v1/classify"]["post"]
+    assert operation["security"] == [{"bearer": []}, {"apiKey": []}]
+    assert "401" in operation["responses"]
+    assert "securitySchemes" not in without["components"]
+    assert "401" not in json.dumps(without["paths"])

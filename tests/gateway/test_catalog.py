@@ -1,0 +1,122 @@
+"""The models that can be asked."""
+
+import threading
+
+import pytest
+
+from gateway.catalog import Catalog
+from gateway.errors import TritonUnavailable, UnknownModel
+from gateway.scrape import Loaded
+from tests.gateway.stub import StubTriton, model_config
+from tests.waiting import wait_until
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class FlakyTriton(StubTriton):
+    """A Triton whose metrics or configurations cannot be had."""
+
+    metrics_away = False
+    configs_away = False
+
+    def loaded(self) -> Loaded:
+        if self.metrics_away:
+            raise TritonUnavailable("away")
+        return super().loaded()
+
+    def config(self, name: str, version: str) -> object:
+        if self.configs_away:
+            raise TritonUnavailable("away")
+        return super().config(name, version or "1")
+
+
+@pytest.fixture
+def triton() -> FlakyTriton:
+    return FlakyTriton()
+
+
+def test_the_newest_version_is_found_by_number(triton: FlakyTriton) -> None:
+    for version in ("9", "10"):
+        triton.configs["colours", version] = model_config("colours")
+    catalog = Catalog(triton)
+    catalog.refresh()
+    assert catalog.find("colours").version == "10"
+    assert catalog.find("colours", "9").version == "9"
+    with pytest.raises(UnknownModel):
+        catalog.find("colours", "11")
+
+
+def test_only_classifiers_are_listed(triton: FlakyTriton) -> None:
+    triton.configs["colours_decode", "1"] = model_config("colours_decode")
+    triton.configs["tabular", "1"] = model_config("tabular")
+    del triton.configs["tabular", "1"].parameters["width"]
+    triton.configs["broken", "1"] = model_config("broken", width="wide")
+    catalog = Catalog(triton)
+    catalog.refresh()
+    assert list(catalog.models()) == ["colours"]
+
+
+def test_a_model_that_vanishes_is_being_loaded_and_later_unknown(triton: FlakyTriton) -> None:
+    clock = Clock()
+    triton.configs["other", "1"] = model_config("other")
+    catalog = Catalog(triton, clock=clock)
+    catalog.refresh()
+    del triton.configs["other", "1"]
+    catalog.refresh()
+    with pytest.raises(TritonUnavailable):
+        catalog.find("other")
+    clock.now += 31
+    with pytest.raises(UnknownModel):
+        catalog.find("other")
+
+
+def test_the_wanted_default_is_never_unknown(triton: FlakyTriton) -> None:
+    catalog = Catalog(triton, "vgg16")
+    catalog.refresh()
+    assert catalog.default() == "vgg16"
+    with pytest.raises(TritonUnavailable):
+        catalog.find("vgg16")
+
+
+def test_without_any_model_there_is_no_default(triton: FlakyTriton) -> None:
+    triton.configs.clear()
+    catalog = Catalog(triton)
+    catalog.refresh()
+    with pytest.raises(TritonUnavailable):
+        catalog.default()
+
+
+def test_what_was_known_is_kept_while_triton_is_away(triton: FlakyTriton) -> None:
+    catalog = Catalog(triton)
+    catalog.refresh()
+    triton.metrics_away = triton.configs_away = True
+    catalog.refresh()
+    assert catalog.find("colours").version == "1"
+
+
+def test_the_default_is_found_without_metrics(triton: FlakyTriton) -> None:
+    triton.metrics_away = True
+    catalog = Catalog(triton, "colours")
+    catalog.refresh()
+    assert catalog.find("colours").version == "1"
+
+
+def test_a_wake_refreshes_at_once(triton: FlakyTriton) -> None:
+    catalog = Catalog(triton)
+    thread = threading.Thread(target=catalog.run)
+    thread.start()
+    try:
+        wait_until(lambda: catalog.models(), "the first refresh", 10)
+        triton.configs["new", "1"] = model_config("new")
+        with pytest.raises(UnknownModel):
+            catalog.find("new")
+        wait_until(lambda: "new" in catalog.models(), "the new model is found", 10)
+    finally:
+        catalog.stop()
+        thread.join(10)
+    assert not thread.is_alive()

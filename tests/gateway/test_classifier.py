@@ -1,0 +1,66 @@
+"""Batches, versions and what becomes of errors."""
+
+import pytest
+
+from gateway.classifier import Classification
+from gateway.deadline import ClientGone, Deadline
+from gateway.errors import DeadlineExceeded, TritonUnavailable, UnknownModel
+from gateway.options import ClassifyOptions
+from gateway.uploads import Picture
+from tests.gateway.stub import Gateway, Start, StubTriton, model_config, picture
+
+COLOURS = ["red", "green", "blue"] * 3
+
+
+def classify(gateway: Gateway, deadline: Deadline | None = None) -> Classification:
+    pictures = [Picture(colour, picture(colour)) for colour in COLOURS]
+    return gateway.services.classifier.classify(
+        pictures, ClassifyOptions(), deadline or Deadline(10)
+    )
+
+
+def test_pictures_go_in_batches_of_the_models_size(gateway: Gateway) -> None:
+    classification = classify(gateway)
+    assert sorted(size for _, size in gateway.triton.batches) == [1, 4, 4]
+    assert [r.predictions[0].label for r in classification.results] == COLOURS
+
+
+def test_one_request_is_answered_by_one_version(gateway: Gateway) -> None:
+    gateway.triton.versions = ["1", "2", "1"]
+    classification = classify(gateway)
+    assert classification.version == "2"
+    assert [version for version, _ in gateway.triton.batches] == [""] * 3 + ["2"] * 3
+
+
+def test_a_known_model_that_is_not_found_is_being_reloaded(gateway: Gateway) -> None:
+    gateway.triton.failure = UnknownModel("gone")
+    with pytest.raises(TritonUnavailable, match="reloaded"):
+        classify(gateway)
+
+
+def test_bad_pictures_alone_never_reach_triton(gateway: Gateway) -> None:
+    classification = gateway.services.classifier.classify(
+        [Picture("a", b"x"), Picture("b", b"y")], ClassifyOptions(), Deadline(10)
+    )
+    assert [r.error.code for r in classification.results if r.error] == ["not_a_picture"] * 2
+    assert gateway.triton.batches == []
+
+
+def test_nothing_is_decoded_past_the_deadline_or_for_nobody(gateway: Gateway) -> None:
+    with pytest.raises(DeadlineExceeded):
+        classify(gateway, Deadline(-1))
+    deserted = Deadline(10)
+    deserted.client_gone = lambda: True
+    with pytest.raises(ClientGone):
+        classify(gateway, deserted)
+    assert gateway.triton.batches == []
+
+
+def test_a_model_without_batching_gets_its_pictures_one_by_one(
+    start: Start, triton: StubTriton
+) -> None:
+    triton.configs["colours", "1"] = model_config("colours")
+    triton.configs["colours", "1"].max_batch_size = 0
+    classification = classify(start())
+    assert [size for _, size in triton.batches] == [1] * 9
+    assert [r.predictions[0].label for r in classification.results] == COLOURS

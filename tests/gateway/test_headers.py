@@ -1,0 +1,43 @@
+"""The headers of every answer."""
+
+import pytest
+
+from gateway.headers import SECURITY_HEADERS
+from tests.gateway.stub import Gateway, Start
+
+ORIGIN = {"Origin": "https://a.example"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/v1/models", "/nothing", "/predict", "/openapi.json"]
+)
+def test_every_answer_has_the_security_headers(gateway: Gateway, path: str) -> None:
+    answer = gateway.client.get(path)
+    assert {name: answer.headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_the_policy_allows_nothing_from_elsewhere_and_nothing_inline(gateway: Gateway) -> None:
+    policy = gateway.client.get("/healthz").headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+    assert "unsafe" not in policy and "http" not in policy and "*" not in policy
+
+
+def test_there_is_no_cors_unless_configured(gateway: Gateway) -> None:
+    headers = gateway.client.get("/healthz", headers=ORIGIN).headers
+    assert not [name for name, _ in headers if name.startswith("Access-Control")]
+
+
+def test_only_configured_origins_are_allowed(start: Start) -> None:
+    client = start(cors_origins=("https://a.example",)).client
+    allowed = client.options("/v1/classify", headers=ORIGIN).headers
+    assert allowed["Access-Control-Allow-Origin"] == "https://a.example"
+    assert "Content-Type" in allowed["Access-Control-Allow-Headers"]
+    assert allowed["Vary"] == "Origin"
+    other = client.get("/healthz", headers={"Origin": "https://evil.example"}).headers
+    assert "Access-Control-Allow-Origin" not in other
+
+
+def test_a_star_allows_every_origin(start: Start) -> None:
+    headers = start(cors_origins=("*",)).client.get("/healthz", headers=ORIGIN).headers
+    assert headers["Access-Control-Allow-Origin"] == "*"

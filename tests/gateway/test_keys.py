@@ -1,0 +1,129 @@
+"""API keys."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import Unauthorized
+from gateway.keys import KeyRing, KeysError, add_key, main, revoke_key
+from tests.gateway.stub import Start, picture
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "keys"
+
+
+def test_a_key_is_kept_only_as_its_hash(file: Path) -> None:
+    key = add_key(file, "alice")
+    assert key not in file.read_text()
+    assert file.read_text().startswith("alice:sha256:")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert KeyRing(file).check(key).name == "alice"
+
+
+@pytest.mark.parametrize("presented", ["", "el_wrong", "x" * 10_000, "\udcff", "alice"])
+def test_anything_else_is_unauthorised(file: Path, presented: str) -> None:
+    add_key(file, "alice")
+    with pytest.raises(Unauthorized):
+        KeyRing(file).check(presented)
+
+
+def test_a_revoked_key_is_invalid_without_a_restart(file: Path) -> None:
+    alice, bob = add_key(file, "alice"), add_key(file, "bob", rate=2.5)
+    ring = KeyRing(file)
+    assert ring.check(bob).rate == 2.5
+    revoke_key(file, "alice")
+    with pytest.raises(Unauthorized):
+        ring.check(alice)
+    assert ring.check(bob).name == "bob"
+    carol = add_key(file, "carol")
+    assert ring.check(carol).name == "carol"
+
+
+def test_a_file_that_is_gone_or_broken_lets_nobody_in(file: Path) -> None:
+    key = add_key(file, "alice")
+    ring = KeyRing(file)
+    good = file.read_text()
+    file.write_text("alice:plain:secret\n")
+    with pytest.raises(Unauthorized):
+        ring.check(key)
+    file.unlink()
+    with pytest.raises(Unauthorized):
+        ring.check(key)
+    file.write_text("# ours\n\n" + good)
+    assert ring.check(key).name == "alice"
+
+
+def test_a_broken_file_stops_the_start(file: Path) -> None:
+    with pytest.raises(KeysError, match="cannot be read"):
+        KeyRing(file)
+    file.write_text("alice\n")
+    with pytest.raises(KeysError, match="line 1"):
+        KeyRing(file)
+
+
+def test_the_command_line_adds_lists_and_revokes(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--file", str(file)]
+    assert main([*where, "add", "alice", "--rate", "3"]) == 0
+    key = capsys.readouterr().out.strip()
+    assert KeyRing(file).check(key).rate == 3
+    assert main([*where, "list"]) == 0
+    assert capsys.readouterr().out == "alice (3 requests a second)\n"
+    assert main([*where, "revoke", "alice"]) == 0
+    assert file.read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        (["add", "alice"], "already"),
+        (["add", "a:b"], "letters"),
+        (["add", "bob", "--rate", "-1"], "rate"),
+        (["revoke", "nobody"], "no key named nobody"),
+    ],
+    ids=["twice", "name", "rate", "unknown"],
+)
+def test_a_mistake_on_the_command_line_is_one_sentence(
+    file: Path, capsys: pytest.CaptureFixture[str], command: list[str], complaint: str
+) -> None:
+    add_key(file, "alice")
+    assert main(["--file", str(file), *command]) == 1
+    assert complaint in capsys.readouterr().err
+
+
+def test_the_file_may_come_from_the_environment(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("API_KEYS_FILE", raising=False)
+    assert main(["list"]) == 1
+    assert "API_KEYS_FILE" in capsys.readouterr().err
+    monkeypatch.setitem(os.environ, "API_KEYS_FILE", str(file))
+    assert main(["add", "alice"]) == 0
+
+
+def test_with_keys_configured_the_api_needs_one(start: Start, file: Path) -> None:
+    key = add_key(file, "alice", rate=0.5)
+    gateway = start(api_keys_file=file)
+    for path, method in (("/v1/models", "GET"), ("/v1/classify", "POST"), ("/predict", "POST")):
+        refused = gateway.client.open(path, method=method)
+        assert refused.status_code == 401
+        assert refused.headers["WWW-Authenticate"].startswith("Bearer")
+    for headers in ({"Authorization": f"Bearer {key}"}, {"X-API-Key": key}):
+        assert gateway.client.get("/v1/models", headers=headers).status_code == 200
+    assert gateway.client.get("/healthz").status_code == 200
+    body = {"data": picture(), "content_type": "image/jpeg", "headers": {"X-API-Key": key}}
+    assert gateway.client.post("/v1/classify", **body).status_code == 200
+    assert gateway.client.post("/v1/classify", **body).status_code == 429
+
+
+def test_without_keys_each_address_has_the_rate(start: Start) -> None:
+    gateway = start(client_rate=0.5)
+    assert gateway.classify().status_code == 200
+    limited = gateway.classify()
+    assert limited.status_code == 429
+    assert limited.headers["Retry-After"] == "2"

@@ -1,0 +1,51 @@
+"""The rate of each client."""
+
+import pytest
+
+from gateway.errors import TooManyRequests
+from gateway.rate import MOST_CLIENTS, RateLimiter
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_burst_is_allowed_and_then_the_rate() -> None:
+    clock = Clock()
+    limiter = RateLimiter(2, clock)
+    for _ in range(4):
+        limiter.spend("a")
+    with pytest.raises(TooManyRequests) as caught:
+        limiter.spend("a")
+    assert caught.value.retry_after == pytest.approx(0.5)
+    clock.now += 0.5
+    limiter.spend("a")
+    with pytest.raises(TooManyRequests):
+        limiter.spend("a")
+
+
+def test_clients_do_not_share_a_bucket() -> None:
+    limiter = RateLimiter(0.5, Clock())
+    limiter.spend("a")
+    limiter.spend("b")
+    with pytest.raises(TooManyRequests):
+        limiter.spend("a")
+
+
+def test_no_rate_allows_everything_unless_the_client_has_its_own() -> None:
+    limiter = RateLimiter(0, Clock())
+    for _ in range(100):
+        limiter.spend("a")
+    limiter.spend("b", 0.5)
+    with pytest.raises(TooManyRequests):
+        limiter.spend("b", 0.5)
+
+
+def test_the_number_of_buckets_is_bounded() -> None:
+    limiter = RateLimiter(1, Clock())
+    for number in range(MOST_CLIENTS + 50):
+        limiter.spend(str(number))
+    assert len(limiter._buckets) == MOST_CLIENTS

@@ -1,0 +1,113 @@
+"""Whether real inferences succeed."""
+
+import threading
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from gateway.catalog import Catalog
+from gateway.errors import TritonUnavailable
+from gateway.readiness import FRESH_SECONDS, Readiness
+from tests.gateway.stub import StubTriton, as_base64, model_config
+from tests.waiting import wait_until
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class WatchedTriton(StubTriton):
+    """Keep the tensors that were sent."""
+
+    def infer(self, model: Any, version: str, tensors: Any, top_k: int, deadline: Any) -> Any:
+        self.tensors.append(tensors[0])
+        return super().infer(model, version, tensors, top_k, deadline)
+
+
+@pytest.fixture
+def triton() -> WatchedTriton:
+    stub = WatchedTriton()
+    stub.tensors = []
+    return stub
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def readiness(triton: WatchedTriton, clock: Clock) -> Readiness:
+    catalog = Catalog(triton, "colours")
+    catalog.refresh()
+    return Readiness(catalog, triton, clock)
+
+
+def test_it_is_not_ready_before_an_inference_succeeded(readiness: Readiness) -> None:
+    assert not readiness.is_ready()
+    assert readiness.as_json()["status"] == "not_ready"
+    readiness.probe()
+    assert readiness.as_json() == {"status": "ready", "model": "colours"}
+
+
+def test_a_success_counts_only_for_a_while(readiness: Readiness, clock: Clock) -> None:
+    readiness.probe()
+    clock.now += FRESH_SECONDS + 1
+    assert not readiness.is_ready()
+
+
+def test_traffic_of_the_default_model_proves_it(readiness: Readiness) -> None:
+    readiness.succeeded("another")
+    assert not readiness.is_ready()
+    readiness.succeeded("colours")
+    assert readiness.is_ready()
+
+
+def test_a_failed_probe_says_why(readiness: Readiness, triton: WatchedTriton) -> None:
+    readiness.probe()
+    triton.failure = TritonUnavailable("the model's process died")
+    readiness.probe()
+    assert readiness.as_json() == {"status": "not_ready", "reason": "the model's process died"}
+    triton.failure = None
+    readiness.probe()
+    assert readiness.is_ready()
+
+
+def test_a_draining_gateway_is_not_ready(readiness: Readiness) -> None:
+    readiness.probe()
+    readiness.draining = True
+    assert not readiness.is_ready()
+
+
+def test_no_two_probes_are_alike(readiness: Readiness, triton: WatchedTriton) -> None:
+    for _ in range(300):
+        readiness.probe()
+    assert len({tensor.tobytes() for tensor in triton.tensors}) == 300
+
+
+def test_the_probe_is_the_golden_picture(triton: WatchedTriton, clock: Clock) -> None:
+    golden = cv2.imencode(".png", np.full((300, 300, 3), (1, 2, 200), np.uint8))[1].tobytes()
+    triton.configs["colours", "1"] = model_config("colours", golden_picture=as_base64(golden))
+    catalog = Catalog(triton, "colours")
+    catalog.refresh()
+    Readiness(catalog, triton, clock).probe()
+    assert triton.tensors[0][100, 100].tolist() == [200, 2, 1]
+
+
+def test_doubt_is_settled_by_a_probe_at_once(readiness: Readiness, triton: WatchedTriton) -> None:
+    readiness.succeeded("colours")
+    thread = threading.Thread(target=readiness.run)
+    thread.start()
+    try:
+        readiness.doubted()
+        wait_until(lambda: triton.tensors, "a probe was sent", 10)
+        wait_until(readiness.is_ready, "it is ready again", 10)
+    finally:
+        readiness.stop()
+        thread.join(10)
+    assert not thread.is_alive()

@@ -1,0 +1,57 @@
+"""Triton's metrics."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from gateway.errors import TritonUnavailable
+from gateway.scrape import parse_loaded, scrape
+
+TEXT = """\
+# HELP nv_inference_pending_request_count Instantaneous number of pending requests
+# TYPE nv_inference_pending_request_count gauge
+nv_inference_pending_request_count{model="vgg16",version="1"} 0
+nv_inference_pending_request_count{model="vgg16",version="2"} 3
+nv_inference_count{model="old",version="7"} 12
+# TYPE edgelens_model_info gauge
+edgelens_model_info{engine="openvino",model="vgg16",precision="bf16",version="2",weights="x"} 1
+this line is no metric
+"""
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/metrics" else 500)
+        self.end_headers()
+        self.wfile.write(TEXT.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join(10)
+
+
+def test_loaded_versions_and_their_precision_are_read(url: str) -> None:
+    loaded = scrape(url + "/metrics")
+    assert loaded.versions == {("vgg16", "1"), ("vgg16", "2")}
+    assert loaded.info["vgg16", "2"]["precision"] == "bf16"
+
+
+def test_metrics_without_models_load_nothing() -> None:
+    assert parse_loaded("").versions == frozenset()
+
+
+def test_metrics_that_cannot_be_had_are_triton_unavailable(url: str) -> None:
+    for address in (url + "/nothing", "http://127.0.0.1:9/metrics"):
+        with pytest.raises(TritonUnavailable):
+            scrape(address)

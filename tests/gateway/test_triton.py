@@ -1,0 +1,241 @@
+"""Triton's protocol and errors, against a gRPC server that stands in for it."""
+
+import threading
+from collections.abc import Iterator
+from concurrent import futures
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from gateway.deadline import ClientGone, Deadline
+from gateway.errors import (
+    DeadlineExceeded,
+    EdgeLensError,
+    InferenceFailed,
+    Overloaded,
+    TritonUnavailable,
+    UnknownModel,
+)
+from gateway.model import Model, model_from_config
+from gateway.triton import RETRY_PAUSES, TritonClient, infer_request, translate
+from tests.gateway.stub import model_config
+from tests.waiting import wait_until
+
+TENSOR = np.arange(224 * 224 * 3, dtype=np.uint32).astype(np.uint8).reshape(224, 224, 3)
+
+
+class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """Answer two labels a picture, after the failures and the waiting a test asks for."""
+
+    def __init__(self) -> None:
+        self.failures: list[tuple[grpc.StatusCode, str]] = []
+        self.requests: list[Any] = []
+        self.hold: threading.Event | None = None
+        self.cancelled = threading.Event()
+
+    def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:
+        self.requests.append(request)
+        context.add_callback(self.cancelled.set)
+        if self.failures:
+            context.abort(*self.failures.pop(0))
+        if self.hold:
+            self.hold.wait(20)
+        pictures = request.inputs[0].shape[0]
+        labels = [b"0.75:1:n00000001 one", b"0.25:2:n00000002 two"] * pictures
+        raw = b"".join(len(label).to_bytes(4, "little") + label for label in labels)
+        response = service_pb2.ModelInferResponse(model_name=request.model_name, model_version="3")
+        response.raw_output_contents.append(raw)
+        return response
+
+    def ModelConfig(self, request: Any, context: grpc.ServicerContext) -> Any:
+        if request.name != "colours":
+            context.abort(grpc.StatusCode.NOT_FOUND, f"unknown model {request.name}")
+        return service_pb2.ModelConfigResponse(config=model_config("colours"))
+
+
+@dataclass
+class Standin:
+    """The server, a client of it, and the pauses that client would have made."""
+
+    servicer: Servicer
+    client: TritonClient
+    pauses: list[float] = field(default_factory=list)
+
+
+@pytest.fixture
+def standin() -> Iterator[Standin]:
+    servicer = Servicer()
+    server = grpc.server(futures.ThreadPoolExecutor(4))
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    pauses: list[float] = []
+    client = TritonClient(f"127.0.0.1:{port}", "http://127.0.0.1:9/metrics", pauses.append)
+    yield Standin(servicer, client, pauses)
+    if servicer.hold:
+        servicer.hold.set()
+    client.close()
+    server.stop(0).wait(10)
+
+
+@pytest.fixture
+def model() -> Model:
+    found = model_from_config(model_config("colours"), "3", {})
+    assert found
+    return found
+
+
+def infer(standin: Standin, model: Model, deadline: Deadline | None = None) -> Any:
+    return standin.client.infer(model, "", [TENSOR], 2, deadline or Deadline(10))
+
+
+def test_a_batch_goes_as_one_request_and_comes_back_by_picture(
+    standin: Standin, model: Model
+) -> None:
+    answer = standin.client.infer(model, "3", [TENSOR, TENSOR + 1], 2, Deadline(10))
+    assert answer.version == "3"
+    assert [[p.label for p in row] for row in answer.rows] == [["one", "two"]] * 2
+    (request,) = standin.servicer.requests
+    assert (request.model_name, request.model_version) == ("colours", "3")
+    assert list(request.inputs[0].shape) == [2, 224, 224, 3]
+    assert request.raw_input_contents[0] == TENSOR.tobytes() + (TENSOR + 1).tobytes()
+    assert request.outputs[0].parameters["classification"].int64_param == 2
+
+
+def test_a_model_without_batching_gets_no_batch_dimension() -> None:
+    config = model_config("colours")
+    config.max_batch_size = 0
+    model = model_from_config(config, "1", {})
+    assert model
+    assert list(infer_request(model, "", [TENSOR], 1).inputs[0].shape) == [224, 224, 3]
+
+
+def test_no_more_labels_are_asked_for_than_there_are(standin: Standin, model: Model) -> None:
+    standin.client.infer(model, "", [TENSOR], 5000, Deadline(10))
+    assert standin.servicer.requests[0].outputs[0].parameters["classification"].int64_param == 1000
+
+
+CASES: list[tuple[grpc.StatusCode, str, type[EdgeLensError]]] = [
+    (grpc.StatusCode.UNAVAILABLE, "failed to connect", TritonUnavailable),
+    (grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size", Overloaded),
+    (grpc.StatusCode.UNAVAILABLE, "Request timeout expired", DeadlineExceeded),
+    (grpc.StatusCode.RESOURCE_EXHAUSTED, "", Overloaded),
+    (grpc.StatusCode.DEADLINE_EXCEEDED, "", DeadlineExceeded),
+    (grpc.StatusCode.NOT_FOUND, "Request for unknown model", UnknownModel),
+    (grpc.StatusCode.CANCELLED, "", TritonUnavailable),
+    (grpc.StatusCode.INTERNAL, "Stub process 'x' is not healthy.", TritonUnavailable),
+    (grpc.StatusCode.INTERNAL, "division by zero", InferenceFailed),
+    (grpc.StatusCode.INVALID_ARGUMENT, "unexpected shape", InferenceFailed),
+]
+
+
+class Failure(grpc.RpcError):
+    """What gRPC raises."""
+
+    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+        super().__init__()
+        self._code, self._details = code, details
+
+    def code(self) -> grpc.StatusCode:
+        return self._code
+
+    def details(self) -> str:
+        return self._details
+
+
+@pytest.mark.parametrize(("code", "details", "expected"), CASES)
+def test_each_grpc_error_has_its_translation(
+    code: grpc.StatusCode, details: str, expected: type[EdgeLensError]
+) -> None:
+    error = translate(Failure(code, details))
+    assert type(error) is expected
+    assert not details or details not in error.message
+
+
+@pytest.mark.parametrize("code", [c for c in grpc.StatusCode if c is not grpc.StatusCode.OK])
+def test_no_grpc_error_is_left_without_a_translation(code: grpc.StatusCode) -> None:
+    assert translate(Failure(code, "")).status in (404, 502, 503, 504)
+
+
+def test_triton_that_comes_back_in_time_loses_nothing(standin: Standin, model: Model) -> None:
+    standin.servicer.failures = [(grpc.StatusCode.UNAVAILABLE, "starting")] * 2
+    assert infer(standin, model).version == "3"
+    assert standin.pauses == list(RETRY_PAUSES)
+
+
+def test_triton_that_is_known_to_be_away_is_asked_only_once(standin: Standin, model: Model) -> None:
+    standin.servicer.failures = [(grpc.StatusCode.UNAVAILABLE, "starting")] * 4
+    for _ in range(2):
+        with pytest.raises(TritonUnavailable):
+            infer(standin, model)
+    assert standin.pauses == list(RETRY_PAUSES)
+    assert infer(standin, model).version == "3"
+    standin.servicer.failures = [(grpc.StatusCode.UNAVAILABLE, "starting")]
+    assert infer(standin, model).version == "3"
+
+
+def test_other_errors_are_not_retried(standin: Standin, model: Model) -> None:
+    standin.servicer.failures = [(grpc.StatusCode.INVALID_ARGUMENT, "bad")]
+    with pytest.raises(InferenceFailed):
+        infer(standin, model)
+    assert standin.pauses == []
+
+
+def test_there_is_no_retry_past_the_deadline(standin: Standin, model: Model) -> None:
+    standin.servicer.failures = [(grpc.StatusCode.UNAVAILABLE, "starting")] * 3
+    with pytest.raises(TritonUnavailable):
+        infer(standin, model, Deadline(0.09))
+    assert standin.pauses == []
+
+
+def test_an_inference_is_given_up_at_the_deadline(standin: Standin, model: Model) -> None:
+    standin.servicer.hold = threading.Event()
+    with pytest.raises(DeadlineExceeded):
+        infer(standin, model, Deadline(0.1))
+
+
+def test_nothing_is_sent_past_the_deadline(standin: Standin, model: Model) -> None:
+    with pytest.raises(DeadlineExceeded):
+        infer(standin, model, Deadline(-1))
+    assert standin.servicer.requests == []
+
+
+def test_a_client_that_hangs_up_has_its_slow_inference_cancelled(
+    standin: Standin, model: Model
+) -> None:
+    standin.client._usual_seconds = 1.0
+    standin.servicer.hold = threading.Event()
+    deadline = Deadline(10)
+    deadline.client_gone = lambda: bool(standin.servicer.requests)
+    with pytest.raises(ClientGone):
+        infer(standin, model, deadline)
+    wait_until(standin.servicer.cancelled.is_set, "Triton is told", 10)
+
+
+def test_a_slow_inference_still_answers_a_client_that_waits(standin: Standin, model: Model) -> None:
+    standin.client._usual_seconds = 1.0
+    assert infer(standin, model).version == "3"
+
+
+def test_nobody_listening_is_triton_unavailable(model: Model) -> None:
+    client = TritonClient("127.0.0.1:9", "http://127.0.0.1:9/metrics", lambda _: None)
+    for call in (
+        lambda: client.infer(model, "", [TENSOR], 1, Deadline(5)),
+        lambda: client.config("colours", ""),
+        client.loaded,
+    ):
+        with pytest.raises(TritonUnavailable):
+            call()
+    client.close()
+    with pytest.raises(TritonUnavailable):
+        client.infer(model, "", [TENSOR], 1, Deadline(5))
+
+
+def test_a_configuration_is_fetched_and_an_unknown_model_named(standin: Standin) -> None:
+    assert standin.client.config("colours", "").max_batch_size == 4
+    with pytest.raises(UnknownModel):
+        standin.client.config("nothing", "")
