@@ -33,11 +33,14 @@ def python_based(directory: Path) -> list[str]:
 
 
 def _add_python(installation: Installation, target: Path) -> None:
-    """Add Triton's Python backend; the stub is a copy because Triton changes its mode."""
+    """Add Triton's Python backend as copies.
+
+    Triton changes the stub's mode, and refuses a library whose real path lies elsewhere.
+    """
     target.mkdir()
     for part in installation.python_backend.iterdir():
-        if part.name not in ("__pycache__", installation.stub.name):
-            (target / part.name).symlink_to(part.resolve())
+        if part.is_file() and part.name != installation.stub.name:
+            shutil.copyfile(part, target / part.name)
     stub = target / installation.stub.name
     shutil.copyfile(installation.stub, stub)
     stub.chmod(0o755)
