@@ -36,7 +36,9 @@ def create_app(settings: Settings, triton: InferenceClient | None = None) -> Fla
     app.json.compact = True
     services = Services.build(settings, triton)
     app.extensions["edgelens"] = services
-    app.extensions["edgelens.openapi"] = describe_api(services.access.needs_key)
+    app.extensions["edgelens.openapi"] = describe_api(
+        services.access.needs_key, settings.max_pictures
+    )
     app.register_blueprint(bp)
     app.register_error_handler(EdgeLensError, _answer_error)
     app.register_error_handler(HTTPException, _answer_http_error)
@@ -47,9 +49,12 @@ def create_app(settings: Settings, triton: InferenceClient | None = None) -> Fla
     return app
 
 
-def describe_api(needs_key: bool) -> bytes:
-    """Return the OpenAPI document; it asks for API keys only where this gateway does."""
+def describe_api(needs_key: bool, max_pictures: int) -> bytes:
+    """Return the OpenAPI document, with this gateway's limit and, if it asks for them, its keys."""
     document: dict[str, Any] = json.loads(OPENAPI.read_text())
+    schemas = document["components"]["schemas"]
+    schemas["Files"]["maxItems"] = max_pictures
+    schemas["Pictures"]["oneOf"][1]["properties"]["images"]["maxItems"] = max_pictures
     if not needs_key:
         del document["components"]["securitySchemes"]
         for path in document["paths"].values():

@@ -33,16 +33,13 @@ class ClassifyOptions:
                 raise BadRequest(f"Unknown parameter; known are {', '.join(sorted(KNOWN))}.")
             if len(args.getlist(name)) > 1:
                 raise BadRequest(f"{name} is given more than once.")
-        options = cls(
+        return cls(
             model=_read(args, "model", _model, ""),
             version=_read(args, "version", _version, ""),
             top_k=_read(args, "top_k", _top_k, cls.top_k),
             min_score=_read(args, "min_score", _min_score, cls.min_score),
             ab=_read(args, "ab", _shares, None),
         )
-        if options.version and options.ab:
-            raise BadRequest("Give either version or ab.")
-        return options
 
 
 def _read(

@@ -65,7 +65,7 @@ def read_pictures(request: Request, limits: UploadLimits) -> list[Picture]:
     if not pictures:
         raise BadRequest(NO_PICTURE)
     if len(pictures) > limits.pictures:
-        raise TooLarge(f"Send at most {limits.pictures} pictures in one request.")
+        raise BadRequest(f"Send at most {limits.pictures} pictures in one request.")
     return pictures
 
 

@@ -58,10 +58,16 @@ def test_the_description_covers_every_route(gateway: Gateway) -> None:
 
 
 def test_the_description_asks_for_keys_only_where_the_gateway_does() -> None:
-    with_keys, without = (json.loads(describe_api(needed)) for needed in (True, False))
+    with_keys, without = (json.loads(describe_api(needed, 32)) for needed in (True, False))
     assert with_keys == json.loads(OPENAPI.read_text())
     operation = with_keys["paths"]["/v1/classify"]["post"]
     assert operation["security"] == [{"bearer": []}, {"apiKey": []}]
     assert "401" in operation["responses"]
     assert "securitySchemes" not in without["components"]
     assert "401" not in json.dumps(without["paths"])
+
+
+def test_the_description_states_how_many_pictures_may_come(start: Start) -> None:
+    schemas = start(max_pictures=3).client.get("/openapi.json").get_json()["components"]["schemas"]
+    assert schemas["Files"]["maxItems"] == 3
+    assert schemas["Pictures"]["oneOf"][1]["properties"]["images"]["maxItems"] == 3

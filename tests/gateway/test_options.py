@@ -31,7 +31,6 @@ def test_options_are_read_from_the_query() -> None:
         {"model": "../etc"},
         {"model": ""},
         {"ab": "1"},
-        {"ab": "1:1", "version": "1"},
         {"topk": "3"},
         {"top_k": ["1", "2"]},
     ],

@@ -92,6 +92,7 @@ def test_a_version_can_be_asked_for(start: Start, triton: StubTriton) -> None:
     body = gateway.classify(query="?model=colours&version=1").get_json()
     assert (body["version"], body["weights"]) == ("1", "random")
     assert gateway.classify(query="?ab=2:1").get_json()["version"] == "2"
+    assert gateway.classify(query="?ab=2:1&version=1").get_json()["version"] == "1"
 
 
 def test_models_lists_versions_and_the_default(start: Start, triton: StubTriton) -> None:
