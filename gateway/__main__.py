@@ -1,5 +1,6 @@
 """Run the gateway: `python -m gateway`."""
 
+import ctypes
 import logging
 import os
 import resource
@@ -12,6 +13,8 @@ from gateway.config import SettingError, Settings
 from gateway.keys import KeysError
 from gateway.server import Server, stop_on_signals
 from gateway.services import Services
+
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
 
 
 def main() -> int:
@@ -39,6 +42,11 @@ def main() -> int:
 
 
 def _prepare_process() -> None:
+    # Large pictures get memory of their own, given back at once; glibc would raise this limit
+    # to 32 MB by itself and keep what they leave in its arenas, one for each thread.
+    libc = ctypes.CDLL(None)
+    libc.mallopt(M_MMAP_THRESHOLD, 4 * 1024 * 1024)
+    libc.mallopt(M_ARENA_MAX, 2)
     # Pictures are decoded side by side already: OpenCV's own threads would only get in the way.
     cv2.setNumThreads(1)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -40,7 +40,8 @@ class Decoder:
                 try:
                     return to_tensor(picture.data, contract, self._limits)
                 except EdgeLensError as error:
-                    return error
+                    # Its traceback would keep the picture's bytes alive as long as the error.
+                    return error.with_traceback(None)
 
         # One picture needs no second thread: the hand-over would cost more than it gives.
         return map(one, pictures) if len(pictures) == 1 else self._pool.map(one, pictures)

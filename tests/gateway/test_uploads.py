@@ -124,6 +124,8 @@ def test_hostile_json_is_refused(body: bytes) -> None:
 def test_hostile_forms_are_refused() -> None:
     with pytest.raises(BadRequest):
         read(data=b"a&" * 100_000, content_type="application/x-www-form-urlencoded")
+    with pytest.raises(BadRequest, match="escapes"):
+        read(data=b"image=" + b"%41" * 20_000, content_type="application/x-www-form-urlencoded")
     with pytest.raises(BadRequest):
         read(data=b"image=\xff", content_type="application/x-www-form-urlencoded")
     with pytest.raises(BadRequest):
