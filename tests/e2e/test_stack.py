@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import psutil
 import pytest
@@ -116,8 +117,8 @@ def test_vgg16_equals_keras(triton: Running, repository: Path, tmp_path: Path) -
     contract = contract_of(triton, "vgg16")
     tensors = np.stack([to_tensor(photo.data, contract) for photo in PHOTOS[:2]])
     np.save(tmp_path / "tensors.npy", tensors)
-    reference = HOME / "tests/e2e/keras_reference.py"
-    subprocess.run([INFERENCE_PYTHON, reference, tmp_path], check=True, cwd=HOME)
+    reference = [INFERENCE_PYTHON, "-m", "tests.e2e.keras_reference", tmp_path]
+    subprocess.run(reference, check=True, cwd=HOME)
     expected = np.load(tmp_path / "probabilities.npy")
     swapped = np.load(tmp_path / "swapped.npy")
 
@@ -143,18 +144,20 @@ def counters(triton: Running) -> tuple[float, float]:
 def test_concurrent_single_pictures_are_batched(gateway_url: str, triton: Running) -> None:
     """Each client sends pictures that nobody sent before, so that no cache can answer."""
     ready = threading.Barrier(CLIENTS)
+    photo = next(p for p in PHOTOS if p.label == "hammer")
 
     def send(client: int) -> list[int]:
-        ready.wait()
+        pictures = [distinct(photo.data, client * 1000 + number) for number in range(20)]
         with requests.Session() as session:
+            ready.wait()
             return [
                 session.post(
                     f"{gateway_url}/v1/classify",
-                    data=distinct(PHOTOS[client % len(PHOTOS)].data, client * 1000 + number),
+                    data=picture,
                     headers={"Content-Type": "image/jpeg"},
                     timeout=60,
                 ).status_code
-                for number in range(12)
+                for picture in pictures
             ]
 
     before = counters(triton)
@@ -168,14 +171,12 @@ def test_concurrent_single_pictures_are_batched(gateway_url: str, triton: Runnin
 
 def distinct(jpeg: bytes, number: int) -> bytes:
     """Return a picture whose pixels differ a little from the original's, by its number."""
-    import cv2
-
     pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     height, width = pixels.shape[:2]
-    pixels[height // 2, width // 2 - 12 : width // 2 + 12] = [
-        [255 * (number >> bit & 1)] * 3 for bit in range(24)
-    ]
-    return bytes(cv2.imencode(".png", pixels)[1])
+    for bit in range(16):
+        left = width // 2 - 64 + 8 * bit
+        pixels[height // 2 : height // 2 + 8, left : left + 8] = 255 * (number >> bit & 1)
+    return bytes(cv2.imencode(".jpg", pixels)[1])
 
 
 @pytest.mark.parametrize(
