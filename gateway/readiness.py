@@ -1,6 +1,7 @@
-"""Whether real inferences succeed: traffic proves it, or else our own probe."""
+"""Whether real inferences succeed. Traffic is no proof: Triton's cache may have answered it."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import numpy as np
 
 from gateway.catalog import Catalog
 from gateway.deadline import Deadline
-from gateway.errors import EdgeLensError
+from gateway.errors import EdgeLensError, Overloaded
 from gateway.image import to_tensor
 from gateway.model import Model
 from gateway.triton import InferenceClient, Tensor
@@ -35,19 +36,18 @@ class Readiness:
         self._triton = triton
         self._clock = clock
         self._success = float("-inf")
+        self._traffic = float("-inf")
         self._failing = False
         self._reason = "No inference has succeeded yet."
-        self._count = 0
         self._golden: tuple[Model, Tensor] | None = None
         self._wake = threading.Event()
         self._stop = threading.Event()
         self.draining = False
 
     def run(self) -> None:
-        """Probe where traffic proves nothing, until `stop`."""
+        """Probe every two seconds, or at once when in doubt, until `stop`."""
         while not self._stop.is_set():
-            if self._failing or self._clock() - self._success > PROBE_SECONDS:
-                self.probe()
+            self.probe()
             self._wake.wait(PROBE_SECONDS if self.is_ready() else RETRY_SECONDS)
             self._wake.clear()
 
@@ -71,7 +71,7 @@ class Readiness:
     def succeeded(self, model: str) -> None:
         """Note that a request of a client was answered by this model."""
         if model == self._catalog.default():
-            self._note_success()
+            self._traffic = self._clock()
 
     def doubted(self) -> None:
         """Note that Triton failed a client: probe at once."""
@@ -83,15 +83,27 @@ class Readiness:
         """Run one real inference of the default model."""
         try:
             model = self._catalog.find(self._catalog.default())
-            tensor = self._vary(self._golden_tensor(model))
+            tensor = _vary(self._golden_tensor(model))
             self._triton.infer(model, "", [tensor], 1, Deadline(PROBE_TIMEOUT))
+        except Overloaded as error:
+            self._note_full_queue(error)
         except EdgeLensError as error:
-            if not self._failing:
-                logger.warning("not ready: %s", error.message)
-            self._failing = True
-            self._reason = error.message
+            self._note_failure(error)
         else:
             self._note_success()
+
+    def _note_full_queue(self, error: Overloaded) -> None:
+        """Take a full queue for work where clients are being answered, else for a standstill."""
+        if self._clock() - self._traffic < FRESH_SECONDS:
+            self._note_success()
+        else:
+            self._note_failure(error)
+
+    def _note_failure(self, error: EdgeLensError) -> None:
+        if not self._failing:
+            logger.warning("not ready: %s", error.message)
+        self._failing = True
+        self._reason = error.message
 
     def _note_success(self) -> None:
         if self._failing:
@@ -104,12 +116,12 @@ class Readiness:
             self._golden = (model, _decode_golden(model))
         return self._golden[1]
 
-    def _vary(self, tensor: Tensor) -> Tensor:
-        """Change a corner pixel each time: Triton's response cache must not answer the probe."""
-        self._count += 1
-        varied = tensor.copy()
-        varied[0, 0] = [(self._count >> shift) & 255 for shift in (0, 8, 16)]
-        return varied
+
+def _vary(tensor: Tensor) -> Tensor:
+    """Change four corner pixels at random: Triton's response cache must not answer a probe."""
+    varied = tensor.copy()
+    varied[0, :4] = np.frombuffer(os.urandom(12), np.uint8).reshape(4, 3)
+    return varied
 
 
 def _decode_golden(model: Model) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gateway.catalog import Catalog
-from gateway.errors import TritonUnavailable
+from gateway.errors import Overloaded, TritonUnavailable
 from gateway.readiness import FRESH_SECONDS, Readiness
 from tests.gateway.stub import StubTriton, as_base64, model_config
 from tests.waiting import wait_until
@@ -61,11 +61,24 @@ def test_a_success_counts_only_for_a_while(readiness: Readiness, clock: Clock) -
     assert not readiness.is_ready()
 
 
-def test_traffic_of_the_default_model_proves_it(readiness: Readiness) -> None:
+def test_traffic_that_a_cache_may_have_answered_proves_nothing(readiness: Readiness) -> None:
+    readiness.succeeded("colours")
+    assert not readiness.is_ready()
+
+
+def test_a_full_queue_is_work_only_while_clients_are_answered(
+    readiness: Readiness, triton: WatchedTriton, clock: Clock
+) -> None:
+    triton.failure = Overloaded("full")
     readiness.succeeded("another")
+    readiness.probe()
     assert not readiness.is_ready()
     readiness.succeeded("colours")
+    readiness.probe()
     assert readiness.is_ready()
+    clock.now += FRESH_SECONDS + 1
+    readiness.probe()
+    assert not readiness.is_ready()
 
 
 def test_a_failed_probe_says_why(readiness: Readiness, triton: WatchedTriton) -> None:
@@ -100,7 +113,8 @@ def test_the_probe_is_the_golden_picture(triton: WatchedTriton, clock: Clock) ->
 
 
 def test_doubt_is_settled_by_a_probe_at_once(readiness: Readiness, triton: WatchedTriton) -> None:
-    readiness.succeeded("colours")
+    readiness.probe()
+    triton.tensors.clear()
     thread = threading.Thread(target=readiness.run)
     thread.start()
     try:
