@@ -1,0 +1,587 @@
+// The upload page: pictures in, labels out. No dependencies, no build step, no other host.
+
+const MAX_BYTES = 20 * 1024 * 1024; // the gateway's limit for one picture
+const REQUEST_PICTURES = 8; // so that progress shows, and a cancelled run has lost little
+const REQUEST_BYTES = 48 * 1024 * 1024; // the gateway takes 64 MB in one body
+const USUAL_MODEL = "vgg16";
+const MODELS_PAUSE = 3; // seconds between two questions while no model is ready
+const SPOKEN_LABELS = 3; // more pictures than this are announced as a count only
+const KEY_NAME = "edgelens-key";
+const UNREADABLE = "This file cannot be read (any more). Is it a folder?";
+// Sending the same picture again would only be refused again.
+const LASTING = new Set(["bad_request", "too_large", "not_a_picture", "undecodable_picture"]);
+
+const find = (id) => document.getElementById(id);
+const counted = (number) => (number === 1 ? "1 picture" : `${number} pictures`);
+const megabytes = (bytes) => (bytes / 1024 / 1024).toFixed(1);
+const percent = (share) => (share < 0.0005 ? "<0.1%" : `${(share * 100).toFixed(1)}%`);
+
+/** Show a text in an element, or hide the element when there is none. */
+function show(element, text) {
+  element.textContent = text;
+  element.hidden = !text;
+}
+
+/** Why something did not work, in a sentence for the reader; `retryAfter` in seconds. */
+class Refusal extends Error {
+  constructor(code, message, status = 0, retryAfter = 0) {
+    super(message);
+    Object.assign(this, { code, status, retryAfter });
+  }
+
+  static async from(response) {
+    const body = await response.json().catch(() => ({}));
+    const unexplained = `The server answered ${response.status}.`;
+    const { code = "unknown", message = unexplained } = body.error ?? {};
+    const seconds = Number(response.headers.get("Retry-After"));
+    return new Refusal(code, message, response.status, Number.isFinite(seconds) ? seconds : 0);
+  }
+}
+
+/** The API key, kept in the tab's session where the browser allows that. */
+class Key {
+  constructor() {
+    this.value = "";
+    try {
+      this.value = sessionStorage.getItem(KEY_NAME) ?? "";
+    } catch {
+      // Storage is blocked: the key lives as long as the page.
+    }
+  }
+
+  set(value) {
+    this.value = value;
+    try {
+      sessionStorage.setItem(KEY_NAME, value);
+    } catch {
+      // As above.
+    }
+  }
+}
+
+/** The gateway's API. */
+class Gateway {
+  constructor(key) {
+    this.key = key;
+  }
+
+  async models() {
+    return (await this.#ask("v1/models", {})).models;
+  }
+
+  /** Return the answer for these files, one result each; raise Refusal or AbortError. */
+  async classify(files, model, signal) {
+    const body = new FormData();
+    for (const file of files) {
+      body.append("images[]", file, file.name || "picture");
+    }
+    const query = model ? `?model=${encodeURIComponent(model)}` : "";
+    const answer = await this.#ask(`v1/classify${query}`, { method: "POST", body, signal });
+    if (answer.results?.length !== files.length) {
+      throw new Refusal("unknown", "The server's answer does not fit the pictures sent.");
+    }
+    return answer;
+  }
+
+  async #ask(path, options) {
+    const headers = this.key.value ? { Authorization: `Bearer ${this.key.value}` } : {};
+    try {
+      const response = await fetch(path, { ...options, headers });
+      if (response.ok) {
+        return await response.json();
+      }
+      throw await Refusal.from(response);
+    } catch (error) {
+      if (error instanceof Refusal || error.name === "AbortError") {
+        throw error;
+      }
+      throw new Refusal("unreachable", "The server cannot be reached. Is it running?");
+    }
+  }
+}
+
+/** One picture and its card. Its state: waiting, running, done or failed. */
+class Picture {
+  #parts;
+  #timer = 0;
+
+  constructor(file, { onRetry, onRemove }) {
+    this.file = file;
+    this.card = find("card").content.firstElementChild.cloneNode(true);
+    this.#parts = Object.fromEntries(
+      ["preview", "name", "state", "labels", "source", "retry", "remove"].map((name) => [
+        name,
+        this.card.querySelector(`.${name}`),
+      ]),
+    );
+    this.#parts.name.textContent = file.name;
+    this.#parts.retry.setAttribute("aria-label", `Try ${file.name} again`);
+    this.#parts.retry.addEventListener("click", () => onRetry(this));
+    this.#parts.remove.setAttribute("aria-label", `Remove ${file.name}`);
+    this.#parts.remove.addEventListener("click", () => onRemove(this));
+    this.#preview();
+    this.wait();
+  }
+
+  wait(why = "Not classified yet") {
+    this.#become("waiting", why);
+  }
+
+  run() {
+    this.#become("running", "Classifying…");
+  }
+
+  /** Show the labels, best first, and which model they come from. */
+  finish(predictions, { model, version, weights }) {
+    this.#become("done", predictions.length ? "" : "No label is probable enough.");
+    this.best = predictions[0];
+    const names = predictions.map((prediction) => prediction.label);
+    const rows = predictions.map((prediction) => {
+      const shared = names.filter((name) => name === prediction.label).length > 1;
+      const name = shared ? `${prediction.label} (${prediction.wnid})` : prediction.label;
+      return labelRow(name, prediction.probability);
+    });
+    this.#parts.labels.replaceChildren(...rows);
+    this.#parts.labels.hidden = !rows.length;
+    const random = weights === "random";
+    this.card.classList.toggle("random", random);
+    const warning = random ? " · random weights: these labels mean nothing" : "";
+    show(this.#parts.source, `${model} version ${version}${warning}`);
+  }
+
+  fail({ code, message, retryAfter = 0 }) {
+    this.#become("failed", message);
+    this.mayRetry = !LASTING.has(code);
+    this.#parts.retry.hidden = !this.mayRetry;
+    this.retryAt = Date.now() + retryAfter * 1000;
+    this.#countDown();
+  }
+
+  discard() {
+    clearTimeout(this.#timer);
+    URL.revokeObjectURL(this.url);
+    this.card.remove();
+  }
+
+  #become(state, text) {
+    clearTimeout(this.#timer);
+    this.state = state;
+    this.mayRetry = false;
+    this.card.dataset.state = state;
+    show(this.#parts.state, text);
+    this.#parts.retry.hidden = true;
+    this.#parts.labels.hidden = true;
+    this.#parts.source.hidden = true;
+  }
+
+  #countDown() {
+    const left = Math.ceil((this.retryAt - Date.now()) / 1000);
+    this.#parts.retry.disabled = left > 0;
+    this.#parts.retry.textContent = left > 0 ? `Try again in ${left} s` : "Try again";
+    if (left > 0) {
+      this.#timer = setTimeout(() => this.#countDown(), 250);
+    }
+  }
+
+  #preview() {
+    const image = this.#parts.preview.querySelector("img");
+    this.url = URL.createObjectURL(this.file);
+    image.alt = `Preview of ${this.file.name}`;
+    image.addEventListener("error", () => {
+      this.#parts.preview.textContent = "No preview"; // TIFF, or no picture at all
+    });
+    image.src = this.url;
+  }
+}
+
+/** Return a list item with a label and its probability as a bar. */
+function labelRow(name, probability) {
+  const row = find("label").content.firstElementChild.cloneNode(true);
+  row.querySelector(".label").textContent = name;
+  row.querySelector(".percent").textContent = percent(probability);
+  const bar = row.querySelector("meter");
+  bar.value = probability;
+  bar.setAttribute("aria-label", name);
+  bar.setAttribute("aria-valuetext", percent(probability));
+  return row;
+}
+
+/** Tell whether a file can still be read: it may have been moved, or be a folder. */
+async function isReadable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Wait; an aborted signal ends the wait with its AbortError. */
+function pause(seconds, signal) {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const timer = setTimeout(resolve, seconds * 1000);
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", stop, { once: true });
+  });
+}
+
+/** Which model answers: shown, and chosen where there are several. */
+class Models {
+  #listed = [];
+
+  constructor(gateway, onUnauthorized) {
+    this.gateway = gateway;
+    this.onUnauthorized = onUnauthorized;
+    find("model").addEventListener("change", () => this.#describe());
+  }
+
+  /** The name to ask for; "" for the default, whose versions the server may draw by shares. */
+  get asked() {
+    const chosen = this.#chosen();
+    return !chosen || chosen.default ? "" : chosen.name;
+  }
+
+  /** Ask until a model is ready. */
+  async load() {
+    let wait = MODELS_PAUSE;
+    try {
+      this.#listed = await this.gateway.models();
+      if (this.#listed.length) {
+        this.#fill();
+        return;
+      }
+      find("model-line").textContent = "No model is ready yet.";
+    } catch (refusal) {
+      find("model-line").textContent = `Not known: ${refusal.message}`;
+      if (refusal.status === 401) {
+        this.onUnauthorized(refusal);
+        return;
+      }
+      wait = Math.max(wait, refusal.retryAfter || 0);
+    }
+    setTimeout(() => this.load(), wait * 1000);
+  }
+
+  #chosen() {
+    const name = find("model").value;
+    return this.#listed.find((model) => model.name === name);
+  }
+
+  #fill() {
+    const options = this.#listed.map(({ name, default: isDefault }) => {
+      return new Option(isDefault ? `${name} (default)` : name, name, isDefault, isDefault);
+    });
+    find("model").replaceChildren(...options);
+    find("model-choice").hidden = this.#listed.length < 2;
+    this.#describe();
+  }
+
+  #describe() {
+    const { name, versions, weights, precision, engine, default: isDefault } = this.#chosen();
+    const version = `version${versions.length > 1 ? "s" : ""} ${versions.join(", ")}`;
+    const facts = [version, `${weights} weights`, precision, engine].filter(Boolean);
+    find("model-line").replaceChildren(
+      Object.assign(document.createElement("strong"), { textContent: name }),
+      ` ${facts.join(" · ")}`,
+    );
+    const note = `Stands in for ${USUAL_MODEL}, which is not the default model here.`;
+    show(find("model-note"), isDefault && name !== USUAL_MODEL ? note : "");
+    const warning = `${name} has random weights: it was never trained; its labels mean nothing.`;
+    show(find("model-warning"), weights === "random" ? warning : "");
+  }
+}
+
+/** The page: a queue of pictures, and the run that works through it. */
+class Page {
+  #pictures = [];
+  #run = null; // the AbortController of the run under way
+  #finished = new Set(); // the pictures of that run that have an answer
+
+  constructor() {
+    this.key = new Key();
+    this.gateway = new Gateway(this.key);
+    this.models = new Models(this.gateway, (refusal) => this.#askForKey(refusal));
+    this.#listenToForms();
+    this.#listenToDocument();
+    this.#refresh();
+    this.models.load();
+  }
+
+  /** Put files into the queue; the ones that are too large are refused by name. */
+  add(files) {
+    if (!files.length) {
+      return;
+    }
+    const actions = { onRetry: (p) => this.#retry([p]), onRemove: (p) => this.#remove(p) };
+    const added = [...files].map((file) => new Picture(file, actions));
+    const large = added.filter(({ file }) => file.size > MAX_BYTES);
+    for (const picture of large) {
+      const message = `This file has ${megabytes(picture.file.size)} MB; at most 20 MB are taken.`;
+      picture.fail({ code: "too_large", message });
+    }
+    this.#pictures.push(...added);
+    find("pictures").append(...added.map(({ card }) => card));
+    const names = large.map(({ file }) => file.name).join(", ");
+    const refused = names ? ` Too large: ${names}.` : "";
+    this.#say(`${counted(added.length - large.length)} added.${refused}`);
+    this.#refresh();
+  }
+
+  #listenToForms() {
+    for (const chooser of [find("chooser"), find("camera")]) {
+      chooser.addEventListener("change", () => {
+        this.add(chooser.files);
+        chooser.value = ""; // so that the same file can be chosen again
+      });
+    }
+    find("upload").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#start();
+    });
+    find("cancel").addEventListener("click", () => this.#run?.abort());
+    find("retry-all").addEventListener("click", () => this.#retry(this.#retryable()));
+    find("clear").addEventListener("click", () => this.#clear());
+    find("key-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#useKey(find("key").value);
+    });
+  }
+
+  #listenToDocument() {
+    document.addEventListener("paste", (event) => this.add(event.clipboardData?.files ?? []));
+    document.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      document.body.classList.toggle("dragging", event.dataTransfer.types.includes("Files"));
+    });
+    document.addEventListener("dragleave", (event) => {
+      if (!event.relatedTarget) {
+        document.body.classList.remove("dragging");
+      }
+    });
+    document.addEventListener("drop", (event) => {
+      event.preventDefault();
+      document.body.classList.remove("dragging");
+      this.add(event.dataTransfer.files);
+    });
+  }
+
+  #in(state) {
+    return this.#pictures.filter((picture) => picture.state === state);
+  }
+
+  #retryable() {
+    return this.#pictures.filter(({ mayRetry, retryAt }) => mayRetry && retryAt <= Date.now());
+  }
+
+  /** Work through the queue; pictures that are added meanwhile are taken along. */
+  async #start() {
+    if (this.#run) {
+      return;
+    }
+    if (!this.#in("waiting").length) {
+      this.#say(this.#pictures.length ? "Nothing new to classify." : "Choose a picture first.");
+      return;
+    }
+    this.#run = new AbortController();
+    this.#finished.clear();
+    try {
+      while (this.#in("waiting").length) {
+        await this.#step(this.#run.signal);
+      }
+      this.#say(this.#summary());
+    } catch (error) {
+      this.#stopped(error);
+    } finally {
+      this.#run = null;
+      this.#refresh();
+    }
+  }
+
+  /** Classify the next few pictures; a busy server is left alone for as long as it asked. */
+  async #step(signal) {
+    const pictures = this.#next();
+    pictures.forEach((picture) => picture.run());
+    this.#progress();
+    const readable = [];
+    for (const picture of pictures) {
+      if (await isReadable(picture.file)) {
+        readable.push(picture);
+      } else {
+        picture.fail({ code: "bad_request", message: UNREADABLE });
+      }
+    }
+    const wait = readable.length ? await this.#send(readable, signal) : 0;
+    for (const picture of pictures.filter(({ state }) => state === "done" || state === "failed")) {
+      this.#finished.add(picture);
+    }
+    this.#progress();
+    if (wait && this.#in("waiting").length) {
+      this.#say(`The server is busy. Going on in ${wait} s.`);
+      await pause(wait, signal);
+    }
+  }
+
+  #next() {
+    const [first, ...others] = this.#in("waiting").slice(0, REQUEST_PICTURES);
+    const taken = [first];
+    let bytes = first.file.size;
+    for (const picture of others) {
+      bytes += picture.file.size;
+      if (bytes > REQUEST_BYTES) {
+        break;
+      }
+      taken.push(picture);
+    }
+    return taken;
+  }
+
+  /** Send one request; return the seconds the server wants to be left alone. */
+  async #send(pictures, signal) {
+    try {
+      const files = pictures.map(({ file }) => file);
+      const answer = await this.gateway.classify(files, this.models.asked, signal);
+      pictures.forEach((picture, index) => {
+        const result = answer.results[index];
+        if (result.error) {
+          picture.fail(result.error);
+        } else {
+          picture.finish(result.predictions, answer);
+        }
+      });
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.status === 401) {
+        pictures.forEach((picture) => picture.wait());
+        throw error;
+      }
+      if (error.status === 413 && pictures.length > 1) {
+        return this.#sendEach(pictures, signal); // this server's limits are lower than usual
+      }
+      pictures.forEach((picture) => picture.fail(error));
+      return error.retryAfter;
+    }
+    return 0;
+  }
+
+  async #sendEach(pictures, signal) {
+    const unsent = [...pictures];
+    try {
+      while (unsent.length) {
+        const wait = await this.#send([unsent.shift()], signal);
+        if (wait) {
+          return wait;
+        }
+      }
+    } finally {
+      unsent.forEach((picture) => picture.wait());
+    }
+    return 0;
+  }
+
+  #stopped(error) {
+    if (error.status === 401) {
+      this.#say("");
+      this.#askForKey(error);
+    } else if (error.name === "AbortError") {
+      this.#say(`Cancelled. ${this.#summary()}`);
+      find("submit").focus();
+    } else {
+      this.#say("The page failed; reload it.");
+      throw error;
+    }
+  }
+
+  #summary() {
+    const finished = [...this.#finished];
+    const done = finished.filter(({ state }) => state === "done");
+    const failed = finished.length - done.length;
+    const spoken = done.length <= SPOKEN_LABELS ? done.filter(({ best }) => best) : [];
+    const labels = spoken.map(({ file, best }) => {
+      return ` ${file.name}: ${best.label}, ${percent(best.probability)}.`;
+    });
+    const rest = failed ? `, ${failed} failed` : "";
+    return `${counted(done.length)} classified${rest}.${labels.join("")}`;
+  }
+
+  #progress() {
+    const left = this.#in("waiting").length + this.#in("running").length;
+    const finished = this.#finished.size;
+    find("progress").max = finished + left;
+    find("progress").value = finished;
+    this.#say(`Classified ${finished} of ${counted(finished + left)}.`);
+    this.#refresh();
+  }
+
+  #retry(pictures) {
+    if (!pictures.length) {
+      this.#say("The server asked to be left alone a little longer.");
+      return;
+    }
+    for (const picture of pictures) {
+      picture.wait();
+      this.#finished.delete(picture);
+    }
+    (pictures.length === 1 ? pictures[0].card : find("submit")).focus();
+    this.#refresh();
+    this.#start();
+  }
+
+  #remove(picture) {
+    if (picture.state === "running") {
+      return;
+    }
+    const neighbour = picture.card.nextElementSibling ?? picture.card.previousElementSibling;
+    this.#pictures = this.#pictures.filter((other) => other !== picture);
+    picture.discard();
+    this.#say(`${picture.file.name} removed.`);
+    this.#refresh();
+    (neighbour?.querySelector(".remove") ?? find("chooser")).focus();
+  }
+
+  #clear() {
+    this.#pictures.forEach((picture) => picture.discard());
+    this.#pictures = [];
+    this.#say("All pictures removed.");
+    this.#refresh();
+    find("chooser").focus();
+  }
+
+  #askForKey(refusal) {
+    const message = this.key.value ? refusal.message : "This server asks for an API key.";
+    find("key-message").textContent = message;
+    find("key-form").hidden = false;
+    find("key").focus();
+  }
+
+  #useKey(value) {
+    this.key.set(value);
+    find("key").value = "";
+    find("key-form").hidden = true;
+    find("submit").focus();
+    this.models.load();
+  }
+
+  #say(text) {
+    find("status").textContent = text;
+  }
+
+  #refresh() {
+    const running = this.#run !== null;
+    const waiting = this.#in("waiting").length;
+    const submit = find("submit");
+    submit.textContent = waiting && !running ? `Classify ${counted(waiting)}` : "Classify";
+    submit.setAttribute("aria-disabled", String(running));
+    find("cancel").hidden = !running;
+    find("progress").hidden = !running;
+    find("clear").hidden = running || !this.#pictures.length;
+    const failed = this.#pictures.filter(({ mayRetry }) => mayRetry);
+    find("retry-all").hidden = running || failed.length < 2;
+    find("results").hidden = !this.#pictures.length;
+    document.body.classList.toggle("running", running);
+  }
+}
+
+new Page();
