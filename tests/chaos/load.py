@@ -1,0 +1,98 @@
+"""Steady clients that remember how every request ended."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import requests
+
+from tests.photos import photos
+
+PHOTOS = photos()
+PATIENCE = 60.0  # seconds; longer than any deadline, so that a hang is seen as one
+RETRY = 0.1  # seconds a refused client waits before the next request
+
+
+@dataclass
+class Outcomes:
+    """What the clients saw."""
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    longest: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, status: str, seconds: float, wrong: str = "") -> None:
+        with self.lock:
+            self.statuses[status] += 1
+            self.longest = max(self.longest, seconds)
+            if wrong:
+                self.wrong.append(wrong)
+
+    @property
+    def answered(self) -> int:
+        return self.statuses["200"]
+
+    @property
+    def refused(self) -> int:
+        return self.statuses["503"] + self.statuses["504"]
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{status}: {count}" for status, count in sorted(self.statuses.items()))
+        return f"{counts}; longest {self.longest:.1f} s"
+
+
+@contextmanager
+def steady_load(url: str, clients: int = 8) -> Iterator[Outcomes]:
+    """Let clients post photographs one after another while the block runs."""
+    outcomes, stop = Outcomes(), threading.Event()
+    threads = [
+        threading.Thread(target=_client, args=(url, number, outcomes, stop))
+        for number in range(clients)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield outcomes
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(PATIENCE)
+
+
+def _client(url: str, number: int, outcomes: Outcomes, stop: threading.Event) -> None:
+    session = requests.Session()
+    while not stop.is_set():
+        photo = PHOTOS[number % len(PHOTOS)]
+        number += 1
+        begin = time.monotonic()
+        try:
+            answer = session.post(
+                f"{url}/v1/classify",
+                # Bytes after the picture's end: other bodies, the same picture.
+                data=photo.data,
+                headers={"Content-Type": "image/jpeg"},
+                timeout=PATIENCE,
+            )
+        except requests.RequestException as error:
+            outcomes.note(type(error).__name__, time.monotonic() - begin)
+            stop.wait(RETRY)
+            continue
+        outcomes.note(str(answer.status_code), time.monotonic() - begin, _flaw(answer, photo.wnid))
+        if answer.status_code != 200:
+            stop.wait(RETRY)
+
+
+def _flaw(answer: requests.Response, wnid: str) -> str:
+    """Say what is wrong with an answer: a wrong label, or an error that is not honest."""
+    if answer.status_code == 200:
+        best = answer.json()["results"][0]["predictions"][0]["wnid"]
+        return "" if best == wnid else f"{best} instead of {wnid}"
+    if answer.status_code in (429, 503) and int(answer.headers.get("Retry-After", 0)) >= 1:
+        return ""
+    if answer.status_code == 504:
+        return ""
+    return f"{answer.status_code}: {answer.text[:200]}"
