@@ -71,3 +71,20 @@ def test_the_description_states_how_many_pictures_may_come(start: Start) -> None
     schemas = start(max_pictures=3).client.get("/openapi.json").get_json()["components"]["schemas"]
     assert schemas["Files"]["maxItems"] == 3
     assert schemas["Pictures"]["oneOf"][1]["properties"]["images"]["maxItems"] == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/", "text/html"), ("/docs", "text/html"), ("/static/app.js", "text/javascript")],
+)
+def test_the_pages_are_served_and_never_stale(gateway: Gateway, path: str, kind: str) -> None:
+    answer = gateway.client.get(path)
+    assert answer.status_code == 200
+    assert answer.mimetype == kind
+    assert answer.headers["Cache-Control"] == "no-cache"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("name", ["nothing", "..%2fREADME.md", "../gateway/app.py", "%00"])
+def test_nothing_but_the_pages_files_can_be_fetched(gateway: Gateway, name: str) -> None:
+    assert gateway.client.get(f"/static/{name}").status_code == 404
