@@ -1,0 +1,129 @@
+"""Clients that keep asking while a test breaks something, and what became of their requests."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import requests
+import tritonclient.grpc as triton_grpc
+from tritonclient.utils import InferenceServerException
+
+from tests.compose.stack import JPEG, Stack
+from tests.photos import Photo
+from tests.waiting import wait_until
+
+PAUSE = 0.05  # seconds between two requests of a client
+CLIENT_LIMIT = 60.0  # seconds after which a client gives up
+GATEWAY, HTTP, GRPC = ALL = ("gateway", "Triton over HTTP", "Triton over gRPC")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One request: which kind of client, when it began, how long it took, what went wrong."""
+
+    kind: str
+    began: float
+    seconds: float
+    problem: str
+
+
+class Client:
+    """A thread that sends one request after another and notes every outcome."""
+
+    def __init__(self, kind: str, ask: Callable[[int], str], stop: threading.Event) -> None:
+        self._kind, self._ask, self._stop = kind, ask, stop
+        self.outcomes: list[Outcome] = []
+        self.begun = 0.0
+        self.thread = threading.Thread(target=self._work, daemon=True)
+        self.thread.start()
+
+    def _work(self) -> None:
+        number = 0
+        while not self._stop.wait(PAUSE):
+            self.begun = time.monotonic()
+            try:
+                problem = self._ask(number)
+            except (requests.RequestException, InferenceServerException) as error:
+                problem = f"{type(error).__name__}: {error}"[:200]
+            seconds = time.monotonic() - self.begun
+            self.outcomes.append(Outcome(self._kind, self.begun, seconds, problem))
+            number += 1
+
+
+class Load:
+    """Clients at work, and what they have met since a moment."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._clients: list[Client] = []
+
+    def add(self, kind: str, ask: Callable[[int], str]) -> None:
+        """Add a client; `ask` sends its n-th request and says what was wrong, if anything."""
+        self._clients.append(Client(kind, ask, self._stop))
+
+    def stop(self) -> None:
+        self._stop.set()
+        for client in self._clients:
+            client.thread.join(CLIENT_LIMIT)
+
+    def expect_none_lost(self, since: float, kinds: tuple[str, ...] = ALL) -> None:
+        """Wait until all that is under way has ended; fail if any request since then did."""
+        now = time.monotonic()
+        wait_until(
+            # What begins after a moment shows that all before it has ended.
+            lambda: all(client.begun >= now for client in self._clients),
+            "every client has finished a request",
+            CLIENT_LIMIT,
+        )
+        outcomes = [o for client in self._clients for o in list(client.outcomes)]
+        outcomes = [o for o in outcomes if o.began >= since and o.kind in kinds]
+        lost = Counter(f"{o.kind}: {o.problem}" for o in outcomes if o.problem)
+        slowest = max(o.seconds for o in outcomes)
+        summary = f"{len(outcomes)} requests, {lost.total()} lost, slowest {slowest:.1f} s"
+        print(summary)  # pytest shows it with -s, and when the test fails
+        assert not lost, f"{summary}: {dict(lost)}"
+        assert len(outcomes) > 20, summary
+
+
+def gateway_client(stack: Stack, photos: list[Photo], start: int) -> Callable[[int], str]:
+    """Post photographs to the gateway and compare the best label."""
+    session = requests.Session()
+
+    def ask(number: int) -> str:
+        photo = photos[(start + number) % len(photos)]
+        answer = session.post(
+            f"{stack.url}/v1/classify", photo.data, headers=JPEG, timeout=CLIENT_LIMIT
+        )
+        if answer.status_code != 200:
+            return f"{answer.status_code} {answer.text[:150]}"
+        wnid = answer.json()["results"][0]["predictions"][0]["wnid"]
+        return "" if wnid == photo.wnid else f"{photo.path.name} is {wnid}"
+
+    return ask
+
+
+def http_client(stack: Stack, model: str, body: bytes) -> Callable[[int], str]:
+    """Post the same tensor to Triton over HTTP."""
+    session = requests.Session()
+    url = f"{stack.http_url}/v2/models/{model}/infer"
+
+    def ask(number: int) -> str:
+        answer = session.post(url, body, timeout=CLIENT_LIMIT)
+        return "" if answer.status_code == 200 else f"{answer.status_code} {answer.text[:150]}"
+
+    return ask
+
+
+def grpc_client(
+    stack: Stack, model: str, inputs: list[triton_grpc.InferInput]
+) -> Callable[[int], str]:
+    """Send the same tensor to Triton on one gRPC channel."""
+    client = triton_grpc.InferenceServerClient(stack.grpc_address)
+
+    def ask(number: int) -> str:
+        client.infer(model, inputs, client_timeout=CLIENT_LIMIT)
+        return ""
+
+    return ask

@@ -1,0 +1,65 @@
+"""A second Docker engine in a network namespace that holds nothing but loopback."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.compose.docker import DockerError, run
+from tests.compose.stack import tool
+from tests.waiting import wait_until
+
+START = """
+set -e
+ip link set lo up
+exec dockerd --config-file {0}/daemon.json --data-root {0}/data --exec-root {0}/exec \
+    --pidfile {0}/docker.pid --host unix://{0}/docker.sock
+"""
+
+
+@dataclass(frozen=True)
+class OfflineEngine:
+    """The engine's socket, as an environment for docker, and the process to enter it by."""
+
+    env: dict[str, str]
+    process: subprocess.Popen[bytes]
+
+    def run(self, *command: str | Path, cwd: Path | None = None) -> str:
+        """Run a command inside the namespace, with the engine's own DOCKER_HOST."""
+        enter = ("nsenter", "--target", str(self.process.pid), "--net")
+        return run(*enter, *command, env=self.env, cwd=cwd)
+
+
+@contextmanager
+def offline_engine(place: Path) -> Iterator[OfflineEngine]:
+    """Start the engine in `place` (short: socket paths have a limit); it and its data vanish."""
+    (place / "daemon.json").write_text("{}")
+    command = [tool("unshare"), "--net", "--mount", "bash", "-c", START.format(place)]
+    with (place / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    engine = OfflineEngine({"DOCKER_HOST": f"unix://{place}/docker.sock"}, process)
+
+    def answers() -> bool:
+        assert process.poll() is None, (place / "log").read_text()[-2000:]
+        try:
+            run("docker", "version", env=engine.env)
+        except DockerError:
+            return False
+        return True
+
+    try:
+        wait_until(answers, "the second engine answers", 60)
+        yield engine
+    finally:
+        process.terminate()
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        run("rm", "-rf", "--one-file-system", place)

@@ -1,0 +1,55 @@
+"""One archive takes the stack to a machine that has no network at all."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.compose.docker import docker, run
+from tests.compose.offline_engine import offline_engine
+from tests.compose.stack import HOME, Stack
+from tests.photos import Photo
+from tests.waiting import wait_until
+
+LIMIT = 120.0  # seconds
+
+
+@pytest.fixture
+def bundle(stack: Stack, hammer: Photo, tmp_path: Path) -> Path:
+    """The archive of the stack that runs here, with the model of its volume."""
+    stack.wait_for_label(hammer.data)
+    archive = tmp_path / "edgelens.tar"
+    run("scripts/bundle", archive, cwd=stack.directory, env=stack.env)
+    return archive
+
+
+def test_a_bundle_serves_on_a_machine_without_a_network(bundle: Path, hammer: Photo):
+    with (
+        tempfile.TemporaryDirectory(prefix="edgelens-", ignore_cleanup_errors=True) as place,
+        offline_engine(Path(place)) as offline,
+    ):
+        box = bundle.parent
+        offline.env.update({"TAG": "test", "COMPOSE_PROJECT_NAME": "edgelens"})
+        offline.run("tar", "-xf", bundle, "-C", box, "edgelens")
+        home = box / "edgelens"
+        offline.run(home / "scripts/unbundle", bundle)
+        offline.run("docker", "compose", "up", "--detach", cwd=home)
+        url = "http://127.0.0.1:5000/v1/classify"
+        ask = ("curl", "-s", "--data-binary", f"@{hammer.path}", "-H", "Content-Type: image/jpeg")
+
+        def best() -> str:
+            answer = json.loads(offline.run(*ask, url, "-w", "\n") or "{}")
+            results = answer.get("results", [{}])
+            return str(results[0].get("predictions", [{}])[0].get("wnid"))
+
+        wait_until(lambda: best() == hammer.wnid, "the photo is named", LIMIT)
+        offline.run("docker", "compose", "down", "--volumes", "--timeout", "5", cwd=home)
+
+
+def test_what_is_no_bundle_is_refused_in_one_sentence(engine: None, tmp_path: Path):
+    archive = tmp_path / "x.tar"
+    archive.write_bytes(b"no archive")
+    with pytest.raises(AssertionError, match=r"x\.tar is not an archive that scripts/bundle wrote"):
+        run(HOME / "scripts/unbundle", archive)
+    assert docker("version")

@@ -1,0 +1,68 @@
+"""The manifests against Kubernetes' published schemas, and against each other."""
+
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.compose.stack import HOME
+
+MANIFESTS = HOME / "deploy/kubernetes"
+VERSIONS = ("1.31", "1.34", "1.37")
+
+
+def documents() -> list[dict[str, Any]]:
+    return [
+        document
+        for path in sorted(MANIFESTS.glob("*.yaml"))
+        for document in yaml.safe_load_all(path.read_text())
+    ]
+
+
+def of_kind(kind: str) -> dict[str, dict[str, Any]]:
+    return {d["metadata"]["name"]: d for d in documents() if d["kind"] == kind}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_manifest_fits_the_published_schema(version: str):
+    for document in documents():
+        kubernetes_validate.validate(document, version, strict=True)
+
+
+def test_the_validator_refuses_what_no_schema_knows():
+    document = of_kind("Deployment")["triton"]
+    document["spec"]["template"]["spec"]["containers"][0]["imagePullPolicies"] = "Never"
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(document, VERSIONS[-1], strict=True)
+
+
+def test_every_workload_is_probed_and_guarded():
+    budgets, scalers = of_kind("PodDisruptionBudget"), of_kind("HorizontalPodAutoscaler")
+    deployments = of_kind("Deployment")
+    assert set(deployments) == set(budgets) == {"balancer", "gateway", "triton"}
+    assert set(scalers) == {"gateway", "triton"}
+    for name, deployment in deployments.items():
+        container = deployment["spec"]["template"]["spec"]["containers"][0]
+        assert {"readinessProbe", "livenessProbe", "resources", "securityContext"} <= set(container)
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        selector = budgets[name]["spec"]["selector"]["matchLabels"]
+        assert selector.items() <= labels.items()
+
+
+def test_services_lead_to_ports_that_pods_open():
+    pods = {name: d["spec"]["template"] for name, d in of_kind("Deployment").items()}
+    for service in of_kind("Service").values():
+        selector = service["spec"]["selector"].items()
+        pod = next(p for p in pods.values() if selector <= p["metadata"]["labels"].items())
+        opened = {port["containerPort"] for port in pod["spec"]["containers"][0]["ports"]}
+        assert {port["port"] for port in service["spec"]["ports"]} <= opened
+
+
+def test_the_balancers_configuration_is_the_one_of_compose():
+    assert of_kind("ConfigMap")["haproxy"]["data"]["haproxy.cfg"] == haproxy_cfg()
+
+
+def haproxy_cfg() -> str:
+    return Path(HOME / "deploy/haproxy.cfg").read_text()
