@@ -78,11 +78,11 @@ def test_the_description_states_how_many_pictures_may_come(start: Start) -> None
     [("/", "text/html"), ("/docs", "text/html"), ("/static/app.js", "text/javascript")],
 )
 def test_the_pages_are_served_and_never_stale(gateway: Gateway, path: str, kind: str) -> None:
-    answer = gateway.client.get(path)
-    assert answer.status_code == 200
-    assert answer.mimetype == kind
-    assert answer.headers["Cache-Control"] == "no-cache"
-    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    with gateway.client.get(path) as answer:
+        assert answer.status_code == 200
+        assert answer.mimetype == kind
+        assert answer.headers["Cache-Control"] == "no-cache"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize("name", ["nothing", "..%2fREADME.md", "../gateway/app.py", "%00"])
