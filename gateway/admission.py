@@ -15,6 +15,8 @@ TARGET = 0.5  # of the deadline: what is admitted should be answered by then
 FAR = 0.1  # of the deadline: answers as early as this let the limit grow fast
 DECREASE = 0.8
 SMOOTHING = 0.1
+QUICK_SMOOTHING = 0.5  # for a probe that was quicker: the one before met a cold model
+FORESEEN = 0.7  # of the deadline: no more is admitted than the measured speed answers by then
 IDLE_AFTER = 5.0  # seconds without a request after which a client has no share any more
 
 
@@ -65,7 +67,7 @@ class Admission:
     def enter(self, client: str) -> Ticket:
         """Admit a request; raise TooManyRequests for a client over its share, else Overloaded."""
         with self._lock:
-            if self.in_flight + 1 > self.limit and self.in_flight:
+            if self.in_flight + 1 > self._places() and self.in_flight:
                 self._refuse(client)
             elif self._held[client] + 1 > self._share(client):
                 raise TooManyRequests("You have too many requests under way.", self._retry_after())
@@ -77,7 +79,7 @@ class Admission:
         """Turn a request's one place into one for each picture; alone, it may be over the limit."""
         with self._lock:
             others = self.in_flight - ticket.weight
-            if others and others + pictures > self.limit:
+            if others and others + pictures > self._places():
                 self._refuse(ticket.client)
             self._take(ticket.client, pictures - ticket.weight)
             ticket.weight = pictures
@@ -95,10 +97,29 @@ class Admission:
             if ticket.outcome is not None:
                 self._learn(ticket, self._clock() - ticket.deadline.start)
 
+    def places(self) -> float:
+        """Return how many pictures may be under way now."""
+        with self._lock:
+            return self._places()
+
+    def expect(self, seconds: float) -> None:
+        """Learn from a probe how long one picture takes, while there is no traffic to tell."""
+        with self._lock:
+            if self.in_flight == 0:
+                quicker = seconds < self.seconds_per_picture
+                self._measure(seconds, QUICK_SMOOTHING if quicker else SMOOTHING)
+
     def retry_after(self) -> float:
         """Return the seconds until what is under way now will be answered."""
         with self._lock:
             return self._retry_after()
+
+    def _places(self) -> float:
+        """Return the limit, or less where the measured speed says that less will be in time."""
+        if not self.seconds_per_picture:
+            return self.limit
+        foreseen = FORESEEN * self.deadline_seconds / self.seconds_per_picture
+        return min(self.limit, max(LOWEST_LIMIT, foreseen))
 
     def _take(self, client: str, pictures: int) -> None:
         self.in_flight += pictures
@@ -115,7 +136,7 @@ class Admission:
 
     def _share(self, client: str) -> float:
         """Return how many places one client may hold: all when alone, else an equal part."""
-        return max(1.0, self.limit / self._crowd(client))
+        return max(1.0, self._places() / self._crowd(client))
 
     def _crowd(self, client: str) -> int:
         horizon = self._clock() - IDLE_AFTER
@@ -124,10 +145,12 @@ class Admission:
             self._last_seen = recent
         return len(self._last_seen.keys() | self._held.keys() | {client})
 
-    def _learn(self, ticket: Ticket, seconds: float) -> None:
-        sample = seconds / max(1, ticket.ahead)
+    def _measure(self, seconds: float, smoothing: float) -> None:
         known = self.seconds_per_picture
-        self.seconds_per_picture = known + SMOOTHING * (sample - known) if known else sample
+        self.seconds_per_picture = known + smoothing * (seconds - known) if known else seconds
+
+    def _learn(self, ticket: Ticket, seconds: float) -> None:
+        self._measure(seconds / (ticket.ahead + ticket.weight - 1), SMOOTHING)
         now = self._clock()
         if seconds > TARGET * self.deadline_seconds or ticket.outcome == "late":
             # One decrease a round: what was admitted before it says nothing about the new limit.

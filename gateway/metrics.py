@@ -51,7 +51,7 @@ class Metrics:
         self._gauge(
             "edgelens_admission_limit",
             "Pictures that may be under way at once.",
-            lambda: admission.limit,
+            admission.places,
         )
         self._gauge(
             "edgelens_in_flight", "Pictures under way or waiting.", lambda: admission.in_flight

@@ -31,7 +31,9 @@ class Readiness:
         catalog: Catalog,
         triton: InferenceClient,
         clock: Callable[[], float] = time.monotonic,
+        measured: Callable[[float], None] = lambda _: None,
     ) -> None:
+        self._measured = measured
         self._catalog = catalog
         self._triton = triton
         self._clock = clock
@@ -84,12 +86,14 @@ class Readiness:
         try:
             model = self._catalog.find(self._catalog.default())
             tensor = _vary(self._golden_tensor(model))
+            began = self._clock()
             self._triton.infer(model, "", [tensor], 1, Deadline(PROBE_TIMEOUT))
         except Overloaded as error:
             self._note_full_queue(error)
         except EdgeLensError as error:
             self._note_failure(error)
         else:
+            self._measured(self._clock() - began)
             self._note_success()
 
     def _note_full_queue(self, error: Overloaded) -> None:

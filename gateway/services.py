@@ -38,7 +38,7 @@ class Services:
         triton = triton or TritonClient(settings.triton_url, settings.triton_metrics_url)
         catalog = Catalog(triton, settings.model)
         admission = Admission(settings.deadline_seconds)
-        readiness = Readiness(catalog, triton)
+        readiness = Readiness(catalog, triton, measured=admission.expect)
         decoder = Decoder(Limits(settings.max_upload_bytes, settings.max_pixels))
         keys = KeyRing(settings.api_keys_file) if settings.api_keys_file else None
         return cls(

@@ -120,11 +120,28 @@ def test_the_limit_stays_within_its_bounds(clock: Clock) -> None:
         clock.now += 9
         answer(ticket)
     assert admission.limit == LOWEST_LIMIT
-    admission.limit = HIGHEST_LIMIT
+    admission.limit, admission.seconds_per_picture = HIGHEST_LIMIT, 0
     tickets = [admission.enter("a") for _ in range(int(HIGHEST_LIMIT))]
     for ticket in tickets:
         answer(ticket)
     assert admission.limit == HIGHEST_LIMIT
+
+
+def test_a_slow_model_leaves_fewer_places_from_the_start(clock: Clock) -> None:
+    admission = build(clock, limit=64)
+    admission.expect(0.5)
+    assert admission.places() == pytest.approx(14)
+    admission.expect(0.1)
+    assert admission.seconds_per_picture == pytest.approx(0.3)
+    admission.enter("a")
+    admission.expect(5)
+    assert admission.seconds_per_picture == pytest.approx(0.3)
+
+
+def test_however_slow_the_model_a_few_are_admitted(clock: Clock) -> None:
+    admission = build(clock, limit=64)
+    admission.expect(9)
+    assert admission.places() == LOWEST_LIMIT
 
 
 def test_failures_teach_nothing(clock: Clock) -> None:

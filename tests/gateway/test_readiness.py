@@ -55,6 +55,20 @@ def test_it_is_not_ready_before_an_inference_succeeded(readiness: Readiness) -> 
     assert readiness.as_json() == {"status": "ready", "model": "colours"}
 
 
+def test_a_probe_measures_the_models_speed(triton: WatchedTriton, clock: Clock) -> None:
+    catalog = Catalog(triton, "colours")
+    catalog.refresh()
+    measured: list[float] = []
+
+    class SlowTriton(WatchedTriton):
+        def infer(self, *arguments: Any) -> Any:
+            clock.now += 0.25
+            return triton.infer(*arguments)
+
+    Readiness(catalog, SlowTriton(), clock, measured.append).probe()
+    assert measured == [0.25]
+
+
 def test_a_success_counts_only_for_a_while(readiness: Readiness, clock: Clock) -> None:
     readiness.probe()
     clock.now += FRESH_SECONDS + 1
