@@ -92,9 +92,10 @@ function commands(path, operation) {
     return [["", `curl${key} ${url}`]];
   }
   const encoded = "base64 -w0 photo.jpg |";
+  const json = `printf '{"image": "%s"}' "$(base64 -w0 photo.jpg)" |`;
   const written = {
     "multipart/form-data": `curl${key} -F 'images[]=@one.jpg' -F 'images[]=@two.png' ${url}`,
-    "application/json": `${encoded} jq -R '{image: .}' | curl${key} --json @- ${url}`,
+    "application/json": `${json} curl${key} --json @- ${url}`,
     "image/*": `curl${key} -H 'Content-Type: image/jpeg' --data-binary @photo.jpg ${url}`,
     "application/x-www-form-urlencoded": `${encoded} curl${key} --data-urlencode image@- ${url}`,
   };
@@ -179,7 +180,7 @@ function article(description, method, path, operation) {
   return make(
     "article",
     { id: anchor(operation.operationId), "data-path": path, "data-method": method },
-    make("h3", {}, badge, make("code", {}, path)),
+    make("h3", {}, badge, " ", make("code", {}, path)),
     make("p", {}, ...prose([operation.summary, operation.description].filter(Boolean).join(". "))),
     ...parametersOf(operation),
     ...requestOf(path, operation),
@@ -204,9 +205,10 @@ function contents(description, tag) {
 
 /** Say how an error looks and how to authenticate, once for all operations. */
 function conventions(description) {
+  const shape = "Every error has one shape; 429 and 503 say in `Retry-After` when to come back.";
   const error = JSON.stringify({ error: { code: "not_a_picture", message: "…" } });
   const parts = [
-    make("p", {}, ...prose("Errors have one shape; with 429 and 503 comes `Retry-After` (seconds).")),
+    make("p", {}, ...prose(shape)),
     box("The shape of an error", error),
   ];
   if (description.components.securitySchemes) {
