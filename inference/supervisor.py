@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TypeVar
 
 from inference.client import TritonClient
 from inference.errors import LaunchError, TritonAway, TritonError, TritonRefused, TritonSilent
@@ -18,6 +20,8 @@ LOAD_SECONDS = 120.0
 QUICK_END_SECONDS = 10.0
 LONGEST_RESTART_PAUSE = 30.0
 GLANCE_SECONDS = 0.1
+
+Answer = TypeVar("Answer")
 
 
 class Supervisor:
@@ -38,6 +42,7 @@ class Supervisor:
         self._watchdog = Watchdog(client, stubs.has_stub, settings.probe_timeout)
         self._expected: set[str] = set()
         self._patients = Patients()
+        self._calls = ThreadPoolExecutor(thread_name_prefix="triton-call")
         self._quick_ends = 0
         self._acted = False
 
@@ -63,6 +68,7 @@ class Supervisor:
     def close(self) -> None:
         """Stop watching."""
         self._watchdog.close()
+        self._calls.shutdown(wait=False, cancel_futures=True)
 
     def _await_triton(self) -> None:
         deadline = time.monotonic() + self._settings.start_timeout
@@ -91,7 +97,7 @@ class Supervisor:
             self._restart(f"Triton {self._server.ending()}")
             return []
         try:
-            findings = self._watchdog.look()
+            findings = self._while_it_runs(self._watchdog.look)
         except (TritonAway, TritonSilent) as exc:
             self._restart(f"Triton does not answer ({exc})")
             return []
@@ -143,12 +149,23 @@ class Supervisor:
             self._stubs.kill(model)
         self._watchdog.forget(model)
         try:
-            self._client.unload(model, LOAD_SECONDS)
-            self._client.load(model, LOAD_SECONDS)
+            self._while_it_runs(lambda: self._client.unload(model, LOAD_SECONDS))
+            self._while_it_runs(lambda: self._client.load(model, LOAD_SECONDS))
         except TritonRefused as exc:
             self._say(f"{model} could not be reloaded: {exc}")
             return False
         return True
+
+    def _while_it_runs(self, call: Callable[[], Answer]) -> Answer:
+        """Return what a call to Triton returns; raise TritonAway once Triton has ended.
+
+        The connection alone does not tell: the stubs inherit it and hold it open.
+        """
+        future: Future[Answer] = self._calls.submit(call)
+        while not wait([future], GLANCE_SECONDS).done:
+            if not self._server.is_running():
+                raise TritonAway(f"it {self._server.ending()}")
+        return future.result()
 
     def _restart(self, problem: str) -> None:
         """Kill Triton with all that belongs to it and start it anew on the same ports."""
