@@ -26,7 +26,7 @@ def savedmodel_of(config: Mapping[str, Any], version: Path) -> Path:
 
 def version_directory(arguments: Sequence[str]) -> Path:
     """Find the version directory during auto-complete: the stub's first argument lies in it."""
-    if len(arguments) < 2 or not Path(arguments[1]).is_absolute():
+    if len(arguments) < 2 or not Path(arguments[1]).parent.is_dir():
         raise LoadError(f"the stub's arguments do not say where the model is: {arguments}")
     return Path(arguments[1]).parent
 

@@ -9,13 +9,15 @@ from typing import Any
 # Triton 24.10's stub ignores PYTHONPATH.
 sys.path.insert(0, os.environ.get("EDGELENS_HOME") or str(Path(__file__).resolve().parents[3]))
 
+import numpy.typing as npt
 import triton_python_backend_utils as pb_utils
 
+from inference.backends.tensorflow.auto_complete import auto_complete
 from inference.backends.tensorflow.errors import LoadError, RequestError
 from inference.backends.tensorflow.info import register
 from inference.backends.tensorflow.log import Log
-from inference.backends.tensorflow.served_model import ServedModel, auto_complete
-from inference.backends.tensorflow.task import Array
+
+Array = npt.NDArray[Any]
 
 
 class TritonPythonModel:
@@ -32,6 +34,9 @@ class TritonPythonModel:
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Load the model."""
+        # Auto-complete has a process of its own, which need not wait for the engines' libraries.
+        from inference.backends.tensorflow.served_model import ServedModel  # noqa: PLC0415
+
         try:
             self._model = ServedModel.load(args, Log(pb_utils.Logger, args["model_name"]))
         except LoadError as error:

@@ -54,6 +54,8 @@ class OpenVinoEngine:
 
     def _infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run one inference; the outputs are views of the engine's own memory."""
+        for name, array in inputs.items():
+            _check_range(name, array)
         feed = {self._inputs[name]: array for name, array in inputs.items()}
         try:
             results = self._request.infer(feed, share_inputs=True, share_outputs=True)
@@ -112,6 +114,17 @@ def _slices(inputs: Mapping[str, Array], rows: int, most: int) -> list[dict[str,
         {name: array[start : start + most] for name, array in inputs.items()}
         for start in range(0, rows, most)
     ]
+
+
+def _check_range(name: str, array: Array) -> None:
+    """Refuse whole numbers that OpenVINO would silently cut to 32 bits. Raises RequestError."""
+    if array.dtype.char in "lLqQI" and array.size:
+        lowest, highest = int(array.min()), int(array.max())
+        if lowest < -(1 << 31) or highest >= 1 << 31:
+            raise RequestError(
+                f"input '{name}' holds {lowest if lowest < -(1 << 31) else highest}, and OpenVINO"
+                ' computes in 32 bits: serve this model with engine "tensorflow"'
+            )
 
 
 def _find(ports: list[Any], name: str) -> int:

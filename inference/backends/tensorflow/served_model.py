@@ -1,22 +1,19 @@
 """One loaded model: its configuration, its engine and how requests become answers."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from inference.backends.tensorflow.batch import Batcher
-from inference.backends.tensorflow.commandline import arguments, default_max_batch_size
-from inference.backends.tensorflow.configuration import Editable, check, complete
+from inference.backends.tensorflow.configuration import check
 from inference.backends.tensorflow.cpus import available_cpus
 from inference.backends.tensorflow.engines import Engine, load_engine
 from inference.backends.tensorflow.errors import RequestError
 from inference.backends.tensorflow.location import (
     cache_directory,
     savedmodel_of,
-    version_directory,
 )
 from inference.backends.tensorflow.log import Log
 from inference.backends.tensorflow.parameters import Options
@@ -62,15 +59,6 @@ class ServedModel:
             "precision": self.engine.precision,
             "weights": self.task.options.weights,
         }
-
-
-def auto_complete(config: Editable) -> None:
-    """Complete a configuration from the SavedModel's signature. Raises LoadError."""
-    given = config.as_dict()
-    version = version_directory(arguments())
-    options = Options.from_config(given)
-    signature = read_signature(savedmodel_of(given, version), options.tag, options.signature)
-    complete(config, signature, default_max_batch_size(arguments(os.getppid())))
 
 
 def _task(config: Mapping[str, Any], version: Path) -> Task:

@@ -1,0 +1,66 @@
+"""What the tests ask Triton."""
+
+import json
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+import tritonclient.grpc as grpcclient
+from tritonclient.utils import np_to_triton_dtype
+
+
+class Client:
+    def __init__(self, connection, server):
+        self.connection, self.server = connection, server
+
+    def infer(self, model, version="", outputs=None, sequence=None, **inputs):
+        """Run one inference; arrays in by name, arrays out by name."""
+        tensors = []
+        for name, array in inputs.items():
+            kind = np_to_triton_dtype(array.dtype)
+            tensors.append(grpcclient.InferInput(name, list(array.shape), kind))
+            tensors[-1].set_data_from_numpy(array)
+        wanted = outputs and [grpcclient.InferRequestedOutput(name) for name in outputs]
+        result = self.connection.infer(
+            model, tensors, model_version=version, outputs=wanted, client_timeout=60,
+            **(sequence or {}),
+        )  # fmt: skip
+        return {
+            output.name: result.as_numpy(output.name) for output in result.get_response().outputs
+        }
+
+    def infer_at_once(self, model, requests):
+        """Send several requests at the same time; answers or exceptions, in order."""
+        with ThreadPoolExecutor(len(requests)) as pool:
+            futures = [pool.submit(self.infer, model, **request) for request in requests]
+            return [future.exception() or future.result() for future in futures]
+
+    def config(self, model):
+        return self.connection.get_model_config(model, as_json=True)["config"]
+
+    def batches(self, model):
+        """Count the requests' rows and the inferences that answered them, from the metrics."""
+        return [
+            sum(self.metric(f"{name}{{", f'model="{model}"'))
+            for name in ("nv_inference_count", "nv_inference_exec_count")
+        ]
+
+    def metric(self, *parts):
+        """Give the values of the metrics whose line holds all parts."""
+        url = f"http://127.0.0.1:{self.server.metrics_port}/metrics"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return [float(line.split()[-1]) for line in lines if all(part in line for part in parts)]
+
+    def load(self, model):
+        """Load a model; returns Triton's reason if it refuses."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.server.http_port}/v2/repository/models/{model}/load",
+            data=b"{}",
+            headers={"x-edgelens-admin": self.server.admin_key},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60):
+                return None
+        except urllib.error.HTTPError as error:
+            return json.loads(error.read())["error"]

@@ -1,0 +1,272 @@
+"""Builds a repository of SavedModels that our exporter had no part in; run it with TensorFlow.
+
+python tests/backend/foreign_models.py DIRECTORY
+"""
+
+import functools
+import os
+import shutil
+import sys
+from pathlib import Path
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import keras
+import openvino as ov
+import openvino.opset13
+import tensorflow as tf
+
+
+def spec(shape: list[int | None], dtype: tf.DType, name: str) -> tf.TensorSpec:
+    return tf.TensorSpec(shape, dtype, name)
+
+
+def save(directory: Path, *specs: tf.TensorSpec, **functions) -> None:
+    """Save functions of a module as signatures that share their inputs."""
+    module = tf.Module()
+    module.variable = tf.Variable([2.0], name="two")
+    signatures = {}
+    for name, function in functions.items():
+        call = tf.function(functools.partial(function, module), input_signature=specs)
+        setattr(module, name, call)
+        signatures[name] = call.get_concrete_function()
+    tf.saved_model.save(module, str(directory / "model.savedmodel"), signatures=signatures)
+
+
+def several_inputs(directory: Path) -> None:
+    save(
+        directory / "1",
+        spec([None, 3], tf.float32, "left"),
+        spec([None, 3], tf.float32, "right"),
+        spec([None, 1], tf.int64, "scale"),
+        serving_default=lambda m, left, right, scale: {
+            "sum": left + right,
+            "scaled": m.variable * left * tf.cast(scale, tf.float32),
+            "next": scale + 1,
+        },
+    )
+
+
+def strings(directory: Path) -> None:
+    save(
+        directory / "1",
+        spec([None, 1], tf.string, "text"),
+        serving_default=lambda m, text: {
+            "decoded": tf.io.decode_base64(text),
+            "length": tf.cast(tf.strings.length(text), tf.int64),
+        },
+    )
+
+
+def unbatched(directory: Path) -> None:
+    save(
+        directory / "1",
+        spec([3, 2], tf.float32, "matrix"),
+        serving_default=lambda m, matrix: {"row": tf.reduce_sum(matrix, 0) * m.variable},
+    )
+
+
+def variable(directory: Path) -> None:
+    save(
+        directory / "1",
+        spec([None, None, 2], tf.float32, "points"),
+        serving_default=lambda m, points: {"centre": tf.reduce_sum(points, 1) * m.variable},
+    )
+
+
+def signatures(directory: Path) -> None:
+    save(
+        directory / "1",
+        spec([None, 1], tf.float32, "x"),
+        serving_default=lambda m, x: {"y": x * m.variable},
+        triple=lambda m, x: {"z": x * m.variable * 1.5},
+    )
+
+
+def nested(directory: Path) -> None:
+    """A model whose outputs nest; a signature names the leaves by their paths."""
+    inputs = keras.Input([4], name="features")
+    hidden = keras.layers.Dense(4, kernel_initializer="ones", name="hidden")(inputs)
+    boxes = {"centre": hidden * 2.0, "corners": [hidden + 1.0, hidden + 2.0]}
+    model = keras.Model(inputs, {"boxes": boxes, "hidden": hidden})
+    model.trainable = False
+
+    def leaves(module: tf.Module, features: tf.Tensor) -> dict[str, tf.Tensor]:
+        found = keras.tree.flatten_with_path(model(features))
+        module.model = model
+        return {"/".join(map(str, path)): tensor for path, tensor in found}
+
+    save(directory / "1", spec([None, 4], tf.float32, "features"), serving_default=leaves)
+
+
+def many_variables(directory: Path) -> None:
+    """Its object graph is longer than 16 KB, the length OpenVINO 2026.4 takes for granted."""
+    module = tf.Module()
+    module.parts = [tf.Variable([float(i)], name=f"part_with_a_long_name_{i}") for i in range(400)]
+    call = tf.function(
+        lambda x: {"total": x + tf.add_n([tf.identity(part) for part in module.parts])},
+        input_signature=[spec([None, 1], tf.float32, "x")],
+    )
+    module.call = call
+    path = str(directory / "1" / "model.savedmodel")
+    tf.saved_model.save(module, path, signatures={"serving_default": call.get_concrete_function()})
+
+
+def tagged(directory: Path) -> None:
+    """A SavedModel of TensorFlow 1 whose only tag is not `serve`."""
+    path = str(directory / "1" / "model.savedmodel")
+    builder = tf.compat.v1.saved_model.Builder(path)
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        x = tf.compat.v1.placeholder(tf.float32, [None, 1], "x")
+        y = x * tf.compat.v1.get_variable("ten", initializer=[10.0], use_resource=True)
+        session.run(tf.compat.v1.global_variables_initializer())
+        signature = tf.compat.v1.saved_model.predict_signature_def({"x": x}, {"y": y})
+        builder.add_meta_graph_and_variables(session, ["edge"], {"serving_default": signature})
+        builder.save()
+
+
+def versions(directory: Path) -> None:
+    for version in (1, 2, 3):
+        save(
+            directory / str(version),
+            spec([None, 1], tf.float32, "x"),
+            serving_default=functools.partial(_plus, version),
+        )
+
+
+def _plus(version: int, module: tf.Module, x: tf.Tensor) -> dict[str, tf.Tensor]:
+    return {"y": x + float(version)}
+
+
+def complex_numbers(directory: Path) -> None:
+    save(
+        directory / "1",
+        spec([None, 1], tf.complex64, "x"),
+        serving_default=lambda m, x: {"y": x},
+    )
+
+
+def sequence(directory: Path) -> None:
+    save(
+        directory / "1",
+        spec([None, 1], tf.float32, "x"),
+        spec([None, 1], tf.int32, "START"),
+        serving_default=lambda m, x, start: {"y": x + 100.0 * tf.cast(start, tf.float32)},
+    )
+
+
+def quantised(directory: Path) -> None:
+    """Its int8 model answers something else than its SavedModel, so tests can tell which ran."""
+    signatures(directory)
+    model = ov.Core().read_model(directory / "1" / "model.savedmodel")
+    two = next(op for op in model.get_ordered_ops() if op.get_type_name() == "Multiply")
+    five = ov.opset13.add(two.output(0), ov.opset13.constant([[5.0]], ov.Type.f32))
+    five.output(0).get_tensor().set_names({"y"})
+    other = ov.Model([five.output(0)], model.get_parameters())
+    ov.save_model(other, directory / "1" / "model.int8.xml", compress_to_fp16=False)
+
+
+def parameter(key: str, value: str) -> str:
+    return f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}\n'
+
+
+# NVIDIA's default is two instances; one is enough for most tests.
+ONE = "instance_group [{ count: 1 kind: KIND_CPU }]\n"
+SAVEDMODEL = 'platform: "tensorflow_savedmodel"\n'
+
+CONFIGS = {
+    "several_inputs": None,
+    "unbatched": None,
+    "nested": ONE,
+    "many_variables": ONE,
+    "quantised": ONE,
+    "tagged": ONE + parameter("TF_GRAPH_TAG", "edge"),
+    "strings": f"""
+        {SAVEDMODEL} {ONE} max_batch_size: 8
+        dynamic_batching {{ preferred_batch_size: [3] max_queue_delay_microseconds: 500000 }}
+    """,
+    "variable": f"""
+        {SAVEDMODEL} {ONE} max_batch_size: 32
+        dynamic_batching {{ preferred_batch_size: [12] max_queue_delay_microseconds: 500000 }}
+    """,
+    "signatures": f"""
+        {SAVEDMODEL} {ONE} max_batch_size: 16
+        model_warmup {{ name: "twelve rows" batch_size: 12 inputs {{ key: "x" value {{
+            data_type: TYPE_FP32 dims: [1] zero_data: true }} }} }}
+    """,
+    "versions": f"{SAVEDMODEL} {ONE} version_policy {{ specific {{ versions: [1, 3] }} }}",
+    "sequence": f"""
+        {SAVEDMODEL} {ONE} max_batch_size: 4
+        input {{ name: "x" data_type: TYPE_FP32 dims: [1] }}
+        output {{ name: "y" data_type: TYPE_FP32 dims: [1] }}
+        sequence_batching {{ control_input [{{ name: "START" control [
+            {{ kind: CONTROL_SEQUENCE_START int32_false_true: [0, 1] }}] }}] }}
+    """,
+}
+
+# Models that serve another's SavedModel with a configuration of their own.
+RELATIVES = {
+    "chosen": ("signatures", ONE + parameter("signature", "triple") + parameter("threads", "1")),
+    "chosen_as_nvidia_did": (
+        "signatures",
+        ONE
+        + parameter("TF_SIGNATURE_DEF", "triple")
+        + parameter("TF_NUM_INTRA_THREADS", "1")
+        + parameter("TF_NUM_INTER_THREADS", "1"),
+    ),
+    "unquantised": ("quantised", ONE + parameter("precision", "f32")),
+    "bfloat": ("signatures", ONE + parameter("precision", "bf16")),
+    "no_batching": (
+        "variable",
+        f"""
+        {SAVEDMODEL} {ONE} max_batch_size: 0
+        input {{ name: "points" data_type: TYPE_FP32 dims: [-1, -1, 2] }}
+        output {{ name: "centre" data_type: TYPE_FP32 dims: [-1, 2] }}
+        """,
+    ),
+    "narrowed": (
+        "variable",
+        f"""
+        {SAVEDMODEL} {ONE} max_batch_size: 2
+        input {{ name: "points" data_type: TYPE_FP32 dims: [5, 2] }}
+        """,
+    ),
+    "reshaped": (
+        "signatures",
+        f"""
+        {SAVEDMODEL} {ONE} max_batch_size: 2
+        input {{ name: "x" data_type: TYPE_FP32 dims: [1, 1] reshape {{ shape: [1] }} }}
+        output {{ name: "y" data_type: TYPE_FP32 dims: [1] }}
+        """,
+    ),
+    "some_outputs": (
+        "several_inputs",
+        f'{ONE} max_batch_size: 2 output {{ name: "sum" data_type: TYPE_FP32 dims: [3] }}',
+    ),
+    "renamed_file": (
+        "signatures",
+        f'{SAVEDMODEL} {ONE} default_model_filename: "renamed.savedmodel"',
+    ),
+}
+PARTS = ("strings", "unbatched", "signatures", "variable", "several_inputs", "complex_numbers")
+
+
+def main(target: Path) -> None:
+    """Build `repository/`, which loads, and `parts/`, from which tests make what must not."""
+    repository, parts = target / "repository", target / "parts"
+    for name, config in CONFIGS.items():
+        globals()[name](repository / name)
+        if config:
+            (repository / name / "config.pbtxt").write_text(config)
+    for name, (relative, config) in RELATIVES.items():
+        shutil.copytree(repository / relative, repository / name)
+        (repository / name / "config.pbtxt").write_text(config)
+    renamed = repository / "renamed_file" / "1"
+    (renamed / "model.savedmodel").rename(renamed / "renamed.savedmodel")
+    complex_numbers(parts / "complex_numbers")
+    for name in PARTS[:-1]:
+        shutil.copytree(repository / name, parts / name)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

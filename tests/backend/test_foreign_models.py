@@ -1,0 +1,225 @@
+"""SavedModels that we did not write the exporter for, on the real Triton."""
+
+import base64
+
+import numpy as np
+import pytest
+from tritonclient.utils import InferenceServerException
+
+
+def floats(*shape):
+    return np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+
+
+def test_several_inputs_and_outputs_of_different_types(client):
+    left, right, scale = floats(2, 3), floats(2, 3) + 1, np.array([[3], [4]], np.int64)
+    answer = client.infer("several_inputs", left=left, right=right, scale=scale)
+    np.testing.assert_array_equal(answer["sum"], left + right)
+    np.testing.assert_array_equal(answer["scaled"], 2 * left * scale)
+    np.testing.assert_array_equal(answer["next"], scale + 1)
+    assert answer["next"].dtype == np.int64
+
+
+def test_whole_numbers_that_openvino_would_cut_are_refused(client):
+    scale = np.array([[1 << 40]], np.int64)
+    with pytest.raises(InferenceServerException, match="1099511627776, and OpenVINO"):
+        client.infer("several_inputs", left=floats(1, 3), right=floats(1, 3), scale=scale)
+
+
+def test_strings_fall_back_to_tensorflow(client):
+    text = np.array([[base64.urlsafe_b64encode(b"edge")], [b""]], np.object_)
+    answer = client.infer("strings", text=text)
+    assert answer["decoded"].tolist() == [[b"edge"], [b""]]
+    assert answer["length"].tolist() == [[8], [0]]
+    assert client.metric("edgelens_model_info", 'model="strings"', 'engine="tensorflow"') == [1]
+
+
+def test_a_model_without_batch_dimension(client):
+    matrix = floats(3, 2)
+    answer = client.infer("unbatched", matrix=matrix)
+    np.testing.assert_array_equal(answer["row"], 2 * matrix.sum(0))
+    assert client.config("unbatched").get("max_batch_size", 0) == 0
+
+
+@pytest.mark.parametrize("length", [1, 2, 7])
+def test_variable_dimensions(client, length):
+    points = floats(3, length, 2)
+    answer = client.infer("variable", points=points)
+    np.testing.assert_allclose(answer["centre"], 2 * points.sum(1))
+
+
+def test_nested_outputs_are_named_by_their_paths(client):
+    features = floats(2, 4)
+    answer = client.infer("nested", features=features)
+    hidden = np.repeat(features.sum(1, keepdims=True), 4, 1)
+    np.testing.assert_allclose(answer["hidden"], hidden)
+    np.testing.assert_allclose(answer["boxes/centre"], 2 * hidden)
+    np.testing.assert_allclose(answer["boxes/corners/1"], hidden + 2)
+
+
+def test_the_default_signature_is_served_where_there_are_several(client):
+    assert client.infer("signatures", x=floats(2, 1))["y"].tolist() == [[0], [2]]
+
+
+@pytest.mark.parametrize("model", ["chosen", "chosen_as_nvidia_did"])
+def test_a_parameter_chooses_the_signature(client, model):
+    assert client.infer(model, x=floats(2, 1))["z"].tolist() == [[0], [3]]
+
+
+def test_a_parameter_chooses_the_graph_tag(client):
+    assert client.infer("tagged", x=floats(2, 1))["y"].tolist() == [[0], [10]]
+
+
+def test_a_long_object_graph_is_read_right(client):
+    answer = client.infer("many_variables", x=floats(2, 1))
+    assert answer["total"].tolist() == [[79800], [79801]]
+
+
+def test_a_version_policy_chooses_the_versions(client):
+    assert client.infer("versions", version="1", x=floats(1, 1))["y"].tolist() == [[1]]
+    assert client.infer("versions", version="3", x=floats(1, 1))["y"].tolist() == [[3]]
+    assert client.infer("versions", x=floats(1, 1))["y"].tolist() == [[3]]
+    with pytest.raises(InferenceServerException, match="version 2"):
+        client.infer("versions", version="2", x=floats(1, 1))
+
+
+def test_a_sequence_gets_its_control_tensor(client):
+    first = {"sequence_id": 7, "sequence_start": True, "sequence_end": False}
+    last = {"sequence_id": 7, "sequence_start": False, "sequence_end": True}
+    assert client.infer("sequence", sequence=first, x=floats(1, 1) + 1)["y"].tolist() == [[101]]
+    assert client.infer("sequence", sequence=last, x=floats(1, 1) + 1)["y"].tolist() == [[1]]
+
+
+def test_max_batch_size_0_takes_the_whole_shape(client):
+    points = floats(40, 3, 2)
+    np.testing.assert_allclose(
+        client.infer("no_batching", points=points)["centre"], 2 * points.sum(1)
+    )
+    assert client.config("no_batching").get("max_batch_size", 0) == 0
+
+
+def test_a_configuration_may_narrow_what_varies(client):
+    assert client.config("narrowed")["input"][0]["dims"] == ["5", "2"]
+    assert client.infer("narrowed", points=floats(1, 5, 2))["centre"].shape == (1, 2)
+    with pytest.raises(InferenceServerException, match="shape"):
+        client.infer("narrowed", points=floats(1, 4, 2))
+
+
+def test_reshape_is_obeyed(client):
+    assert client.infer("reshaped", x=floats(2, 1, 1))["y"].tolist() == [[0], [2]]
+
+
+def test_a_configuration_may_offer_only_some_outputs(client):
+    assert [output["name"] for output in client.config("some_outputs")["output"]] == ["sum"]
+    scale = np.ones([1, 1], np.int64)
+    answer = client.infer("some_outputs", left=floats(1, 3), right=floats(1, 3), scale=scale)
+    assert list(answer) == ["sum"]
+
+
+def test_only_the_outputs_asked_for_are_sent(client):
+    scale = np.ones([1, 1], np.int64)
+    answer = client.infer(
+        "several_inputs", outputs=["next"], left=floats(1, 3), right=floats(1, 3), scale=scale
+    )
+    assert list(answer) == ["next"]
+
+
+def test_the_directory_may_have_another_name(client):
+    assert client.infer("renamed_file", x=floats(2, 1))["y"].tolist() == [[0], [2]]
+
+
+def test_auto_complete_fills_in_what_the_signature_tells(client):
+    config = client.config("several_inputs")
+    tensors = {t["name"]: (t["data_type"], t["dims"]) for t in config["input"] + config["output"]}
+    assert tensors == {
+        "left": ("TYPE_FP32", ["3"]),
+        "right": ("TYPE_FP32", ["3"]),
+        "scale": ("TYPE_INT64", ["1"]),
+        "sum": ("TYPE_FP32", ["3"]),
+        "scaled": ("TYPE_FP32", ["3"]),
+        "next": ("TYPE_INT64", ["1"]),
+    }
+    assert config["max_batch_size"] == 4
+    assert "dynamic_batching" in config
+
+
+def test_auto_complete_keeps_what_the_configuration_says(client):
+    config = client.config("strings")
+    assert config["max_batch_size"] == 8
+    assert config["dynamic_batching"]["preferred_batch_size"] == [3]
+    assert config["input"][0]["data_type"] == "TYPE_STRING"
+
+
+def test_instances_share_the_cpus(client):
+    log = client.server.log.read_text()
+    assert client.config("several_inputs")["instance_group"][0]["count"] == 2
+    assert log.count("several_inputs: version 1 runs signature") == 2
+
+
+@pytest.mark.parametrize("model", ["chosen", "chosen_as_nvidia_did"])
+def test_a_parameter_sets_the_number_of_threads(client, model):
+    assert f"{model}: version 1 runs signature 'triple' with openvino at f32 on 1 threads" in (
+        client.server.log.read_text()
+    )
+
+
+def test_a_warm_up_runs_before_the_model_is_ready(client):
+    assert client.config("signatures")["model_warmup"][0]["batch_size"] == 12
+    assert "failed to run warmup" not in client.server.log.read_text().lower()
+
+
+def test_a_quantised_model_is_preferred(client):
+    assert client.infer("quantised", x=floats(2, 1))["y"].tolist() == [[5], [7]]
+    assert client.metric("edgelens_model_info", 'model="quantised"', 'precision="int8"') == [1]
+
+
+def test_a_parameter_forbids_the_quantised_model(client):
+    assert client.infer("unquantised", x=floats(2, 1))["y"].tolist() == [[0], [2]]
+    assert client.metric("edgelens_model_info", 'model="unquantised"', 'precision="f32"') == [1]
+
+
+def test_a_parameter_asks_for_bf16(client):
+    assert client.infer("bfloat", x=floats(2, 1))["y"].tolist() == [[0], [2]]
+    assert client.metric("edgelens_model_info", 'model="bfloat"', 'precision="bf16"') == [1]
+
+
+def test_the_log_says_engine_and_precision(client):
+    log = client.server.log.read_text()
+    assert "quantised: version 1 runs signature 'serving_default' with openvino at int8" in log
+
+
+def test_requests_that_wait_together_run_together(client):
+    before = client.batches("variable")
+    requests = [{"points": floats(1, 3, 2) + index} for index in range(12)]
+    answers = client.infer_at_once("variable", requests)
+    for request, answer in zip(requests, answers, strict=True):
+        np.testing.assert_allclose(answer["centre"], 2 * request["points"].sum(1))
+    rows, runs = np.subtract(client.batches("variable"), before)
+    assert rows >= 12
+    assert rows / runs > 3
+
+
+def test_requests_of_several_rows_get_their_own_rows_back(client):
+    requests = [{"points": floats(rows, 2, 2) + 100 * rows} for rows in (1, 4, 2, 5)]
+    for request, answer in zip(requests, client.infer_at_once("variable", requests), strict=True):
+        np.testing.assert_allclose(answer["centre"], 2 * request["points"].sum(1))
+
+
+def test_a_batch_larger_than_the_engine_runs_at_once_comes_back_whole(client):
+    points = floats(29, 2, 2)
+    np.testing.assert_allclose(client.infer("variable", points=points)["centre"], 2 * points.sum(1))
+
+
+def test_one_malformed_request_does_not_fail_its_neighbours(client):
+    good = base64.urlsafe_b64encode(b"edge")
+    requests = [{"text": np.array([[text]], np.object_)} for text in (good, b"!!!", good)]
+    first, second, third = client.infer_at_once("strings", requests)
+    assert isinstance(second, InferenceServerException)
+    assert "base64" in str(second)
+    assert first["decoded"].tolist() == third["decoded"].tolist() == [[b"edge"]]
+
+
+def test_an_empty_string_array_of_no_rows_does_not_kill_the_model(client):
+    with pytest.raises(InferenceServerException):
+        client.infer("variable", points=floats(0, 2, 2))
+    assert client.infer("variable", points=floats(1, 2, 2))["centre"].shape == (1, 2)

@@ -1,0 +1,138 @@
+"""What cannot be served is refused when it is loaded, with a sentence that says why."""
+
+import shutil
+
+import pytest
+
+BOTH = 'output { name: "y" data_type: TYPE_FP32 dims: [1] }'
+X = 'input { name: "x" data_type: TYPE_FP32 dims: [1] }'
+
+
+def parameter(key, value):
+    return f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}'
+
+
+CASES = {
+    "wrong type": (
+        "signatures",
+        'max_batch_size: 4 input { name: "x" data_type: TYPE_INT32 dims: [1] }' + BOTH,
+        ["input 'x' is TYPE_INT32", "signature 'serving_default' says TYPE_FP32"],
+    ),
+    "wrong dims": (
+        "signatures",
+        'max_batch_size: 4 input { name: "x" data_type: TYPE_FP32 dims: [7] }' + BOTH,
+        ["input 'x' has dims [7]", "signature 'serving_default' says [1]"],
+    ),
+    "wrong output dims": (
+        "signatures",
+        f'max_batch_size: 4 {X} output {{ name: "y" data_type: TYPE_FP32 dims: [2, 1] }}',
+        ["output 'y' has dims [2,1]", "says [1]"],
+    ),
+    "unknown input": (
+        "signatures",
+        'max_batch_size: 4 input { name: "other" data_type: TYPE_FP32 dims: [1] }' + BOTH,
+        ["input 'other'", "'x'"],
+    ),
+    "unknown output": (
+        "signatures",
+        f'max_batch_size: 4 {X} output {{ name: "other" data_type: TYPE_FP32 dims: [1] }}',
+        ["output 'other'", "'y'"],
+    ),
+    "a batch where there is none": (
+        "unbatched",
+        "max_batch_size: 4",
+        ["max_batch_size 4", "'matrix' TYPE_FP32 [3,2]"],
+    ),
+    "unknown signature": (
+        "signatures",
+        parameter("signature", "quadruple"),
+        ["'quadruple'", "'serving_default', 'triple'"],
+    ),
+    "unknown tag": ("signatures", parameter("TF_GRAPH_TAG", "gpu"), ["'gpu'", "'serve'"]),
+    "unknown engine": ("signatures", parameter("engine", "onnx"), ["'onnx'", "openvino"]),
+    "unknown precision": ("signatures", parameter("precision", "fp4"), ["'fp4'", "bf16"]),
+    "threads that are no number": ("signatures", parameter("threads", "all"), ["'all'"]),
+    "int8 that is not there": (
+        "signatures",
+        parameter("precision", "int8"),
+        ["model.int8.xml is missing", "--quantize"],
+    ),
+    "tensorflow in bf16": (
+        "signatures",
+        parameter("engine", "tensorflow") + parameter("precision", "bf16"),
+        ["bf16", "openvino"],
+    ),
+    "strings for openvino": (
+        "strings",
+        parameter("engine", "openvino"),
+        ["strings", "'text'", 'engine "tensorflow"'],
+    ),
+    "init operations": (
+        "signatures",
+        parameter("TF_INIT_OPS_FILE", "init.json"),
+        ["TF_INIT_OPS_FILE", "GraphDef"],
+    ),
+    "graphdef": ("signatures", 'platform: "tensorflow_graphdef"', ["graphdef", "SavedModel"]),
+    "ragged batch": (
+        "variable",
+        """max_batch_size: 4
+        input { name: "points" data_type: TYPE_FP32 dims: [-1, 2] allow_ragged_batch: true }
+        output { name: "centre" data_type: TYPE_FP32 dims: [2] }""",
+        ["ragged", "'points'"],
+    ),
+    "batch input": (
+        "signatures",
+        f"""max_batch_size: 4 {X} {BOTH} batch_input {{
+        kind: BATCH_ELEMENT_COUNT target_name: "x" data_type: TYPE_FP32 source_input: "x" }}""",
+        ["batch_input"],
+    ),
+    "complex numbers": ("complex_numbers", "", ["complex64", "'x'"]),
+    "a missing input": (
+        "several_inputs",
+        """max_batch_size: 0
+        input { name: "left" data_type: TYPE_FP32 dims: [-1, 3] }
+        input { name: "middle" data_type: TYPE_FP32 dims: [-1, 3] }""",
+        ["'middle'", "'right'"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("part", "config", "sentences"), CASES.values(), ids=CASES)
+def test_what_cannot_hold_is_refused_with_its_reason(client, foreign, part, config, sentences):
+    model = foreign / "repository" / "refused"
+    shutil.copytree(foreign / "parts" / part, model)
+    try:
+        platform = "" if "platform" in config else 'platform: "tensorflow_savedmodel"\n'
+        (model / "config.pbtxt").write_text(platform + config)
+        reason = client.load("refused")
+    finally:
+        shutil.rmtree(model)
+    assert reason is not None, "it was loaded"
+    for sentence in sentences:
+        assert sentence in reason
+    assert "Traceback" not in reason
+
+
+def test_a_damaged_savedmodel_is_refused(client, foreign):
+    model = foreign / "repository" / "damaged"
+    shutil.copytree(foreign / "parts" / "signatures", model)
+    (model / "1" / "model.savedmodel" / "saved_model.pb").write_bytes(b"\x12\xff\xff")
+    try:
+        reason = client.load("damaged")
+    finally:
+        shutil.rmtree(model)
+    assert "saved_model.pb is damaged" in reason
+
+
+def test_a_savedmodel_without_its_weights_is_refused(client, foreign):
+    model = foreign / "repository" / "weightless"
+    shutil.copytree(foreign / "parts" / "signatures", model)
+    shutil.rmtree(model / "1" / "model.savedmodel" / "variables")
+    (model / "config.pbtxt").write_text(
+        'platform: "tensorflow_savedmodel"\n' + parameter("engine", "openvino")
+    )
+    try:
+        reason = client.load("weightless")
+    finally:
+        shutil.rmtree(model)
+    assert "OpenVINO cannot run" in reason
