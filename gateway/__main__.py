@@ -38,6 +38,7 @@ def main() -> int:
     print(f"gateway: listening on http://{settings.host}:{server.effective_port}/", flush=True)
     server.serve()
     services.stop()
+    server.close()
     return 0
 
 

@@ -51,7 +51,10 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         )
 
     def serve(self) -> None:
-        """Answer requests until `stop` is called, then finish what was admitted."""
+        """Answer requests until `stop` is called, then finish what was admitted.
+
+        `close` is for afterwards: until then, `stop` may still be called.
+        """
         self.task_dispatcher.loop_thread = threading.get_ident()
         while not self._stopping:
             self._turn(1.0)
@@ -86,7 +89,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         while time.monotonic() < end and not self._is_done():
             self._turn(0.1)
         self.task_dispatcher.shutdown()
-        wasyncore.close_all(self._map)
+        for channel in list(self.active_channels.values()):
+            channel.close()
 
     def _is_done(self) -> bool:
         channels = list(self.active_channels.values())

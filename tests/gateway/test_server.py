@@ -74,6 +74,7 @@ def serve(start: Start) -> Iterator[Serve]:
     for running in started:
         running.server.stop()
         running.thread.join(20)
+        running.server.close()
 
 
 def hold_inferences(triton: StubTriton) -> threading.Event:
