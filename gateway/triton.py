@@ -23,7 +23,8 @@ from gateway.labels import Prediction, parse_classification, split_byte_strings
 from gateway.model import Model
 from gateway.scrape import Loaded, scrape
 
-RETRY_PAUSES = (0.1, 0.4)  # seconds
+# Seconds; in all, longer than a balancer needs to take a broken replica out of service.
+RETRY_PAUSES = (0.1, 0.3, 0.6, 1.0)
 QUICK_SECONDS = 0.2  # an inference that takes no longer is not worth giving up
 SMOOTHING = 0.1
 HANG_UP_CHECK = 0.1  # seconds between two looks at whether the client still waits
@@ -146,7 +147,8 @@ class TritonClient:
         for pause in () if self._down else RETRY_PAUSES:
             try:
                 return attempt()
-            except TritonUnavailable:
+            except (TritonUnavailable, UnknownModel):
+                # The catalog knows the model: one replica may be reloading it, others have it.
                 if deadline.remaining() <= pause:
                     raise
                 self._sleep(pause)
@@ -172,6 +174,9 @@ def infer_request(model: Model, version: str, tensors: Sequence[Tensor], top_k: 
 
 def read_answer(response: Any, pictures: int) -> Answer:
     """Read the classification strings of a response, the same number for every picture."""
+    if not response.raw_output_contents:
+        # Triton's cache repeats the failure of a stub that died as an empty answer, until healed.
+        raise TritonUnavailable("The model's process died and is being restarted; try again.")
     texts = split_byte_strings(response.raw_output_contents[0])
     if not texts or len(texts) % pictures:
         raise InferenceFailed("Triton's answer does not fit the number of pictures sent.")

@@ -131,6 +131,10 @@ class Supervisor:
             if patient.needs_restart:
                 self._restart(f"{finding.model} still fails ({finding.problem})")
                 return
+            if self._settings.cache_bytes and self._watchdog.is_cached(finding.model):
+                # Triton 24.10 caches a failed answer as an empty one and gives it ever after.
+                self._restart(f"{finding.model} failed ({finding.problem}), maybe into the cache")
+                return
             if self._server.is_leaking():
                 self._restart(f"{finding.model} failed and dead models fill the shared memory")
                 return

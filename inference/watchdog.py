@@ -48,6 +48,12 @@ class Watchdog:
             for step in watched.steps()
         }
 
+    def is_cached(self, model: str) -> bool:
+        """Tell whether Triton's response cache may answer for this model."""
+        return any(
+            watched.is_cached() for (name, _), watched in self._watched.items() if name == model
+        )
+
     def forget(self, model: str) -> None:
         """Look at a model afresh: it was loaded anew and may have another configuration."""
         self._watched = {key: value for key, value in self._watched.items() if key[0] != model}
@@ -101,6 +107,10 @@ class _Watched:
         """Name the models this one consists of, if it is an ensemble."""
         steps = (self._config or {}).get("ensemble_scheduling", {}).get("step", [])
         return [step["model_name"] for step in steps]
+
+    def is_cached(self) -> bool:
+        """Tell whether the model asks for the response cache."""
+        return bool((self._config or {}).get("response_cache", {}).get("enable"))
 
     def _prepare(self) -> None:
         if self._config is None:
