@@ -99,7 +99,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def _client_of(self, channel: Channel) -> str:
         """Return the client's address; behind the trusted proxy, the one that the proxy saw."""
         address: str = channel.addr[0]
-        if address == self._settings.trusted_proxy:
+        if self._settings.trusted_proxy in ("*", address):
             forwarded: str = channel.requests[0].headers.get("X_FORWARDED_FOR", "")
             return forwarded.rpartition(",")[2].strip() or address
         return address

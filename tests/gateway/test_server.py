@@ -274,10 +274,11 @@ def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
     assert answer.index(b'{"status":"ok"}') < answer.index(b"not_found")
 
 
+@pytest.mark.parametrize("proxy", ["127.0.0.1", "*"])
 def test_clients_behind_the_trusted_proxy_have_shares_of_their_own(
-    serve: Serve, triton: StubTriton
+    serve: Serve, triton: StubTriton, proxy: str
 ) -> None:
-    running = serve(threads=1, trusted_proxy="127.0.0.1")
+    running = serve(threads=1, trusted_proxy=proxy)
     running.services.admission.limit = 4
     hold = hold_inferences(triton)
     for client in ("10.0.0.1", "10.0.0.2"):

@@ -162,13 +162,14 @@ def test_no_grpc_error_is_left_without_a_translation(code: grpc.StatusCode) -> N
 
 
 def test_triton_that_comes_back_in_time_loses_nothing(standin: Standin, model: Model) -> None:
-    standin.servicer.failures = [(grpc.StatusCode.UNAVAILABLE, "starting")] * 2
+    standin.servicer.failures = [(grpc.StatusCode.UNAVAILABLE, "starting")] * len(RETRY_PAUSES)
     assert infer(standin, model).version == "3"
     assert standin.pauses == list(RETRY_PAUSES)
 
 
 def test_triton_that_is_known_to_be_away_is_asked_only_once(standin: Standin, model: Model) -> None:
-    standin.servicer.failures = [(grpc.StatusCode.UNAVAILABLE, "starting")] * 4
+    attempts = len(RETRY_PAUSES) + 1
+    standin.servicer.failures = [(grpc.StatusCode.UNAVAILABLE, "starting")] * (attempts + 1)
     for _ in range(2):
         with pytest.raises(TritonUnavailable):
             infer(standin, model)
@@ -176,6 +177,14 @@ def test_triton_that_is_known_to_be_away_is_asked_only_once(standin: Standin, mo
     assert infer(standin, model).version == "3"
     standin.servicer.failures = [(grpc.StatusCode.UNAVAILABLE, "starting")]
     assert infer(standin, model).version == "3"
+
+
+def test_a_model_that_one_replica_reloads_is_asked_for_again(
+    standin: Standin, model: Model
+) -> None:
+    standin.servicer.failures = [(grpc.StatusCode.NOT_FOUND, "unknown model")]
+    assert infer(standin, model).version == "3"
+    assert standin.pauses == [RETRY_PAUSES[0]]
 
 
 def test_other_errors_are_not_retried(standin: Standin, model: Model) -> None:
