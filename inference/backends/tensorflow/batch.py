@@ -1,5 +1,6 @@
 """Gathers requests into one inference and splits the answer; one bad request fails alone."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,24 +22,28 @@ class Batcher:
 
     def answer(self, requests: Sequence[Arrays]) -> list[Arrays | RequestError]:
         """Answer every request, in order: with its outputs or with its own error."""
-        answers: list[Arrays | RequestError] = [RequestError("not answered")] * len(requests)
-        for members in _groups(requests, self.batched):
+        groups = _groups(requests, self.batched)
+        if len(groups) == 1:
+            # One inference for all: the answers may be views of the engine's own memory.
+            with contextlib.suppress(RequestError):
+                return list(self._run_together(requests))
+        answers: dict[int, Arrays | RequestError] = {}
+        for members in groups:
             found = self._answer_group([requests[index] for index in members])
-            for index, answer in zip(members, found, strict=True):
-                answers[index] = answer
-        return answers
+            answers.update(zip(members, found, strict=True))
+        return [answers[index] for index in range(len(requests))]
 
     def _answer_group(self, requests: list[Arrays]) -> list[Arrays | RequestError]:
         """Run one group at once; if that fails, each request alone to find the guilty one."""
         try:
-            return list(self._run_together(requests))
+            return [_copied(answer) for answer in self._run_together(requests)]
         except RequestError as error:
             if len(requests) == 1:
                 return [error]
         return [answer for request in requests for answer in self._answer_group([request])]
 
-    def _run_together(self, requests: list[Arrays]) -> list[Arrays]:
-        """Run one inference for all; the answers are views of its outputs where that is safe."""
+    def _run_together(self, requests: Sequence[Arrays]) -> list[Arrays]:
+        """Run one inference for all; the answers are views of its outputs."""
         if len(requests) == 1:
             return [self.run(requests[0])]
         names = requests[0]
@@ -50,6 +55,11 @@ class Batcher:
             {name: array[end - size : end] for name, array in outputs.items()}
             for size, end in zip(sizes, ends, strict=True)
         ]
+
+
+def _copied(answer: Arrays) -> Arrays:
+    """Take an answer out of the engine's memory, which the next inference will overwrite."""
+    return {name: array.copy() for name, array in answer.items()}
 
 
 def _check_rows(outputs: Arrays, rows: int) -> None:

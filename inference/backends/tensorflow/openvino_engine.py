@@ -29,7 +29,10 @@ class OpenVinoEngine:
         """Compile the signature. Raises LoadError with OpenVINO's reason."""
         if task.signature.strings:
             listed = ", ".join(f"'{name}'" for name in task.signature.strings)
-            raise LoadError(f"OpenVINO cannot carry strings, and {listed} has TYPE_STRING")
+            raise LoadError(
+                f"OpenVINO has no strings, and the signature's {listed} are TYPE_STRING, which"
+                ' engine "tensorflow" can carry'
+            )
         self.precision = choose_precision(task)
         self._rows = MOST_ROWS if task.max_batch_size else 0
         self._compiled = _compile(task, self.precision, log)

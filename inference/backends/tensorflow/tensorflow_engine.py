@@ -32,7 +32,9 @@ class TensorFlowEngine:
             self._model = self._tf.saved_model.load(str(task.savedmodel), tags=tags)
             self._function = self._model.signatures[task.signature.name]
         except Exception as error:
-            raise LoadError(f"TensorFlow cannot load {task.savedmodel}: {_first(error)}") from error
+            raise LoadError(
+                f"TensorFlow cannot load {task.savedmodel}: {_reason(error)}"
+            ) from error
         log.info(f"TensorFlow {self._tf.__version__} loaded {task.savedmodel}")
 
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
@@ -46,7 +48,7 @@ class TensorFlowEngine:
             )  # fmt: skip
             return {name: results[name].numpy() for name in self._outputs}
         except self._tf.errors.OpError as error:
-            raise RequestError(_first(error)) from error
+            raise RequestError(_reason(error)) from error
 
     def _dtype(self, array: Array) -> Any:
         """Name TensorFlow's type of an array; bytes objects are strings."""
@@ -68,6 +70,8 @@ def _import_tensorflow(task: Task) -> Any:
     return tf
 
 
-def _first(error: Exception) -> str:
-    """Take the first line of a message."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _reason(error: Exception) -> str:
+    """Take the reason itself out of TensorFlow's message: the last line that is no node name."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = [line for line in lines if not line.startswith(("[[", "Graph execution error"))]
+    return (said or lines or [type(error).__name__])[-1]

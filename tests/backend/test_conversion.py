@@ -1,0 +1,130 @@
+"""The cache of converted models: fast, shared, and never a reason not to start."""
+
+import multiprocessing
+from dataclasses import replace
+
+import numpy as np
+import openvino as ov
+import pytest
+
+from inference.backends.tensorflow.conversion import read_converted
+from inference.backends.tensorflow.engines import load_engine
+from inference.backends.tensorflow.log import Log
+from inference.backends.tensorflow.parameters import Options
+from inference.backends.tensorflow.signatures import read_signature
+from inference.backends.tensorflow.task import Task
+
+
+class Lines:
+    """A logger that keeps what it is told."""
+
+    def __init__(self):
+        self.lines = []
+
+    def log_info(self, message):
+        self.lines.append(message)
+
+    log_warn = log_info
+
+    def having(self, words):
+        return [line for line in self.lines if words in line]
+
+
+@pytest.fixture
+def lines():
+    return Lines()
+
+
+@pytest.fixture
+def task(foreign, tmp_path):
+    savedmodel = foreign / "parts" / "signatures" / "1" / "model.savedmodel"
+    options = Options(engine="openvino", precision="f32")
+    return Task(savedmodel, read_signature(savedmodel), options, 1, tmp_path / "cache", 4)
+
+
+def answer(task, lines):
+    engine = load_engine(task, Log(lines, "model"))
+    return engine.run({"x": np.array([[3.0]], np.float32)})["y"].tolist()
+
+
+def entries(task):
+    return list(task.cache.glob("*/model.xml"))
+
+
+def test_the_second_start_converts_nothing(task, lines):
+    assert answer(task, lines) == answer(task, lines) == [[6]]
+    assert len(lines.having("converted")) == 1
+    assert len(entries(task)) == 1
+
+
+@pytest.mark.parametrize("file", ["model.xml", "model.bin", "checksum"])
+@pytest.mark.parametrize("damage", [b"", b"\0" * 64], ids=["empty", "zeros"])
+def test_a_damaged_entry_is_made_anew(task, lines, file, damage):
+    answer(task, lines)
+    (entries(task)[0].parent / file).write_bytes(damage)
+    assert answer(task, lines) == [[6]]
+    assert len(lines.having("converted")) == 2
+    assert answer(task, lines) == [[6]]
+    assert len(lines.having("converted")) == 2
+
+
+def test_a_lost_file_is_made_anew(task, lines):
+    answer(task, lines)
+    entries(task)[0].with_suffix(".bin").unlink()
+    assert answer(task, lines) == [[6]]
+
+
+def test_an_unusable_cache_does_not_stop_the_start(task, lines):
+    task.cache.write_text("this is a file")
+    assert answer(task, lines) == [[6]]
+    assert lines.having("cannot keep the converted model")
+
+
+def test_signatures_and_precisions_have_entries_of_their_own(task, lines):
+    answer(task, lines)
+    triple = replace(task, signature=read_signature(task.savedmodel, name="triple"))
+    load_engine(triple, Log(lines, "model"))
+    load_engine(replace(task, options=Options(precision="bf16")), Log(lines, "model"))
+    assert len(entries(task)) == 3
+
+
+def test_other_weights_have_an_entry_of_their_own(task, lines, foreign):
+    answer(task, lines)
+    other = foreign / "repository" / "versions" / "1" / "model.savedmodel"
+    signature = read_signature(other)
+    assert answer(replace(task, savedmodel=other, signature=signature), lines) == [[4]]
+
+
+def convert(task, results):
+    lines = Lines()
+    model = read_converted(ov.Core(), task, False, Log(lines, "model"))
+    results.put((len(model.inputs), lines.having("cannot")))
+
+
+def test_starts_at_the_same_time_do_not_disturb_each_other(task):
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    starts = [context.Process(target=convert, args=(task, results)) for _ in range(3)]
+    for start in starts:
+        start.start()
+    answers = [results.get(timeout=120) for _ in starts]
+    for start in starts:
+        start.join()
+    assert answers == [(1, [])] * 3
+    assert len(entries(task)) == 1
+    assert [path.name for path in task.cache.iterdir() if path.name.startswith(".new")] == []
+
+
+def test_bf16_keeps_its_weights_in_16_bits(foreign, tmp_path, lines):
+    savedmodel = foreign / "repository" / "nested" / "1" / "model.savedmodel"
+    task = Task(savedmodel, read_signature(savedmodel), Options(), 1, tmp_path, 4)
+    core, log = ov.Core(), Log(lines, "model")
+    kinds = {
+        half: {
+            str(op.get_element_type())
+            for op in read_converted(core, task, half, log).get_ops()
+            if op.get_type_name() == "Constant" and list(op.shape) == [4, 4]
+        }
+        for half in (True, False)
+    }
+    assert kinds == {True: {"<Type: 'float16'>"}, False: {"<Type: 'float32'>"}}

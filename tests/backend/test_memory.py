@@ -1,0 +1,30 @@
+"""The weights stand in memory once."""
+
+from pathlib import Path
+
+import numpy as np
+
+from inference.backends.tensorflow.memory import release_mapped
+
+
+def resident(path):
+    """Sum up the resident kilobytes of a file's mappings in this process."""
+    total, counts = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if "-" in line.split()[0]:
+            counts = line.endswith(str(path))
+        elif counts and line.startswith("Rss:"):
+            total += int(line.split()[1])
+    return total
+
+
+def test_mapped_weights_are_dropped_and_read_again_when_needed(tmp_path):
+    path = tmp_path / "model.bin"
+    values = np.arange(1 << 20, dtype=np.float32)
+    values.tofile(path)
+    mapped = np.memmap(path, np.float32, "r")
+    assert mapped.sum() == values.sum()
+    assert resident(path) >= 4096
+    release_mapped()
+    assert resident(path) < 512
+    assert mapped.sum() == values.sum()
