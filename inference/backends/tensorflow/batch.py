@@ -1,6 +1,5 @@
 """Gathers requests into one inference and splits the answer; one bad request fails alone."""
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,24 +22,25 @@ class Batcher:
     def answer(self, requests: Sequence[Arrays]) -> list[Arrays | RequestError]:
         """Answer every request, in order: with its outputs or with its own error."""
         groups = _groups(requests, self.batched)
-        if len(groups) == 1:
-            # One inference for all: the answers may be views of the engine's own memory.
-            with contextlib.suppress(RequestError):
-                return list(self._run_together(requests))
         answers: dict[int, Arrays | RequestError] = {}
         for members in groups:
-            found = self._answer_group([requests[index] for index in members])
+            group = [requests[index] for index in members]
+            found = self._answer_group(group, last=len(groups) == 1)
             answers.update(zip(members, found, strict=True))
         return [answers[index] for index in range(len(requests))]
 
-    def _answer_group(self, requests: list[Arrays]) -> list[Arrays | RequestError]:
-        """Run one group at once; if that fails, each request alone to find the guilty one."""
+    def _answer_group(self, requests: list[Arrays], last: bool) -> list[Arrays | RequestError]:
+        """Run one group at once; if that fails, each request alone to find the guilty one.
+
+        The answers are views of the engine's own memory if this is the `last` inference.
+        """
         try:
-            return [_copied(answer) for answer in self._run_together(requests)]
+            answers = self._run_together(requests)
+            return list(answers if last else map(_copied, answers))
         except RequestError as error:
             if len(requests) == 1:
                 return [error]
-        return [answer for request in requests for answer in self._answer_group([request])]
+        return [answer for one in requests for answer in self._answer_group([one], last=False)]
 
     def _run_together(self, requests: Sequence[Arrays]) -> list[Arrays]:
         """Run one inference for all; the answers are views of its outputs."""
