@@ -33,3 +33,7 @@ def test_nvidias_parameters_are_read():
 def test_a_bad_number_of_threads_is_named(value):
     with pytest.raises(LoadError, match=f"TF_NUM_INTRA_THREADS is '{value}'"):
         options(TF_NUM_INTRA_THREADS=value)
+
+
+def test_parameters_without_a_meaning_here_are_ignored():
+    assert options(TF_USE_PER_SESSION_THREADS="1", MAX_SESSION_SHARE_COUNT="2") == Options()

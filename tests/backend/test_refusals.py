@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-BOTH = 'output { name: "y" data_type: TYPE_FP32 dims: [1] }'
+Y = 'output { name: "y" data_type: TYPE_FP32 dims: [1] }'
 X = 'input { name: "x" data_type: TYPE_FP32 dims: [1] }'
 
 
@@ -15,12 +15,12 @@ def parameter(key, value):
 CASES = {
     "wrong type": (
         "signatures",
-        'max_batch_size: 4 input { name: "x" data_type: TYPE_INT32 dims: [1] }' + BOTH,
+        'max_batch_size: 4 input { name: "x" data_type: TYPE_INT32 dims: [1] }' + Y,
         ["input 'x' is TYPE_INT32", "signature 'serving_default' says TYPE_FP32"],
     ),
     "wrong dims": (
         "signatures",
-        'max_batch_size: 4 input { name: "x" data_type: TYPE_FP32 dims: [7] }' + BOTH,
+        'max_batch_size: 4 input { name: "x" data_type: TYPE_FP32 dims: [7] }' + Y,
         ["input 'x' has dims [7]", "signature 'serving_default' says [1]"],
     ),
     "wrong output dims": (
@@ -30,7 +30,7 @@ CASES = {
     ),
     "unknown input": (
         "signatures",
-        'max_batch_size: 4 input { name: "other" data_type: TYPE_FP32 dims: [1] }' + BOTH,
+        'max_batch_size: 4 input { name: "other" data_type: TYPE_FP32 dims: [1] }' + Y,
         ["input 'other'", "'x'"],
     ),
     "unknown output": (
@@ -82,9 +82,15 @@ CASES = {
     ),
     "batch input": (
         "signatures",
-        f"""max_batch_size: 4 {X} {BOTH} batch_input {{
+        f"""max_batch_size: 4 {X} {Y} batch_input {{
         kind: BATCH_ELEMENT_COUNT target_name: "x" data_type: TYPE_FP32 source_input: "x" }}""",
         ["batch_input"],
+    ),
+    "implicit sequence state": (
+        "signatures",
+        f"""max_batch_size: 4 {X} {Y} sequence_batching {{ state [{{
+        input_name: "in" output_name: "out" data_type: TYPE_FP32 dims: [1] }}] }}""",
+        ["implicit sequence state"],
     ),
     "complex numbers": ("complex_numbers", "", ["complex64", "'x'"]),
     "a missing input": (
