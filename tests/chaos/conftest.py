@@ -1,5 +1,33 @@
-"""The same real stack as the end-to-end tests, here to be harmed."""
+"""A stack with one small model, to be harmed."""
 
-from tests.e2e.conftest import gateway, repository, triton
+from collections.abc import Iterator
+from pathlib import Path
 
-__all__ = ["gateway", "repository", "triton"]
+import pytest
+
+from tests.e2e.conftest import Gateway, repository, running_gateway
+from tests.servers import Running, start_inference
+
+__all__ = ["repository"]
+MODEL = "efficientnet_lite0"
+
+
+@pytest.fixture(scope="session")
+def small_repository(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    models = tmp_path_factory.mktemp("models")
+    for directory in repository.glob(f"{MODEL}*"):
+        (models / directory.name).symlink_to(directory)
+    return models
+
+
+@pytest.fixture(scope="session")
+def triton(small_repository: Path) -> Iterator[Running]:
+    """Without its response cache, which would answer for a broken model."""
+    with start_inference(small_repository, TRITON_CACHE_BYTES="0") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def gateway(triton: Running) -> Iterator[Gateway]:
+    with running_gateway(triton) as running:
+        yield running

@@ -6,6 +6,7 @@ Needs a running `make serve` on this machine; its processes are found by its sup
 """
 
 import argparse
+import contextlib
 import statistics
 import time
 
@@ -47,10 +48,8 @@ def _memory(supervisor: psutil.Process) -> int:
     """Return the proportional set size of the whole stack, in bytes."""
     total = 0
     for process in supervisor.children(recursive=True):
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess):
             total += process.memory_full_info().pss
-        except psutil.NoSuchProcess:
-            pass
     return total
 
 

@@ -1,4 +1,4 @@
-"""schemathesis holds the running gateway, with the real Triton behind it, to its OpenAPI document."""
+"""schemathesis holds the running gateway, before a real Triton, to its OpenAPI document."""
 
 import subprocess
 import sys

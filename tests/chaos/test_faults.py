@@ -1,19 +1,20 @@
 """Faults under load: what fails, fails honestly, and what broke is mended without help.
 
-CHAOS_SECONDS (60) is how long the mixed run lasts; `make test-chaos CHAOS_SECONDS=600` is the long form.
+CHAOS_SECONDS is how long the mixed run lasts; `make test-chaos CHAOS_SECONDS=600` is the long one.
 """
 
 import os
 import random
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.chaos.faults import FAULTS, Fault
-from tests.chaos.load import PATIENCE, Outcomes, steady_load
-from tests.e2e.conftest import Gateway, is_ready
-from tests.servers import Running
+from tests.chaos.faults import FAULTS, Fault, kill_all_stubs
+from tests.chaos.load import PATIENCE, PHOTOS, Outcomes, steady_load
+from tests.e2e.conftest import Gateway, is_ready, running_gateway
+from tests.servers import Running, start_inference
 from tests.waiting import wait_until
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "60"))
@@ -71,3 +72,18 @@ def test_mixed_faults_lose_nothing_silently(
         )
     assert_honest(load)
     assert load.answered > 0
+
+
+def test_the_cache_does_not_repeat_a_failure(small_repository: Path) -> None:
+    """Triton 24.10 caches what a dying stub left unanswered as an empty answer."""
+    with start_inference(small_repository) as triton, running_gateway(triton) as gateway:
+        launcher = psutil.Process(triton.process.pid)
+        with steady_load(gateway.url) as load:
+            kill_all_stubs(launcher)
+            wait_until(lambda: load.refused > 0, "the fault shows", HEALING)
+            wait_until(lambda: is_ready(gateway.url), "the gateway is ready again", HEALING)
+        with steady_load(gateway.url) as after:
+            wait_until(lambda: after.answered > 5 * len(PHOTOS), "every photo is asked", HEALING)
+    assert_honest(load)
+    assert set(after.statuses) == {"200"}
+    assert not after.wrong

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,14 +89,21 @@ def is_ready(url: str) -> bool:
         return False
 
 
-@pytest.fixture(scope="session")
-def gateway(triton: Running) -> Iterator[Gateway]:
-    running = start_gateway(triton)
+@contextmanager
+def running_gateway(triton: Running, **settings: str) -> Iterator[Gateway]:
+    """Run a gateway until the block ends; wait until it is ready."""
+    running = start_gateway(triton, **settings)
     try:
         wait_until(lambda: is_ready(running.url), "the gateway is ready", 60)
         yield running
     finally:
         stop_gateway(running)
+
+
+@pytest.fixture(scope="session")
+def gateway(triton: Running) -> Iterator[Gateway]:
+    with running_gateway(triton) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
