@@ -1,0 +1,174 @@
+"""What is read from a picture's header, and what is refused before any decoder sees it."""
+
+import struct
+
+import pytest
+from PIL import Image
+
+from gateway.errors import NotAPicture, UndecodablePicture
+from gateway.formats import read_header
+from tests.photos import DATA
+from tests.pictures import encode, exif, scene
+
+ODD = DATA / "odd_images"
+KINDS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_format_and_size_stand_in_the_header(kind: str) -> None:
+    header = read_header(encode(scene(61, 37), kind))
+    assert (header.format.upper(), header.width, header.height) == (kind, 61, 37)
+
+
+@pytest.mark.parametrize(
+    ("data", "size"),
+    [
+        (encode(scene(61, 37), "JPEG", progressive=True), (61, 37)),
+        (encode(scene(61, 37), "WEBP", lossless=True), (61, 37)),
+        (encode(scene(61, 37), "WEBP", exif=exif(6)), (61, 37)),
+        (encode(scene(61, 37), "TIFF", big_tiff=False, compression="jpeg"), (61, 37)),
+        (b"BM" + bytes(12) + struct.pack("<IHHHH", 12, 61, 37, 1, 24), (61, 37)),
+        (b"BM" + bytes(12) + struct.pack("<IiiHH", 40, 61, -37, 1, 24), (61, 37)),
+    ],
+    ids=["progressive", "lossless", "extended", "jpeg in tiff", "os/2", "rows downwards"],
+)
+def test_size_is_read_from_rarer_layouts(data: bytes, size: tuple[int, int]) -> None:
+    header = read_header(data)
+    assert (header.width, header.height) == size
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_read(kind: str, orientation: int) -> None:
+    header = read_header(encode(scene(40, 30), kind, exif=exif(orientation)))
+    assert header.orientation == orientation
+
+
+def test_a_senseless_orientation_means_upright() -> None:
+    assert read_header(encode(scene(40, 30), "JPEG", exif=exif(9))).orientation == 1
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\0" * 100,
+        b"not an image",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"%PDF-1.7\n",
+        b"PK\3\4" + bytes(40),
+        b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40),
+        b"RIFF\x24\0\0\0WAVEfmt " + bytes(40),
+        b"II+\0" + bytes(40),
+    ],
+    ids=["empty", "zeros", "text", "svg", "pdf", "zip", "heic", "wave", "bigtiff"],
+)
+def test_anything_else_is_not_a_picture(data: bytes) -> None:
+    with pytest.raises(NotAPicture, match="send a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF picture"):
+        read_header(data)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_header_cut_short_anywhere_is_refused_or_read(kind: str) -> None:
+    data = encode(scene(61, 37), kind)
+    whole = read_header(data)
+    for length in range(1, min(len(data), 400)):
+        try:
+            header = read_header(data[:length])
+        except (NotAPicture, UndecodablePicture):
+            continue
+        assert (header.width, header.height) == (whole.width, whole.height)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_file_without_its_end_is_refused(kind: str) -> None:
+    data = encode(scene(61, 37), kind)
+    read_header(data)
+    with pytest.raises(UndecodablePicture, match=f"This {kind} file is damaged or incomplete"):
+        read_header(data[:-20])
+
+
+def test_bytes_after_the_end_of_a_jpeg_do_not_matter() -> None:
+    assert read_header(encode(scene(61, 37), "JPEG") + b"appended by a camera").width == 61
+
+
+def test_hundreds_of_scans_are_refused() -> None:
+    data = (ODD / "progressive.jpg").read_bytes()
+    start = data.rindex(b"\xff\xda")
+    last_scan = data[start:-2]
+    read_header(data[:-2] + last_scan * 10 + data[-2:])
+    with pytest.raises(UndecodablePicture):
+        read_header(data[:-2] + last_scan * 100 + data[-2:])
+
+
+def test_thousands_of_tiny_png_chunks_are_refused() -> None:
+    data = (ODD / "one_pixel.png").read_bytes()
+    text = struct.pack(">I4sI", 0, b"tEXt", 0)
+    assert read_header(data[:33] + text * 1000 + data[33:]).width == 1
+    with pytest.raises(UndecodablePicture):
+        read_header(data[:33] + text * 30_000 + data[33:])
+
+
+def test_thousands_of_tiny_gif_comments_are_refused() -> None:
+    data = encode(Image.new("P", (9, 9)), "GIF")
+    image = data.index(b"\x2c\0\0\0\0")
+    comment = b"\x21\xfe" + b"\1x" * 5000 + b"\0"
+    read_header(data[:image] + comment[:200] + b"\0" + data[image:])
+    with pytest.raises(UndecodablePicture):
+        read_header(data[:image] + comment + data[image:])
+
+
+def test_a_gif_frame_larger_than_its_canvas_counts() -> None:
+    data = bytearray(encode(Image.new("P", (9, 9)), "GIF"))
+    image = data.index(b"\x2c\0\0\0\0")
+    data[image + 5 : image + 9] = struct.pack("<HH", 900, 700)
+    header = read_header(bytes(data))
+    assert (header.width, header.height) == (900, 700)
+
+
+def test_a_tiff_strip_or_tile_counts_however_small_the_picture() -> None:
+    small = read_header(encode(scene(64, 48), "TIFF")).memory
+    lie = read_header(tiff({256: 64, 257: 48, 322: 65_536, 323: 65_536}))
+    assert small < 1_000_000 < 65_536**2 < lie.memory
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [{257: 48}, {256: 64}, {256: 64, 257: 48, 322: 16}, {256: 64, 257: 48, 259: 6}],
+    ids=["no width", "no height", "half a tile", "old jpeg"],
+)
+def test_a_contradictory_tiff_is_refused(tags: dict[int, int]) -> None:
+    with pytest.raises(UndecodablePicture):
+        read_header(tiff(tags))
+
+
+def test_an_avif_box_cannot_hide_a_large_stream() -> None:
+    data = encode(Image.new("RGB", (2000, 1000)), "AVIF", quality=1, speed=10)
+    true = struct.pack(">II", 2000, 1000)
+    assert true in data
+    header = read_header(data.replace(true, struct.pack(">II", 64, 64)))
+    assert (header.width, header.height) == (2000, 1000)
+
+
+def test_an_avif_box_cannot_announce_less_than_its_stream_needs() -> None:
+    header = read_header(encode(scene(61, 37), "AVIF"))
+    assert header.memory >= 61 * 37 * 12
+
+
+def test_animated_avif_is_refused_in_so_many_words() -> None:
+    frames = [scene(64, 48), scene(64, 48).rotate(90)]
+    data = encode(frames[0], "AVIF", save_all=True, append_images=frames[1:])
+    with pytest.raises(UndecodablePicture, match="Animated AVIF is not accepted"):
+        read_header(data)
+
+
+def test_full_size_coefficients_of_a_progressive_jpeg_count() -> None:
+    baseline = read_header(encode(scene(640, 480), "JPEG", subsampling=0))
+    progressive = read_header(encode(scene(640, 480), "JPEG", subsampling=0, progressive=True))
+    assert (baseline.memory, progressive.memory) == (0, 640 * 480 * 3 * 2)
+
+
+def tiff(tags: dict[int, int]) -> bytes:
+    """Return the header and table of a TIFF whose tags are 32-bit numbers."""
+    table = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + table + bytes(4)
