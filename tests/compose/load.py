@@ -14,7 +14,7 @@ from tests.compose.stack import JPEG, Stack
 from tests.photos import Photo
 from tests.waiting import wait_until
 
-PAUSE = 0.05  # seconds between two requests of a client
+PAUSE = 0.1  # seconds between two requests of a client
 CLIENT_LIMIT = 60.0  # seconds after which a client gives up
 GATEWAY, HTTP, GRPC = ALL = ("gateway", "Triton over HTTP", "Triton over gRPC")
 
