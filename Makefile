@@ -10,10 +10,13 @@ SOURCES := gateway inference exporter export_model.py serve.py
 MODEL ?= efficientnet_lite0
 WEIGHTS ?= imagenet
 URL ?= http://127.0.0.1:8000
+MINUTES ?= 30
+CHAOS_SECONDS ?= 60
 
 export PYTHON
 
-.PHONY: help serve model test test-fast test-compose deploy selftest bundle unbundle check format lock clean
+.PHONY: help serve model test test-fast test-compose test-chaos soak bench audit sbom deploy selftest \
+    bundle unbundle check format lock clean
 
 help: ## list every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +36,24 @@ test-fast: .venv/.dev ## the gateway's unit tests
 
 test-compose: .venv/.dev ## the container tests: build the images and run the stack (needs a Docker engine)
 	$(GATEWAY)/python -m pytest tests/compose
+
+test-chaos: test-packages .venv/.dev .venv-inference/.export ## faults, bad requests and the API's promises under load: CHAOS_SECONDS=60
+	CHAOS_SECONDS=$(CHAOS_SECONDS) $(GATEWAY)/python -m pytest -s tests/chaos
+
+soak: .venv/.dev ## keep a running `make serve` busy and report its memory: MINUTES=30
+	$(GATEWAY)/python -m tests.chaos.soak --minutes $(MINUTES)
+
+bench: .venv-peers/.peers .venv-inference/.export .venv/.gateway bench-packages ## measure beside the peers, 15 minutes: PICTURES=DIR for int8
+	.venv-peers/bin/python -m benchmarks $(if $(PICTURES),--pictures $(PICTURES))
+
+audit: .venv-audit/.audit ## known vulnerabilities of the pinned packages
+	scripts/audit
+
+sbom: .venv-audit/.audit ## write dist/sbom-*.json, the software bill of materials (CycloneDX)
+	@mkdir -p dist
+	@for name in gateway inference export; do \
+	    .venv-audit/bin/cyclonedx-py requirements requirements/$$name.txt --output-file dist/sbom-$$name.json || exit 1; \
+	    echo dist/sbom-$$name.json; done
 
 deploy: .venv-inference/.export ## switch a running server to another version: make deploy MODEL=vgg16 VERSION=2
 	$(INFERENCE)/python -m inference.deploy $(MODEL) --version $(VERSION)
@@ -57,13 +78,14 @@ format: .venv/.dev ## format and mend what the linter can
 
 LOCK := $(GATEWAY)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade
 lock: .venv/.dev ## take the newest versions that fit together into requirements/*.txt
-	cd requirements && for name in gateway inference export dev; do \
+	cd requirements && for name in gateway inference export dev peers audit; do \
 	    ../$(LOCK) $$name.in -o $$name.txt || exit 1; done
 
 clean: ## remove the environments, caches and built archives (models stay)
-	rm -rf .venv .venv-inference .cache dist .mypy_cache .ruff_cache .pytest_cache .hypothesis examples/node/node_modules
+	rm -rf .venv .venv-inference .venv-peers .venv-audit .cache dist .mypy_cache .ruff_cache .pytest_cache .hypothesis examples/node/node_modules
 
-.PHONY: test-packages serve-packages
+.PHONY: test-packages serve-packages bench-packages
+bench-packages: ; @scripts/system-packages bench
 test-packages: ; @scripts/system-packages test
 serve-packages: ; @scripts/system-packages serve
 
@@ -88,4 +110,13 @@ serve-packages: ; @scripts/system-packages serve
 .venv-inference/.export: requirements/export.txt .venv-inference/.inference
 	@echo "edgelens: installing TensorFlow for the exporter (about 300 MB to fetch)"
 	$(INFERENCE)/pip install $(PIP_FLAGS) -r $<
+	@touch $@
+.venv-peers/.peers: requirements/peers.txt | serve-packages
+	@echo "edgelens: installing the peers to measure (about 1 GB to fetch)"
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install $(PIP_FLAGS) -r $<
+	@touch $@
+.venv-audit/.audit: requirements/audit.txt | serve-packages
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install $(PIP_FLAGS) -r $<
 	@touch $@
