@@ -41,7 +41,7 @@ def test_without_tensorflow_the_remedy_is_named(foreign, tmp_path, without_tenso
 def test_without_tensorflow_a_failed_fall_back_names_both_reasons(
     foreign, tmp_path, without_tensorflow
 ):
-    with pytest.raises(LoadError, match="OpenVINO has no strings.*not installed"):
+    with pytest.raises(LoadError, match=r"OpenVINO has no strings.*not installed"):
         load(foreign, tmp_path, "strings")
 
 
