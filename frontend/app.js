@@ -288,7 +288,9 @@ class Models {
       Object.assign(document.createElement("strong"), { textContent: name }),
       ` ${facts.join(" · ")}`,
     );
-    const note = `Stands in for ${USUAL_MODEL}, which is not the default model here.`;
+    const served = this.#listed.some((model) => model.name === USUAL_MODEL);
+    const absence = served ? "is not the default model here" : "this server does not have";
+    const note = `Stands in for ${USUAL_MODEL}, which ${absence}.`;
     show(find("model-note"), isDefault && name !== USUAL_MODEL ? note : "");
     const warning = `${name} has random weights: it was never trained; its labels mean nothing.`;
     show(find("model-warning"), weights === "random" ? warning : "");
