@@ -1,7 +1,8 @@
 """Goodput under ten times the sustainable load: `python -m benchmarks.overload`.
 
-Finds the peak with sixteen clients, then sends ten times as many requests a second, at fixed times whether
-or not answers come, and compares. VGG16 is served, so that the load generator needs little of the machine.
+Finds the peak with sixteen clients, then sends ten times as many requests a second, at fixed times
+whether or not answers come, and compares. VGG16 is served, so that the load generator needs little
+of the machine.
 """
 
 import argparse
@@ -14,7 +15,6 @@ from collections import Counter
 from pathlib import Path
 
 import aiohttp
-import psutil
 
 from benchmarks import contenders
 from benchmarks.load import press
@@ -86,5 +86,4 @@ async def flood(url: str, rate: float, seconds: int) -> tuple[Counter[str], list
 
 
 if __name__ == "__main__":
-    psutil.Process().nice(-5 if psutil.Process().username() == "root" else 0)
     main()
