@@ -158,7 +158,6 @@ def _place() -> Iterator[Ticket]:
     ticket = given or parts.admission.enter(request.remote_addr or "")
     ticket.deadline.client_gone = request.environ.get(DISCONNECTED, ticket.deadline.client_gone)
     try:
-        ticket.deadline.check()
         yield ticket
         ticket.outcome = "answered"
     except DeadlineExceeded:

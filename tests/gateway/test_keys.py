@@ -127,3 +127,5 @@ def test_without_keys_each_address_has_the_rate(start: Start) -> None:
     limited = gateway.classify()
     assert limited.status_code == 429
     assert limited.headers["Retry-After"] == "2"
+    metrics = gateway.client.get("/metrics").get_data(as_text=True)
+    assert 'edgelens_rejections_total{reason="too_many_requests"} 1.0' in metrics

@@ -50,6 +50,20 @@ def test_a_request_whose_only_picture_is_bad_has_its_status(gateway: Gateway) ->
     assert answer.get_json()["error"]["code"] == "not_a_picture"
 
 
+def test_several_bad_pictures_are_still_answered_one_by_one(gateway: Gateway) -> None:
+    parts = [(io.BytesIO(b"text"), "a.jpg"), (io.BytesIO(b"more"), "b.jpg")]
+    answer = gateway.client.post("/v1/classify", data={"images[]": parts})
+    assert answer.status_code == 200
+    assert [r["error"]["code"] for r in answer.get_json()["results"]] == ["not_a_picture"] * 2
+
+
+def test_a_failure_of_triton_takes_the_gateway_out_of_service(gateway: Gateway) -> None:
+    assert gateway.client.get("/readyz").status_code == 200
+    gateway.triton.failure = TritonUnavailable("away")
+    gateway.classify()
+    assert gateway.client.get("/readyz").status_code == 503
+
+
 def test_top_k_and_min_score_shorten_the_answer(gateway: Gateway) -> None:
     two = gateway.classify(query="?top_k=2").get_json()["results"][0]["predictions"]
     sure = gateway.classify(query="?min_score=0.5").get_json()["results"][0]["predictions"]
