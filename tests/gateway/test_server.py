@@ -182,6 +182,8 @@ def test_what_is_over_the_limit_is_refused_at_once(serve: Serve, triton: StubTri
             assert refused.json()["success"] is False
             assert refused.json()["error"]["code"] == "overloaded"
         assert session.get(f"{running.url}/healthz", timeout=10).status_code == 200
+        metrics = session.get(f"{running.url}/metrics", timeout=10).text
+        assert 'edgelens_rejections_total{reason="overloaded"} 2.0' in metrics
     hold.set()
     thread.join(20)
     assert results[0].status_code == 200
