@@ -83,7 +83,10 @@ def write_private(path: Path, text: str) -> None:
             file.write(text)
         temporary.replace(path)
     except OSError as exc:
-        raise LaunchError(f"Cannot write {path} ({exc.strerror}).") from None
+        raise LaunchError(
+            f"Cannot write {path} ({exc.strerror}): set EDGELENS_RUNTIME_DIR and"
+            " TRITON_READY_FILE to places of yours."
+        ) from None
 
 
 def _version(client: TritonClient) -> str:

@@ -40,10 +40,10 @@ class TritonClient:
         config: dict[str, Any] = self._json("GET", path, timeout=timeout)
         return config
 
-    def statistics(self, model: str, version: str, timeout: float) -> dict[str, Any]:
-        """Fetch a loaded model's counters."""
+    def statistics(self, model: str, version: str, timeout: float) -> list[dict[str, Any]]:
+        """Fetch the counters of one version of a model, or of all for an empty version."""
         answer = self._json("GET", f"{_path(model, version)}/stats", timeout=timeout)
-        statistics: dict[str, Any] = answer["model_stats"][0]
+        statistics: list[dict[str, Any]] = answer["model_stats"]
         return statistics
 
     def load(self, model: str, timeout: float) -> None:

@@ -1,6 +1,5 @@
 """Wires the launcher's parts together and takes them apart again."""
 
-import os
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
@@ -72,13 +71,11 @@ def make_runtime_dir(directory: Path) -> Path:
     """Make the directory for the log and the key. Raises LaunchError."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        writable = os.access(directory, os.W_OK | os.X_OK)
-    except OSError:
-        writable = False
-    if not writable:
+    except OSError as exc:
         raise LaunchError(
-            f"Cannot write to {directory}: set EDGELENS_RUNTIME_DIR to a directory of yours."
-        )
+            f"Cannot make {directory} ({exc.strerror}):"
+            " set EDGELENS_RUNTIME_DIR to a directory of yours."
+        ) from None
     return directory
 
 

@@ -78,7 +78,8 @@ def _input(
     dims = [max(int(dim), 1) for dim in entry["dims"]]
     shape = ([1] if int(config.get("max_batch_size", 0)) > 0 else []) + dims
     kind = entry["data_type"]
-    vary = bool(config.get("response_cache", {}).get("enable"))
+    # An ensemble's steps may be cached even if it is not.
+    vary = bool(config.get("response_cache", {}).get("enable")) or "ensemble_scheduling" in config
     if kind == "TYPE_STRING":
         text = picture or b""
         return ProbeInput(entry["name"], "BYTES", tuple(shape), _strings(text, prod(shape)), vary)

@@ -58,6 +58,27 @@ def is_alive(pid: int) -> bool:
     return start_tick(pid) is not None
 
 
+def is_working(pid: int, samples: int = 5) -> bool:
+    """Tell whether a process computes or waits for a processor, rather than for an event.
+
+    On a starved machine this tells one that is slow from one that hangs.
+    """
+    seen = 0
+    for _ in range(samples):
+        seen += any(state in "RD" for state in _thread_states(pid))
+        time.sleep(0.02)
+    return seen * 2 > samples
+
+
+def _thread_states(pid: int) -> list[str]:
+    """Read the state letters of a process's threads; none if it has ended."""
+    states = []
+    for task in (PROC / str(pid) / "task").glob("*/stat"):
+        with contextlib.suppress(OSError):
+            states.append(task.read_text().rpartition(")")[2].split()[0])
+    return states
+
+
 def parent(pid: int) -> int:
     """Read a process's parent; 0 if it has ended."""
     try:

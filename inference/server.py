@@ -14,7 +14,7 @@ from inference.client import ADMIN_HEADER
 from inference.identity import Run
 from inference.installation import Installation
 from inference.ports import Ports
-from inference.processes import kill, kill_stubs_of, reap_orphans, start_on_leash
+from inference.processes import is_working, kill, kill_stubs_of, reap_orphans, start_on_leash
 from inference.settings import HOME, Settings
 from inference.shm import leaks_too_much, remove_segments
 from inference.triton_log import TritonLog
@@ -59,6 +59,10 @@ class TritonServer:
     def is_running(self) -> bool:
         """Tell whether the process lives."""
         return self._process is not None and self._process.poll() is None
+
+    def is_working(self) -> bool:
+        """Tell whether the process computes or waits for a processor."""
+        return self._process is not None and is_working(self._process.pid)
 
     def ending(self) -> str:
         """Say how the process ended."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from inference.identity import Run
-from inference.processes import kill, stubs
+from inference.processes import is_working, kill, stubs
 
 
 class ModelStubs:
@@ -28,6 +28,10 @@ class ModelStubs:
     def has_stub(self, model: str, version: str) -> bool:
         """Tell whether a model's Python process lives."""
         return bool(self.pids(model, version))
+
+    def is_working(self, model: str, version: str) -> bool:
+        """Tell whether a model's Python process computes or waits for a processor."""
+        return any(is_working(pid) for pid in self.pids(model, version))
 
     def kill(self, model: str) -> None:
         """Kill a model's stubs, so that Triton stops waiting for one that hangs."""

@@ -17,6 +17,7 @@ from inference.stubs import ModelStubs
 from inference.watchdog import Watchdog
 
 LOAD_SECONDS = 120.0
+STARVED_SILENCES = 3
 QUICK_END_SECONDS = 10.0
 LONGEST_RESTART_PAUSE = 30.0
 GLANCE_SECONDS = 0.1
@@ -39,11 +40,12 @@ class Supervisor:
     ) -> None:
         self._settings, self._server, self._client = settings, server, client
         self._stubs, self._state, self._say = stubs, state, say
-        self._watchdog = Watchdog(client, stubs.has_stub, settings.probe_timeout)
+        self._watchdog = Watchdog(client, stubs, settings.probe_timeout)
         self._expected: set[str] = set()
         self._patients = Patients()
         self._calls = ThreadPoolExecutor(thread_name_prefix="triton-call")
         self._quick_ends = 0
+        self._silences = 0
         self._acted = False
 
     def start(self, models: list[str]) -> None:
@@ -98,12 +100,16 @@ class Supervisor:
             return []
         try:
             findings = self._while_it_runs(self._watchdog.look)
-        except (TritonAway, TritonSilent) as exc:
+        except TritonSilent as exc:
+            self._silent(exc)
+            return []
+        except TritonAway as exc:
             self._restart(f"Triton does not answer ({exc})")
             return []
         except TritonError as exc:
             self._state.trouble(f"Triton refuses the launcher: {exc}")
             return []
+        self._silences = 0
         findings += self._missing(findings)
         self._state.report(findings)
         ill = {finding.model for finding in findings if finding.problem}
@@ -111,6 +117,15 @@ class Supervisor:
             self._say(f"{model} infers again.")
         self._treat([finding for finding in findings if finding.problem])
         return findings
+
+    def _silent(self, exc: TritonSilent) -> None:
+        """Restart a Triton that hangs; one that waits for a processor gets some more time."""
+        self._silences += 1
+        if self._silences < STARVED_SILENCES and self._server.is_working():
+            self._state.trouble(f"Triton is slow: {exc}.")
+            self._acted = True
+            return
+        self._restart(f"Triton does not answer ({exc})")
 
     def _missing(self, findings: list[Finding]) -> list[Finding]:
         """Report the models under treatment that are not loaded; follow loads by others."""
@@ -181,6 +196,7 @@ class Supervisor:
         if self._quick_ends:  # Triton cannot start at all: do not spin
             time.sleep(min(2.0**self._quick_ends, LONGEST_RESTART_PAUSE))
         self._watchdog.forget_all()
+        self._silences = 0
         models = sorted(self._expected & set(ready_models(self._settings.repository)))
         for model in models:
             self._patients.admit(model)

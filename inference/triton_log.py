@@ -58,7 +58,7 @@ class TritonLog:
 
     def _rotate(self) -> None:
         """Keep one older file beside the current one."""
-        if self.path.exists():
+        with contextlib.suppress(OSError):
             self.path.replace(self.path.with_name(self.path.name + ".1"))
 
 

@@ -4,39 +4,54 @@ import itertools
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 from inference.client import TritonClient
-from inference.errors import TritonAway, TritonRefused, TritonSilent
+from inference.errors import TritonRefused, TritonSilent
 from inference.probe import Probe
 from inference.state import Finding
 
 ModelVersion = tuple[str, str]
-HasStub = Callable[[str, str], bool]
+Clock = Callable[[], float]
+
+
+class Stubs(Protocol):
+    """What the watchdog asks about a model's Python processes."""
+
+    def has_stub(self, model: str, version: str) -> bool:
+        """Tell whether one lives."""
+
+    def is_working(self, model: str, version: str) -> bool:
+        """Tell whether one computes or waits for a processor."""
+
 
 BUSY = (429, 503, 504)  # the queue is full, or the request waited in it for too long
 DEAD_STUB = "stub process"
 SLOWEST_BATCHES = 3
+STARVED_TIMEOUTS = 3
 
 
 class Watchdog:
     """Probes every loaded model, all at the same time."""
 
-    def __init__(self, client: TritonClient, has_stub: HasStub, timeout: float) -> None:
-        self._client, self._has_stub, self._timeout = client, has_stub, timeout
+    def __init__(
+        self, client: TritonClient, stubs: Stubs, timeout: float, clock: Clock = time.monotonic
+    ) -> None:
+        self.client, self.stubs, self.timeout = client, stubs, timeout
+        self.clock = clock
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="probe")
         # Starts at the time, so that no probe repeats one of an earlier run.
-        self._counter = itertools.count(time.time_ns())
+        self.counter = itertools.count(time.time_ns())
         self._watched: dict[ModelVersion, _Watched] = {}
 
     def look(self) -> list[Finding]:
         """Probe every loaded model once. Raises TritonAway or TritonSilent if Triton is."""
-        loaded = self._client.loaded(self._timeout)
+        loaded = self.client.loaded(self.timeout)
         self._watched = {key: self._watched.get(key) or self._watch(*key) for key in loaded}
         findings = list(self._pool.map(lambda watched: watched.check(), self._watched.values()))
         if any(finding.problem for finding in findings):
             # One that was unloaded meanwhile on purpose has no problem.
-            loaded = self._client.loaded(self._timeout)
+            loaded = self.client.loaded(self.timeout)
         return [finding for finding in findings if (finding.model, finding.version) in loaded]
 
     def steps_of(self, model: str) -> set[str]:
@@ -67,32 +82,27 @@ class Watchdog:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _watch(self, model: str, version: str) -> "_Watched":
-        return _Watched(
-            (model, version), self._client, self._has_stub, self._timeout, self._counter
-        )
+        return _Watched((model, version), self)
 
 
 class _Watched:
     """One version of a model and what its probes showed so far."""
 
-    def __init__(
-        self,
-        key: ModelVersion,
-        client: TritonClient,
-        has_stub: HasStub,
-        timeout: float,
-        counter: "itertools.count[int]",
-    ) -> None:
+    def __init__(self, key: ModelVersion, watchdog: Watchdog) -> None:
         self._model, self._version = key
-        self._client, self._has_stub = client, has_stub
-        self._timeout, self._counter = timeout, counter
+        self._client, self._stubs = watchdog.client, watchdog.stubs
+        self._timeout, self._clock = watchdog.timeout, watchdog.clock
+        self._counter = watchdog.counter
         self._config: Mapping[str, Any] | None = None
         self._probe: Probe | None = None
         self._has_inferred = False
-        self._progress_at = time.monotonic()
+        self._progress_at = self._clock()
 
     def check(self) -> Finding:
-        """Probe once; a model that only has more to do than it can is no problem."""
+        """Probe once; a model that only has more to do than it can is no problem.
+
+        Raises TritonSilent or TritonAway where Triton itself is to blame.
+        """
         try:
             self._prepare()
             if self._probe is None:
@@ -100,8 +110,6 @@ class _Watched:
             return self._check_inference(self._probe)
         except TritonRefused as exc:
             return self._refused(exc)
-        except (TritonSilent, TritonAway) as exc:
-            return self._finding(f"Triton does not answer about it: {exc}", hung=True)
 
     def steps(self) -> list[str]:
         """Name the models this one consists of, if it is an ensemble."""
@@ -134,26 +142,33 @@ class _Watched:
             if exc.status in BUSY:
                 return self._judge(before, str(exc))
             raise
-        self._has_inferred, self._progress_at = True, time.monotonic()
+        self._has_inferred, self._progress_at = True, self._clock()
         return self._finding()
 
     def _judge(self, before: int, problem: str) -> Finding:
         """Tell a busy model, whose other inferences go on, from one that hangs."""
         after, slowest = self._inferences()
         if after > before:
-            self._progress_at = time.monotonic()
+            self._progress_at = self._clock()
         patience = max(self._timeout, SLOWEST_BATCHES * slowest)
-        waited = time.monotonic() - self._progress_at
-        if after > before or waited < patience:
+        if self._stubs.is_working(self._model, self._version):
+            patience = max(patience, STARVED_TIMEOUTS * self._timeout)
+        if after > before or self._clock() - self._progress_at < patience:
             return self._finding()
         return self._finding(f"it does not infer: {problem}", hung=True)
 
     def _inferences(self) -> tuple[int, float]:
-        """Fetch how many inferences were made and how long the slowest batch size takes, in s."""
-        statistics = self._client.statistics(self._model, self._version, timeout=2.0)
-        computed = [batch["compute_infer"] for batch in statistics.get("batch_stats", [])]
+        """Fetch how many inferences were made and how long the slowest batch size takes, in s.
+
+        An ensemble waits for steps that others keep busy: theirs count for it.
+        """
+        parts = [(self._model, self._version), *((step, "") for step in self.steps())]
+        statistics = [s for part in parts for s in self._client.statistics(*part, timeout=2.0)]
+        computed = [
+            batch["compute_infer"] for s in statistics for batch in s.get("batch_stats", [])
+        ]
         slowest = max((c["ns"] / c["count"] / 1e9 for c in computed if c["count"]), default=0.0)
-        return int(statistics["inference_count"]), slowest
+        return sum(int(s["inference_count"]) for s in statistics), slowest
 
     def _refused(self, exc: TritonRefused) -> Finding:
         """Judge an error: a model that never took our made-up tensor may be quite well."""
@@ -162,7 +177,7 @@ class _Watched:
         return self._check_stub()
 
     def _check_stub(self) -> Finding:
-        if self._has_stub(self._model, self._version):
+        if self._stubs.has_stub(self._model, self._version):
             return self._finding()
         return self._finding("its Python process has ended")
 

@@ -9,7 +9,7 @@ import pytest
 from tests.inference import standins
 from tests.servers import Running, start_inference
 
-QUICK = {"TRITON_PROBE_PERIOD": "0.5", "TRITON_PROBE_TIMEOUT": "1.5"}
+QUICK = {"TRITON_PROBE_PERIOD": "0.5", "TRITON_PROBE_TIMEOUT": "2"}
 
 
 @pytest.fixture
@@ -26,9 +26,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     standins.add_model(directory, "echo")
     standins.add_model(directory, "echo_image", standins.ENSEMBLE, code="")
     standins.add_model(directory, "spare")
-    standins.add_model(
-        directory, "picky", standins.CONFIG.replace("enable: true", "enable: false"), standins.PICKY
-    )
+    standins.add_model(directory, "cached", standins.CACHED)
+    standins.add_model(directory, "picky", code=standins.PICKY)
     with start_inference(directory, **QUICK) as running:
         yield running
     shutil.rmtree(directory, ignore_errors=True)

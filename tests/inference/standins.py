@@ -47,8 +47,9 @@ input [{ name: "image" data_type: TYPE_UINT8 dims: [4] }]
 output [{ name: "answer" data_type: TYPE_UINT8 dims: [4] }]
 instance_group [{ count: 1 kind: KIND_CPU }]
 dynamic_batching {}
-response_cache { enable: true }
 """
+
+CACHED = CONFIG + "response_cache { enable: true }"
 
 ENSEMBLE = """
 platform: "ensemble"

@@ -17,6 +17,7 @@ from tests.inference.calls import (
     inferences,
     is_ready,
     readiness,
+    run_of,
     stubs_of,
     triton_of,
 )
@@ -25,7 +26,7 @@ from tests.waiting import wait_until
 
 RELOADS = "edgelens_model_reloads_total"
 RESTARTS = "edgelens_triton_restarts_total"
-DEADLINE = 30
+DEADLINE = 60
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +51,10 @@ def await_healed(server: Running) -> None:
     wait_until(lambda: is_ready(server), "the fault is healed", DEADLINE)
 
 
+def names(server: Running) -> list[str]:
+    return [model["name"] for model in json.loads(readiness(server).body)["models"]]
+
+
 def test_crashed_model_is_reported_and_reloaded_alone(server: Running) -> None:
     reloads, restarts = counter(server, RELOADS, model="echo"), counter(server, RESTARTS)
     spare = stubs_of(server, "spare")
@@ -62,6 +67,8 @@ def test_crashed_model_is_reported_and_reloaded_alone(server: Running) -> None:
     assert infer(server, [1, 2, 3, 4]).status == 200
     assert infer(server, [1, 2, 3, 4], "echo_image").status == 200
     assert counter(server, RELOADS, model="echo") == reloads + 1
+    assert counter(server, RELOADS, model="echo_image") == 0  # its step was to blame
+    assert "echo_image infers again." in server.printed()
     assert counter(server, RESTARTS) == restarts
     assert stubs_of(server, "spare") == spare
 
@@ -86,14 +93,33 @@ def test_model_that_no_probe_fits_is_watched_by_its_process(server: Running) -> 
     assert stubs_of(server, "picky") not in ([], [stub])
 
 
-def test_killed_triton_is_restarted_on_the_same_ports(server: Running) -> None:
-    restarts, triton = counter(server, RESTARTS), triton_of(server)
+def test_killed_triton_is_restarted_on_the_same_ports_with_the_same_models(server: Running) -> None:
+    standins.add_model(Path(server.env["MODEL_REPOSITORY"]), "extra")
+    admin(server, "/v2/repository/models/extra/load")
+    admin(server, "/v2/repository/models/spare/unload")
+    wait_until(
+        lambda: "extra" in names(server) and "spare" not in names(server), "it was seen", DEADLINE
+    )
+    restarts, triton, (stub,) = (
+        counter(server, RESTARTS),
+        triton_of(server),
+        stubs_of(server, "echo"),
+    )
+    os.kill(stub, signal.SIGSTOP)  # it cannot notice Triton's death
     os.kill(triton, signal.SIGKILL)
     await_unready(server)
     await_healed(server)
     assert infer(server, [1, 2, 3, 4]).status == 200
+    assert names(server) == ["cached", "echo", "echo_image", "extra", "picky"]
     assert triton_of(server) != triton
     assert counter(server, RESTARTS) == restarts + 1
+    assert stub not in stubs_of(server, "echo")
+    assert len(list(Path("/dev/shm").glob(f"edgelens_*{run_of(server)}*"))) == 4
+    admin(server, "/v2/repository/models/extra/unload")
+    admin(server, "/v2/repository/models/spare/load")
+    wait_until(
+        lambda: "extra" not in names(server) and "spare" in names(server), "both seen", DEADLINE
+    )
 
 
 def test_frozen_triton_is_killed_and_restarted(server: Running) -> None:
@@ -147,20 +173,24 @@ def test_model_that_refuses_some_requests_is_not_reloaded(server: Running) -> No
 
 
 def test_cached_model_is_really_asked_every_time(server: Running) -> None:
-    seen = inferences(server, "echo")
-    assert infer(server, [9, 9, 9, 9]).status == infer(server, [9, 9, 9, 9]).status == 200
-    wait_until(lambda: inferences(server, "echo") >= seen + 4, "each probe inferred", DEADLINE)
+    seen = inferences(server, "cached")
+    wait_until(lambda: inferences(server, "cached") >= seen + 3, "each probe inferred", DEADLINE)
+
+
+def test_failure_of_a_cached_model_does_not_stay_in_the_cache(server: Running) -> None:
+    restarts = counter(server, RESTARTS)
+    assert command(server, standins.CRASH, "cached").status == 500
+    await_unready(server)
+    await_healed(server)
+    assert counter(server, RESTARTS) == restarts + 1
+    assert infer(server, [1, 2, 3, 4], "cached").status == 200
 
 
 def test_models_that_others_load_and_unload_are_followed(server: Running) -> None:
     standins.add_model(Path(server.env["MODEL_REPOSITORY"]), "late")
-
-    def names() -> list[str]:
-        return [model["name"] for model in json.loads(readiness(server).body)["models"]]
-
     assert admin(server, "/v2/repository/models/late/load").status == 200
-    wait_until(lambda: "late" in names(), "the new model is watched", DEADLINE)
+    wait_until(lambda: "late" in names(server), "the new model is watched", DEADLINE)
     assert admin(server, "/v2/repository/models/late/unload").status == 200
-    wait_until(lambda: "late" not in names(), "it is watched no more", DEADLINE)
+    wait_until(lambda: "late" not in names(server), "it is watched no more", DEADLINE)
     assert is_ready(server)
     assert counter(server, RELOADS, model="late") == 0

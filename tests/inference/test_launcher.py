@@ -42,10 +42,10 @@ def test_model_is_served_where_the_ready_file_says(server: Running) -> None:
 
 def test_terminal_shows_a_few_lines_and_the_file_has_the_log(server: Running) -> None:
     first, second = server.printed().splitlines()[:2]
-    assert first.startswith("Starting Triton with echo, echo_image, picky, spare")
+    assert first.startswith("Starting Triton with cached, echo, echo_image, picky, spare")
     assert str(server.log) in first
     assert second.startswith(
-        "Triton 2.51.0 serves echo v1, echo_image v1, picky v1, spare v1: HTTP"
+        "Triton 2.51.0 serves cached v1, echo v1, echo_image v1, picky v1, spare v1: HTTP"
     )
     assert f"gRPC {server.host}:{server.grpc_port}" in second
     assert "Started HTTPService" in server.log.read_text()
@@ -97,6 +97,7 @@ def test_sigterm_answers_what_was_admitted_and_leaves_nothing(repository: Path) 
         assert server.process.wait(30) == 0
         request.join(10)
         assert [answer.status for answer in answers] == [200]
+        assert "All models are stopped" in server.log.read_text()
         assert leftovers(server) == []
         assert sorted(path.name for path in server.runtime_dir.iterdir()) == ["triton.log"]
         assert not Path(server.env["TRITON_READY_FILE"]).exists()
@@ -163,10 +164,10 @@ def test_bad_setting_is_a_usage_error(repository: Path, tmp_path: Path) -> None:
     ids=["broken code", "broken configuration", "unknown backend"],
 )
 def test_model_that_cannot_be_loaded_is_named_in_one_line(
-    repository: Path, tmp_path: Path, config: str, code: str, reason: str
+    tmp_path: Path, config: str, code: str, reason: str
 ) -> None:
-    standins.add_model(repository, "broken", config, code)
-    ended = start(inference_env(repository, tmp_path))
+    standins.add_model(tmp_path / "models", "broken", config, code)
+    ended = start(inference_env(tmp_path / "models", tmp_path))
     assert ended.returncode == 1
     assert ended.stderr.startswith("Error: Triton could not start: model broken")
     assert reason in ended.stderr
@@ -174,15 +175,15 @@ def test_model_that_cannot_be_loaded_is_named_in_one_line(
     assert not (tmp_path / "ready.json").exists()
 
 
-def test_runtime_directory_that_cannot_be_made_is_one_line(
-    repository: Path, tmp_path: Path
+@pytest.mark.parametrize("place", ["/proc", "/proc/version/run"])
+def test_runtime_directory_that_cannot_be_used_is_one_line(
+    repository: Path, tmp_path: Path, place: str
 ) -> None:
-    (tmp_path / "file").write_text("")
-    ended = start(
-        inference_env(repository, tmp_path, EDGELENS_RUNTIME_DIR=str(tmp_path / "file" / "run"))
-    )
+    ended = start(inference_env(repository, tmp_path, EDGELENS_RUNTIME_DIR=place))
     assert ended.returncode == 1
-    assert "set EDGELENS_RUNTIME_DIR" in ended.stderr
+    assert ended.stderr.startswith("Error: Cannot ")
+    assert "EDGELENS_RUNTIME_DIR" in ended.stderr
+    assert ended.stderr.count("\n") == 1
 
 
 def test_signal_during_the_start_leaves_nothing(repository: Path, tmp_path: Path) -> None:

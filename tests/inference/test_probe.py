@@ -62,6 +62,11 @@ def test_picture_model_gets_its_golden_picture() -> None:
     assert content == struct.pack("<I", len(JPEG)) + JPEG
 
 
+def test_ensemble_is_varied_because_its_steps_may_be_cached() -> None:
+    probe = probe_of(config(ensemble_scheduling={"step": []}))
+    assert parts(probe, 1) != parts(probe, 2)
+
+
 @pytest.mark.parametrize(
     "names",
     [

@@ -26,7 +26,9 @@ class ScriptedTriton:
         self.answer: TritonError | None = None
         self.models = [("m", "1")]
         self.count = 0
+        self.now = 0.0
         self.progress = 0  # inferences of others during the next calls
+        self.moving = "m"  # the model that makes them
         self.seconds_per_batch = 0.0
         self.config_answer: dict | TritonError = CONFIG
 
@@ -38,15 +40,29 @@ class ScriptedTriton:
             raise self.config_answer
         return self.config_answer
 
-    def statistics(self, model: str, version: str, timeout: float) -> dict:
-        self.count += self.progress
+    def statistics(self, model: str, version: str, timeout: float) -> list[dict]:
+        if model == self.moving:
+            self.count += self.progress
         batch = {"compute_infer": {"count": 2, "ns": 2e9 * self.seconds_per_batch}}
-        return {"inference_count": self.count, "batch_stats": [batch]}
+        return [{"inference_count": self.count, "batch_stats": [batch]}]
 
     def infer(self, model: str, version: str, body: bytes, head: int, timeout: float) -> None:
         if self.answer:
+            self.now += 6.0
             raise self.answer
         self.count += 1
+
+
+class ScriptedStubs:
+    """Answers for the models' processes."""
+
+    lives, works = True, False
+
+    def has_stub(self, model: str, version: str) -> bool:
+        return self.lives
+
+    def is_working(self, model: str, version: str) -> bool:
+        return self.works
 
 
 @pytest.fixture
@@ -55,8 +71,14 @@ def triton() -> ScriptedTriton:
 
 
 @pytest.fixture
-def watchdog(triton: ScriptedTriton) -> Iterator[Watchdog]:
-    watchdog = Watchdog(triton, lambda model, version: True, timeout=1e-9)
+def stubs() -> ScriptedStubs:
+    return ScriptedStubs()
+
+
+@pytest.fixture
+def watchdog(triton: ScriptedTriton, stubs: ScriptedStubs) -> Iterator[Watchdog]:
+    """A watchdog with a time-out of 5 s, on a clock that a silent call takes on by 6 s."""
+    watchdog = Watchdog(triton, stubs, timeout=5.0, clock=lambda: triton.now)
     yield watchdog
     watchdog.close()
 
@@ -85,6 +107,12 @@ def test_busy_model_is_not_ill(
     assert problem(watchdog).problem is None
 
 
+def test_ensemble_whose_step_is_busy_is_not_ill(watchdog: Watchdog, triton: ScriptedTriton) -> None:
+    triton.config_answer = {**CONFIG, "ensemble_scheduling": {"step": [{"model_name": "step"}]}}
+    triton.answer, triton.progress, triton.moving = SILENT, 1, "step"
+    assert problem(watchdog).problem is None
+
+
 def test_full_queue_that_does_not_move_is_ill(watchdog: Watchdog, triton: ScriptedTriton) -> None:
     triton.answer = FULL
     assert problem(watchdog).hung
@@ -95,6 +123,15 @@ def test_slow_model_gets_the_time_of_its_batches(
 ) -> None:
     triton.answer, triton.seconds_per_batch = SILENT, 60.0
     assert problem(watchdog).problem is None
+
+
+def test_starved_model_gets_more_time_but_not_for_ever(
+    watchdog: Watchdog, triton: ScriptedTriton, stubs: ScriptedStubs
+) -> None:
+    triton.answer, stubs.works = SILENT, True
+    assert problem(watchdog).problem is None
+    assert problem(watchdog).problem is None
+    assert problem(watchdog).hung
 
 
 def test_dead_stub_is_ill_at_once(watchdog: Watchdog, triton: ScriptedTriton) -> None:
@@ -111,12 +148,12 @@ def test_model_that_inferred_before_and_fails_is_ill(
     assert "on purpose" in str(problem(watchdog).problem)
 
 
-def test_model_that_never_took_the_probe_is_judged_by_its_process(triton: ScriptedTriton) -> None:
-    triton.answer = FAILED
-    for lives in (True, False):
-        watchdog = Watchdog(triton, lambda model, version, lives=lives: lives, timeout=1.0)
-        assert (problem(watchdog).problem is None) == lives
-        watchdog.close()
+@pytest.mark.parametrize("lives", [True, False])
+def test_model_that_never_took_the_probe_is_judged_by_its_process(
+    watchdog: Watchdog, triton: ScriptedTriton, stubs: ScriptedStubs, lives: bool
+) -> None:
+    triton.answer, stubs.lives = FAILED, lives
+    assert (problem(watchdog).problem is None) == lives
 
 
 def test_reloaded_model_is_looked_at_afresh(watchdog: Watchdog, triton: ScriptedTriton) -> None:
@@ -135,11 +172,13 @@ def test_model_that_was_unloaded_meanwhile_has_no_problem(
     assert watchdog.look() == []
 
 
-def test_broken_connection_about_a_model_is_its_problem(
-    watchdog: Watchdog, triton: ScriptedTriton
+@pytest.mark.parametrize("error", [TritonAway("closed"), TritonSilent("no answer")])
+def test_silence_about_a_models_configuration_is_tritons_fault(
+    watchdog: Watchdog, triton: ScriptedTriton, error: TritonError
 ) -> None:
-    triton.config_answer = TritonAway("the connection failed")
-    assert problem(watchdog).problem
+    triton.config_answer = error
+    with pytest.raises(type(error)):
+        watchdog.look()
 
 
 def test_ensemble_names_its_steps(watchdog: Watchdog, triton: ScriptedTriton) -> None:

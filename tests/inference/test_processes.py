@@ -1,0 +1,38 @@
+"""Looking at processes."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from inference.processes import command_line, is_alive, is_working
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+def child(request: pytest.FixtureRequest) -> Iterator["subprocess.Popen[bytes]"]:
+    process = subprocess.Popen([sys.executable, "-c", request.param])
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.parametrize("child", ["while True: pass"], indirect=True)
+def test_computing_process_works(child: "subprocess.Popen[bytes]") -> None:
+    wait_until(lambda: is_working(child.pid), "the loop was seen", 20)
+
+
+@pytest.mark.parametrize("child", ["import time; time.sleep(600)"], indirect=True)
+def test_sleeping_process_does_not_work(child: "subprocess.Popen[bytes]") -> None:
+    wait_until(lambda: not is_working(child.pid), "it has started and sleeps", 20)
+    assert is_alive(child.pid)
+
+
+@pytest.mark.parametrize("child", [""], indirect=True)
+def test_process_that_ended_is_not_alive_even_before_it_is_reaped(
+    child: "subprocess.Popen[bytes]",
+) -> None:
+    wait_until(lambda: not is_alive(child.pid), "it ended", 20)
+    assert command_line(child.pid) == []
+    assert not is_working(child.pid)
