@@ -32,6 +32,7 @@ class Catalog:
         self._clock = clock
         self._models: Mapping[str, Versions] = {}
         self._seen: dict[str, float] = {}
+        self._inferred: Mapping[tuple[str, str], float] = {}
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -68,10 +69,15 @@ class Catalog:
                     found.setdefault(name, {})[model.version] = model
                     self._seen[name] = self._clock()
             self._models = found
+            self._inferred = loaded.inferred
 
     def models(self) -> Mapping[str, Versions]:
         """Return every classifier by name and version."""
         return self._models
+
+    def inferred(self, name: str) -> float:
+        """Return how many pictures a model had inferred, in all versions, at the last refresh."""
+        return sum(count for (model, _), count in self._inferred.items() if model == name)
 
     def default(self) -> str:
         """Return the model that answers when none is named; raise TritonUnavailable if unknown."""

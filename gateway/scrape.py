@@ -2,7 +2,7 @@
 
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -10,16 +10,19 @@ from gateway.errors import TritonUnavailable
 
 LOADED = "nv_inference_pending_request_count"
 MODEL_INFO = "edgelens_model_info"
+INFERRED = "nv_inference_count"
 TIMEOUT = 2.0  # seconds
 MOST_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """The loaded (model, version) pairs, and what the backend says of those it runs."""
+    """The loaded (model, version) pairs, what the backend says of those it runs, and how many
+    pictures each has inferred: what the cache answered is not among them."""
 
     versions: frozenset[tuple[str, str]]
     info: dict[tuple[str, str], dict[str, str]]
+    inferred: dict[tuple[str, str], float] = field(default_factory=dict)
 
 
 def scrape(url: str) -> Loaded:
@@ -34,15 +37,18 @@ def scrape(url: str) -> Loaded:
 
 
 def parse_loaded(text: str) -> Loaded:
-    """Read the two metrics that matter from Prometheus text; the others are not even parsed."""
-    wanted = [line for line in text.splitlines() if line.startswith((LOADED, MODEL_INFO))]
+    """Read the metrics that matter from Prometheus text; the others are not even parsed."""
+    wanted = [line for line in text.splitlines() if line.startswith((LOADED, MODEL_INFO, INFERRED))]
     versions: set[tuple[str, str]] = set()
     info: dict[tuple[str, str], dict[str, str]] = {}
+    inferred: dict[tuple[str, str], float] = {}
     for family in text_string_to_metric_families("\n".join(wanted) + "\n"):
         for sample in family.samples:
             key = (sample.labels.get("model", ""), sample.labels.get("version", ""))
             if sample.name == MODEL_INFO:
                 info[key] = dict(sample.labels)
+            elif sample.name.startswith(INFERRED):
+                inferred[key] = sample.value
             else:
                 versions.add(key)
-    return Loaded(frozenset(versions), info)
+    return Loaded(frozenset(versions), info, inferred)

@@ -62,6 +62,7 @@ class StubTriton:
     )
     failure: Exception | None = None
     versions: list[str] = field(default_factory=list)
+    inferred: dict[tuple[str, str], float] = field(default_factory=dict)
     batches: list[tuple[str, int]] = field(default_factory=list)
     hold: threading.Event | None = None
     entered: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
@@ -85,7 +86,7 @@ class StubTriton:
         return Answer(answering, [predictions(tensor)[:top_k] for tensor in tensors])
 
     def loaded(self) -> Loaded:
-        return Loaded(frozenset(self.configs), {})
+        return Loaded(frozenset(self.configs), {}, self.inferred)
 
     def close(self) -> None:
         pass

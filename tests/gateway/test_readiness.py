@@ -48,6 +48,16 @@ def readiness(triton: WatchedTriton, clock: Clock) -> Readiness:
     return Readiness(catalog, triton, clock)
 
 
+def serve_a_client(readiness: Readiness, triton: WatchedTriton, clock: Clock, more: float) -> None:
+    """Let a client be answered, and Triton's count of inferred pictures grow by `more`."""
+    clock.now += 1
+    key = ("colours", "1")
+    triton.inferred = {key: triton.inferred.get(key, 0) + more}
+    readiness._catalog.refresh()
+    readiness.succeeded("colours")
+    clock.now += 1
+
+
 def test_it_is_not_ready_before_an_inference_succeeded(readiness: Readiness) -> None:
     assert not readiness.is_ready()
     assert readiness.as_json()["status"] == "not_ready"
@@ -78,6 +88,46 @@ def test_a_success_counts_only_for_a_while(readiness: Readiness, clock: Clock) -
 def test_traffic_that_a_cache_may_have_answered_proves_nothing(readiness: Readiness) -> None:
     readiness.succeeded("colours")
     assert not readiness.is_ready()
+
+
+def test_a_model_that_infers_for_clients_is_not_probed(
+    readiness: Readiness, triton: WatchedTriton, clock: Clock
+) -> None:
+    readiness.check()
+    assert len(triton.tensors) == 1
+    for _ in range(10):
+        serve_a_client(readiness, triton, clock, more=2)
+        readiness.check()
+        assert readiness.is_ready()
+    assert len(triton.tensors) == 1
+
+
+def test_a_model_whose_clients_a_cache_answers_is_probed(
+    readiness: Readiness, triton: WatchedTriton, clock: Clock
+) -> None:
+    for _ in range(3):
+        serve_a_client(readiness, triton, clock, more=0)
+        readiness.check()
+    assert len(triton.tensors) == 3
+
+
+def test_its_own_probe_is_no_proof_that_clients_are_answered(
+    readiness: Readiness, triton: WatchedTriton, clock: Clock
+) -> None:
+    readiness.check()
+    serve_a_client(readiness, triton, clock, more=1)
+    readiness.check()
+    assert len(triton.tensors) == 2
+
+
+def test_clients_prove_nothing_while_inferences_fail(
+    readiness: Readiness, triton: WatchedTriton, clock: Clock
+) -> None:
+    readiness.check()
+    readiness.doubted()
+    serve_a_client(readiness, triton, clock, more=5)
+    readiness.check()
+    assert len(triton.tensors) == 2
 
 
 def test_a_full_queue_is_work_only_while_clients_are_answered(

@@ -55,3 +55,8 @@ def test_metrics_that_cannot_be_had_are_triton_unavailable(url: str) -> None:
     for address in (url + "/nothing", "http://127.0.0.1:9/metrics"):
         with pytest.raises(TritonUnavailable):
             scrape(address)
+
+
+def test_what_a_version_has_inferred_is_counted() -> None:
+    text = 'nv_inference_count{model="a",version="2"} 7\nnv_inference_exec_count{model="a",version="2"} 3\n'
+    assert parse_loaded(text).inferred == {("a", "2"): 7.0}
