@@ -10,7 +10,8 @@ import tritonclient.grpc as grpcclient
 from tests.backend.client import Client
 from tests.servers import start_inference
 
-BUILDER = Path(__file__).with_name("foreign_models.py")
+HOME = Path(__file__).resolve().parents[2]
+BUILDER = "tests.backend.foreign_models"
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +19,11 @@ def foreign(tmp_path_factory):
     """Build the SavedModels with TensorFlow, in a process that takes TensorFlow with it."""
     directory = tmp_path_factory.mktemp("foreign")
     built = subprocess.run(
-        [sys.executable, BUILDER, directory], capture_output=True, text=True, check=False
+        [sys.executable, "-m", BUILDER, directory],
+        cwd=HOME,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert built.returncode == 0, built.stderr[-3000:]
     return directory
@@ -27,7 +32,11 @@ def foreign(tmp_path_factory):
 @pytest.fixture(scope="session")
 def server(foreign, tmp_path_factory):
     cache = tmp_path_factory.mktemp("cache")
-    with start_inference(foreign / "repository", EDGELENS_CACHE_DIR=str(cache)) as running:
+    # On a busy machine the watchdog must not take slowness for death.
+    patience = {"TRITON_PROBE_PERIOD": "600", "TRITON_PROBE_TIMEOUT": "60"}
+    with start_inference(
+        foreign / "repository", EDGELENS_CACHE_DIR=str(cache), **patience
+    ) as running:
         yield running
 
 

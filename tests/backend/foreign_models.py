@@ -16,6 +16,14 @@ import openvino as ov
 import openvino.opset13
 import tensorflow as tf
 
+from inference.backends.tensorflow import wire
+from inference.backends.tensorflow.checkpoint_index import (
+    CHECKSUM_BYTES,
+    OBJECT_GRAPH,
+    OFFSET,
+    read_table,
+)
+
 
 def spec(shape: list[int | None], dtype: tf.DType, name: str) -> tf.TensorSpec:
     return tf.TensorSpec(shape, dtype, name)
@@ -48,14 +56,14 @@ def several_inputs(directory: Path) -> None:
 
 
 def strings(directory: Path) -> None:
-    save(
-        directory / "1",
-        spec([None, 1], tf.string, "text"),
-        serving_default=lambda m, text: {
-            "decoded": tf.io.decode_base64(text),
-            "length": tf.cast(tf.strings.length(text), tf.int64),
-        },
-    )
+    """It writes how many rows it is given to Triton's log."""
+
+    def decode(module: tf.Module, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        tf.print("decoding", tf.shape(text)[0], "rows")
+        length = tf.cast(tf.strings.length(text), tf.int64)
+        return {"decoded": tf.io.decode_base64(text), "length": length}
+
+    save(directory / "1", spec([None, 1], tf.string, "text"), serving_default=decode)
 
 
 def unbatched(directory: Path) -> None:
@@ -100,16 +108,35 @@ def nested(directory: Path) -> None:
 
 
 def many_variables(directory: Path) -> None:
-    """Its object graph is longer than 16 KB, the length OpenVINO 2026.4 takes for granted."""
-    module = tf.Module()
-    module.parts = [tf.Variable([float(i)], name=f"part_with_a_long_name_{i}") for i in range(400)]
-    call = tf.function(
-        lambda x: {"total": x + tf.add_n([tf.identity(part) for part in module.parts])},
-        input_signature=[spec([None, 1], tf.float32, "x")],
-    )
-    module.call = call
-    path = str(directory / "1" / "model.savedmodel")
-    tf.saved_model.save(module, path, signatures={"serving_default": call.get_concrete_function()})
+    """Its object graph is longer than 16 KB, the length OpenVINO 2026.4 takes for granted.
+
+    Keras's variables are found only through that graph. It adds 1 to its input 130 times.
+    """
+    inputs = keras.Input([1])
+    outputs = inputs
+    for _ in range(130):
+        outputs = keras.layers.Dense(1, kernel_initializer="ones", bias_initializer="ones")(outputs)
+    model = keras.Model(inputs, outputs)
+
+    def total(module: tf.Module, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        module.model = model
+        return {"total": model(x)}
+
+    save(directory / "1", spec([None, 1], tf.float32, "x"), serving_default=total)
+    path = directory / "1" / "model.savedmodel"
+    _make_unlucky(path / "variables")
+
+
+def _make_unlucky(variables: Path) -> None:
+    """Change the checksum's last byte to one after which OpenVINO loses its way, as 1 in 2 does.
+
+    OpenVINO takes it for the beginning of a long object graph; it does not verify the checksum.
+    """
+    index = read_table(memoryview((variables / "variables.index").read_bytes()))
+    offset = wire.number(memoryview(index[OBJECT_GRAPH]), OFFSET)
+    with (variables / "variables.data-00000-of-00001").open("r+b") as data:
+        data.seek(offset + 3 + CHECKSUM_BYTES - 1)
+        data.write(b"\x0b")
 
 
 def tagged(directory: Path) -> None:
@@ -184,6 +211,8 @@ CONFIGS = {
     "strings": f"""
         {SAVEDMODEL} {ONE} max_batch_size: 8
         dynamic_batching {{ preferred_batch_size: [3] max_queue_delay_microseconds: 500000 }}
+        model_warmup {{ name: "five rows" batch_size: 5 inputs {{ key: "text" value {{
+            data_type: TYPE_STRING dims: [1] zero_data: true }} }} }}
     """,
     "variable": f"""
         {SAVEDMODEL} {ONE} max_batch_size: 32
