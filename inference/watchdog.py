@@ -70,8 +70,12 @@ class Watchdog:
         )
 
     def forget(self, model: str) -> None:
-        """Look at a model afresh: it was loaded anew and may have another configuration."""
-        self._watched = {key: value for key, value in self._watched.items() if key[0] != model}
+        """Look afresh at a model that was loaded anew, and at the ensembles it is a step of."""
+        self._watched = {
+            key: watched
+            for key, watched in self._watched.items()
+            if key[0] != model and model not in watched.steps()
+        }
 
     def forget_all(self) -> None:
         """Look at all models afresh."""
@@ -96,6 +100,7 @@ class _Watched:
         self._config: Mapping[str, Any] | None = None
         self._probe: Probe | None = None
         self._has_inferred = False
+        self._count = 0
         self._progress_at = self._clock()
 
     def check(self) -> Finding:
@@ -132,7 +137,11 @@ class _Watched:
             return {}
 
     def _check_inference(self, probe: Probe) -> Finding:
+        if self._has_inferred and self.steps():
+            return self._finding()  # It has no process of its own, and its steps are watched.
         before = self._inferences()[0]
+        if self._proved_by_clients(before):
+            return self._finding()
         body, head = probe.body(next(self._counter))
         try:
             self._client.infer(self._model, self._version, body, head, self._timeout)
@@ -142,8 +151,19 @@ class _Watched:
             if exc.status in BUSY:
                 return self._judge(before, str(exc))
             raise
-        self._has_inferred, self._progress_at = True, self._clock()
+        self._has_inferred, self._progress_at, self._count = True, self._clock(), before + 1
         return self._finding()
+
+    def _proved_by_clients(self, count: int) -> bool:
+        """Tell whether the model has inferred for others since the last look.
+
+        A busy model is spared probes: one of VGG16 costs as much as a client's picture.
+        """
+        more, self._count = count > self._count, count
+        busy = more and self._has_inferred and self._stubs.has_stub(self._model, self._version)
+        if busy:
+            self._progress_at = self._clock()
+        return busy
 
     def _judge(self, before: int, problem: str) -> Finding:
         """Tell a busy model, whose other inferences go on, from one that hangs."""

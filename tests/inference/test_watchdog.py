@@ -27,6 +27,7 @@ class ScriptedTriton:
         self.models = [("m", "1")]
         self.count = 0
         self.now = 0.0
+        self.probes = 0
         self.progress = 0  # inferences of others during the next calls
         self.moving = "m"  # the model that makes them
         self.seconds_per_batch = 0.0
@@ -47,6 +48,7 @@ class ScriptedTriton:
         return [{"inference_count": self.count, "batch_stats": [batch]}]
 
     def infer(self, model: str, version: str, body: bytes, head: int, timeout: float) -> None:
+        self.probes += 1
         if self.answer:
             self.now += 6.0
             raise self.answer
@@ -90,6 +92,34 @@ def problem(watchdog: Watchdog) -> Finding:
 
 def test_model_that_answers_infers(watchdog: Watchdog) -> None:
     assert problem(watchdog) == Finding("m", "1")
+
+
+def test_model_that_infers_for_clients_is_not_probed(
+    watchdog: Watchdog, triton: ScriptedTriton, stubs: ScriptedStubs
+) -> None:
+    watchdog.look()
+    triton.progress = 1
+    for _ in range(5):
+        assert watchdog.look() == [Finding("m", "1", None)]
+    assert triton.probes == 1
+    triton.progress = 0
+    watchdog.look()
+    assert triton.probes == 2
+    triton.progress, stubs.lives, triton.answer = 1, False, DEAD
+    assert watchdog.look()[0].problem
+
+
+def test_ensemble_that_has_inferred_is_left_to_its_steps(
+    watchdog: Watchdog, triton: ScriptedTriton
+) -> None:
+    step = {"model_name": "step"}
+    triton.config_answer = CONFIG | {"ensemble_scheduling": {"step": [step]}}
+    for _ in range(3):
+        assert watchdog.look()[0].problem is None
+    assert triton.probes == 1
+    watchdog.forget("step")
+    watchdog.look()
+    assert triton.probes == 2
 
 
 def test_silent_model_hangs(watchdog: Watchdog, triton: ScriptedTriton) -> None:
