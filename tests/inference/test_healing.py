@@ -68,7 +68,6 @@ def test_crashed_model_is_reported_and_reloaded_alone(server: Running) -> None:
     assert infer(server, [1, 2, 3, 4], "echo_image").status == 200
     assert counter(server, RELOADS, model="echo") == reloads + 1
     assert counter(server, RELOADS, model="echo_image") == 0  # its step was to blame
-    assert "echo_image infers again." in server.printed()
     assert counter(server, RESTARTS) == restarts
     assert stubs_of(server, "spare") == spare
 
@@ -140,7 +139,7 @@ def test_model_that_cannot_be_loaded_again_does_not_hurt_the_others(server: Runn
         wait_until(
             lambda: counter(server, RELOADS, model="spare") >= 2, "two reloads failed", DEADLINE
         )
-        assert "broken on disk" in server.printed()
+        wait_until(lambda: "broken on disk" in server.printed(), "the reason is told", DEADLINE)
         assert (
             "spare: it could not be loaded again" in json.loads(readiness(server).body)["problems"]
         )
