@@ -13,7 +13,8 @@ from gateway.errors import ContractError
 LABEL_FILE = "labels.txt"
 MAX_BATCH_SIZE = 16
 
-# No queue delay: batches form while the instance is busy, and a lone request does not wait.
+# No queue delay: batches form while the instance is busy, and a lone request does not wait. The
+# queue is bounded, and a request whose client will wait no longer is dropped before it is inferred.
 _CLASSIFIER = Template("""\
 # Written by export_model.py, which from now on only adds `parameters` at the end.
 name: $name
@@ -25,7 +26,14 @@ input { name: "$input" data_type: TYPE_UINT8 dims: [ $size, $size, 3 ] }
 output { name: "$output" data_type: TYPE_FP32 dims: [ $classes ] label_filename: "$label_file" }
 
 instance_group { count: 1 kind: KIND_CPU }
-dynamic_batching { }
+dynamic_batching {
+  default_queue_policy {
+    max_queue_size: 512
+    timeout_action: REJECT
+    default_timeout_microseconds: 60000000
+    allow_timeout_override: true
+  }
+}
 response_cache { enable: true }
 version_policy { latest { num_versions: 1 } }
 model_warmup {

@@ -17,7 +17,14 @@ input { name: "image" data_type: TYPE_STRING dims: [ 1 ] }
 output { name: "tensor" data_type: TYPE_UINT8 dims: [ $size, $size, 3 ] }
 
 instance_group { count: 2 kind: KIND_CPU }
-dynamic_batching { }
+dynamic_batching {
+  default_queue_policy {
+    max_queue_size: 512
+    timeout_action: REJECT
+    default_timeout_microseconds: 60000000
+    allow_timeout_override: true
+  }
+}
 
 """)
 

@@ -13,17 +13,21 @@ import pytest
 import requests
 import tritonclient.grpc
 import tritonclient.http
+import tritonclient.utils
 
 from gateway.contract import Contract
 from gateway.image import to_tensor
 from tests.e2e.conftest import HOME, INFERENCE_PYTHON, Gateway
 from tests.photos import Photo, odd_images, photos
 from tests.servers import Running
+from tests.waiting import wait_until
 
 PHOTOS = photos()
 ODD_IMAGES = odd_images()
 MODEL = "efficientnet_lite0"
 CLIENTS = 16
+COUNTERS = ("nv_inference_count", "nv_inference_exec_count")
+BATCHES = 3
 MEGABYTE = 1 << 20
 
 each_photo = pytest.mark.parametrize("photo", PHOTOS, ids=[p.path.stem for p in PHOTOS])
@@ -130,15 +134,36 @@ def test_vgg16_equals_keras(triton: Running, repository: Path, tmp_path: Path) -
     assert np.abs(swapped - expected).max() > 1e-2
 
 
-def counters(triton: Running) -> tuple[float, float]:
-    """Return Triton's counts of inferred pictures and of executions of the model."""
+def test_a_request_past_its_deadline_is_dropped_before_it_is_inferred(triton: Running) -> None:
+    """VGG16 is busy with a batch when one comes whose client waits a millisecond."""
+    pictures = np.random.default_rng(1).integers(0, 256, (16, 224, 224, 3), np.uint8)
+    tensor = tritonclient.grpc.InferInput("image", [16, 224, 224, 3], "UINT8")
+    tensor.set_data_from_numpy(pictures)
+    late = tritonclient.grpc.InferInput("image", [1, 224, 224, 3], "UINT8")
+    late.set_data_from_numpy(pictures[:1])
+    done = threading.Semaphore(0)
+    with tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{triton.grpc_port}") as client:
+        policy = client.get_model_config("vgg16").config.dynamic_batching.default_queue_policy
+        assert policy.max_queue_size > 0
+        assert policy.timeout_action == policy.REJECT
+        before = metric(triton, "nv_inference_count", "vgg16")
+        for _ in range(BATCHES):
+            client.async_infer("vgg16", [tensor], lambda result, error: done.release())
+        pending = "nv_inference_pending_request_count"
+        wait_until(lambda: metric(triton, pending, "vgg16") >= 1, "a batch waits", 60)
+        with pytest.raises(tritonclient.utils.InferenceServerException, match="timeout expired"):
+            client.infer("vgg16", [late], timeout=1000)
+        assert all(done.acquire(timeout=60) for _ in range(BATCHES))
+    inferred = metric(triton, "nv_inference_count", "vgg16") - before
+    # The watchdog may have probed the model before it was busy.
+    assert 16 * BATCHES <= inferred <= 16 * BATCHES + 2
+
+
+def metric(triton: Running, name: str, model: str = MODEL) -> float:
+    """Return one of Triton's metrics of a model, summed over its versions."""
     text = requests.get(f"http://127.0.0.1:{triton.metrics_port}/metrics", timeout=10).text
-    totals = {"nv_inference_count": 0.0, "nv_inference_exec_count": 0.0}
-    for line in text.splitlines():
-        name, _, labels = line.partition("{")
-        if name in totals and f'model="{MODEL}"' in labels:
-            totals[name] += float(line.rsplit(" ", 1)[1])
-    return totals["nv_inference_count"], totals["nv_inference_exec_count"]
+    wanted = [line for line in text.splitlines() if line.startswith(name + "{")]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in wanted if f'model="{model}"' in line)
 
 
 def test_concurrent_single_pictures_are_batched(gateway_url: str, triton: Running) -> None:
@@ -160,10 +185,10 @@ def test_concurrent_single_pictures_are_batched(gateway_url: str, triton: Runnin
                 for picture in pictures
             ]
 
-    before = counters(triton)
+    before = [metric(triton, name) for name in COUNTERS]
     with ThreadPoolExecutor(CLIENTS) as pool:
         statuses = [status for found in pool.map(send, range(CLIENTS)) for status in found]
-    after = counters(triton)
+    after = [metric(triton, name) for name in COUNTERS]
     assert set(statuses) == {200}
     pictures, executions = after[0] - before[0], after[1] - before[1]
     assert pictures / executions > 3
