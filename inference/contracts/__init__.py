@@ -1,0 +1,1 @@
+"""Checks served models against the contract that their own configuration states."""

@@ -1,0 +1,44 @@
+"""What a server says about one picture."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The classes by falling probability; `labels` and `scores` are by class index."""
+
+    version: str
+    best: int
+    scores: Mapping[int, float]
+    labels: Mapping[int, str]
+
+    @classmethod
+    def from_strings(cls, rows: Iterable[bytes | str], version: str = "") -> "Answer":
+        """Read Triton's classification strings, `score:index[:label]`, the best first."""
+        scores, labels = {}, {}
+        for row in rows:
+            text = row.decode(errors="replace") if isinstance(row, bytes) else row
+            score, index, *label = text.split(":", 2)
+            scores[int(index)] = float(score)
+            if label:
+                labels[int(index)] = label[0]
+        return cls(str(version), next(iter(scores)), scores, labels)
+
+    @property
+    def label(self) -> str:
+        """Return the best class's label, empty if the server has none."""
+        return self.labels.get(self.best, "")
+
+    @property
+    def probability(self) -> float:
+        """Return the best class's probability."""
+        return self.scores[self.best]
+
+    def distance(self, other: "Answer") -> float:
+        """Return the largest difference of a class's probability."""
+        return max(abs(score - other.scores.get(i, 0.0)) for i, score in self.scores.items())
+
+    def __str__(self) -> str:
+        """Spell it for a report."""
+        return f"'{self.label or f'class {self.best}'}' ({self.probability:.4f})"

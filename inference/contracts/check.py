@@ -1,0 +1,140 @@
+"""Checks one model of a running server against its contract, over every way that leads to it."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gateway.image import Pixels
+from inference.contracts.answer import Answer
+from inference.contracts.endpoint import Endpoint, Names
+from inference.contracts.errors import Deviation
+from inference.contracts.expectation import Expectation
+from inference.contracts.judgement import judge, judge_ensemble
+from inference.contracts.report import Report
+
+BATCH = 4
+
+
+@dataclass
+class Check:
+    """The check of one model; `version` "" is what unversioned requests get.
+
+    `title` is what the report calls the model if not by its own name.
+    """
+
+    endpoints: Sequence[Endpoint]
+    model: str
+    version: str
+    report: Report
+    title: str = ""
+    _wrong: dict[str, Answer] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Check the contract, the raw tensor, a batch and the ensemble. Raises Unreachable."""
+        title = self.title or self.model + (f" v{self.version}" if self.version else "")
+        self.report.say(f"{title}:")
+        expected = self.report.check("contract", self._expectation)
+        if expected is None:
+            return
+        self.report.say(
+            f"            golden picture: '{expected.label}' {expected.probability:.4f}"
+            f" ± {expected.tolerance:g} at precision {expected.precision}"
+        )
+        tensor = self.report.check("golden tensor", expected.tensor)
+        if tensor is None:
+            return
+        for endpoint in self.endpoints:
+            where = f"over {endpoint.name}"
+            check = partial(self._check_tensor, endpoint, expected, tensor)
+            self.report.check(f"tensor {where}", check)
+            check = partial(self._check_batch, endpoint, expected, tensor)
+            self.report.check(f"batch {where}", check)
+        self._check_ensembles(expected, tensor)
+
+    def _expectation(self) -> Expectation:
+        config = self.endpoints[0].config(self.model, self.version)
+        return Expectation.from_config(config, self.version or self._answering(config))
+
+    def _answering(self, config: Mapping[str, Any]) -> str:
+        """Find out which version answers unversioned requests, by asking with zeros."""
+        inputs, outputs = config["input"], config["output"]
+        shape = [1, *(max(1, int(size)) for size in inputs[0]["dims"])]
+        tensors = Names(inputs[0]["name"], outputs[0]["name"], 1)
+        zeros = np.zeros(shape, np.uint8)
+        return self.endpoints[0].classify(self.model, "", zeros, tensors).version
+
+    def _check_tensor(self, endpoint: Endpoint, expected: Expectation, tensor: Pixels) -> None:
+        problem = judge(
+            self._ask(endpoint, expected, tensor),
+            expected,
+            lambda other: self._ask(endpoint, expected, other),
+        )
+        if problem:
+            raise Deviation(problem)
+
+    def _ask(self, endpoint: Endpoint, expected: Expectation, tensor: Pixels) -> Answer:
+        return endpoint.classify(self.model, self.version, tensor[np.newaxis], names(expected))
+
+    def _check_batch(self, endpoint: Endpoint, expected: Expectation, tensor: Pixels) -> None:
+        """Compare rows of a batch with the same pictures alone; no cache can know the noise."""
+        noise = np.random.default_rng(time.time_ns()).integers(0, 256, tensor.shape, np.uint8)
+        rows = [noise, tensor, tensor[:, ::-1], noise[::-1]][: min(BATCH, expected.max_batch_size)]
+        if len(rows) < 2:
+            return
+        batch = np.ascontiguousarray(np.stack(rows))
+        ask = endpoint.probabilities
+        together = ask(self.model, self.version, batch, names(expected))
+        for row, found in zip(batch, together, strict=True):
+            alone = ask(self.model, self.version, row[np.newaxis], names(expected))[0]
+            gap = float(np.abs(found - alone).max())
+            if not gap <= expected.tolerance:
+                raise Deviation(
+                    f"a picture gets another answer in a batch of {len(rows)} than alone: a"
+                    f" probability differs by {gap:.4f}"
+                )
+
+    def _check_ensembles(self, expected: Expectation, tensor: Pixels) -> None:
+        http, ensemble = self.endpoints[0], f"{self.model}_image"
+        try:
+            config = http.config(ensemble)
+        except Deviation:
+            self.report.note(f"no {ensemble} is served: encoded pictures were not checked")
+            return
+        if self.version:
+            newest = http.classify(self.model, "", tensor[np.newaxis], names(expected)).version
+            if newest != self.version:
+                self.report.note(f"{ensemble} follows version {newest} and was not checked")
+                return
+        inputs, outputs = config["input"], config["output"]
+        tensors = Names(inputs[0]["name"], outputs[0]["name"], expected.classes)
+        for endpoint in self.endpoints:
+            check = partial(self._check_ensemble, endpoint, ensemble, tensors, expected, tensor)
+            self.report.check(f"{ensemble} over {endpoint.name}", check)
+
+    def _check_ensemble(
+        self,
+        endpoint: Endpoint,
+        ensemble: str,
+        tensors: Names,
+        expected: Expectation,
+        tensor: Pixels,
+    ) -> None:
+        picture = np.array([[expected.picture]], dtype=np.object_)
+        answer = endpoint.classify(ensemble, "", picture, tensors)
+        direct = self._ask(endpoint, expected, tensor)
+        self._wrong = self._wrong or {
+            mistake: self._ask(endpoint, expected, other)
+            for mistake, other in expected.tensors_gone_wrong().items()
+        }
+        problem = judge_ensemble(answer, direct, expected, self._wrong)
+        if problem:
+            raise Deviation(problem)
+
+
+def names(expected: Expectation) -> Names:
+    """Return how to ask for an answer with all labels."""
+    return Names(expected.input, expected.output, expected.classes)

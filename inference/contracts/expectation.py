@@ -1,0 +1,137 @@
+"""What a model's own configuration promises."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.contract import Contract
+from gateway.errors import EdgeLensError
+from gateway.image import Pixels, to_tensor
+from inference.contracts.errors import Deviation
+from inference.contracts.variants import variants
+
+# How far a probability may be from the one Keras computed at f32. What "auto" comes to is the
+# server's choice, so it is judged like the coarsest.
+TOLERANCES = {"f32": 1e-3, "bf16": 0.03, "int8": 0.1}
+COARSEST = 0.1
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """The contract of one version of a model, and what it must answer about its golden picture."""
+
+    contract: Contract
+    input: str
+    output: str
+    classes: int
+    max_batch_size: int
+    precision: str
+    picture: bytes
+    tensor_sha256: str
+    label: str
+    probability: float
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], version: str) -> "Expectation":
+        """Read Triton's model configuration as JSON. Raises Deviation naming what is missing."""
+        parameters = {
+            name: str(value.get("string_value", ""))
+            for name, value in config.get("parameters", {}).items()
+        }
+        try:
+            contract = Contract.from_parameters(parameters)
+        except EdgeLensError as error:
+            raise Deviation(error.message) from None
+        dims = [contract.height, contract.width, 3]
+        return cls(
+            contract=contract,
+            input=_tensor(config, "input", "TYPE_UINT8", dims)["name"],
+            output=(output := _tensor(config, "output", "TYPE_FP32", None))["name"],
+            classes=int(output["dims"][-1]),
+            max_batch_size=int(config.get("max_batch_size", 0)),
+            precision=parameters.get("precision") or "auto",
+            picture=_picture(_given(parameters, "golden_picture")),
+            tensor_sha256=_given(parameters, "golden_tensor_sha256").lower(),
+            label=_given(parameters, f"golden_label_v{version}"),
+            probability=_number(parameters, f"golden_probability_v{version}"),
+        )
+
+    @property
+    def tolerance(self) -> float:
+        """Return by how much a probability may deviate at this precision."""
+        return TOLERANCES.get(self.precision, COARSEST)
+
+    def tensor(self) -> Pixels:
+        """Return the golden picture as the contract says, UINT8 [H,W,3].
+
+        Raises Deviation if it is not the tensor that the model was exported with; a known mistake
+        is called by its name.
+        """
+        found = self._tensor(self.contract)
+        if _sha256(found) == self.tensor_sha256:
+            return found
+        for other in variants(self.contract):
+            if _sha256(self._tensor(other.contract)) == self.tensor_sha256:
+                raise Deviation(
+                    f"{other.swapped()}, by config.pbtxt's parameters and the SHA-256 of the"
+                    " golden tensor"
+                )
+        raise Deviation(
+            "the golden picture becomes another tensor than golden_tensor_sha256 says, and no"
+            " usual mistake explains it: compare the parameters with those of the export"
+        )
+
+    def tensors_gone_wrong(self) -> dict[str, Pixels]:
+        """Map the usual mistakes to what the golden picture becomes by each."""
+        return {other.mistake(): self._tensor(other.contract) for other in variants(self.contract)}
+
+    def _tensor(self, contract: Contract) -> Pixels:
+        try:
+            return to_tensor(self.picture, contract)
+        except EdgeLensError as error:
+            raise Deviation(f"golden_picture: {error.message}") from None
+
+
+def _tensor(
+    config: Mapping[str, Any], side: str, kind: str, dims: list[int] | None
+) -> Mapping[str, Any]:
+    """Find the first input or output and compare it with the contract."""
+    entries = config.get(side, [])
+    if not entries:
+        raise Deviation(f"the configuration names no {side}")
+    entry: Mapping[str, Any] = entries[0]
+    found = [int(size) for size in entry.get("dims", [])]
+    if entry.get("data_type") != kind or (dims and found != dims):
+        raise Deviation(
+            f"{side} '{entry['name']}' is {entry.get('data_type')} {found}, but the contract says"
+            f" {kind} {dims or ''}".rstrip()
+        )
+    return entry
+
+
+def _given(parameters: Mapping[str, str], name: str) -> str:
+    value = parameters.get(name, "")
+    if not value:
+        raise Deviation(f"config.pbtxt lacks the parameter {name}: nothing to check with")
+    return value
+
+
+def _number(parameters: Mapping[str, str], name: str) -> float:
+    try:
+        return float(_given(parameters, name))
+    except ValueError:
+        raise Deviation(f"parameter {name} is no number: '{parameters[name][:40]}'") from None
+
+
+def _picture(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise Deviation("parameter golden_picture is not base64") from None
+
+
+def _sha256(tensor: Pixels) -> str:
+    return hashlib.sha256(tensor.tobytes()).hexdigest()

@@ -1,0 +1,104 @@
+"""Check a running server against the contract its models state: `python -m inference.selftest URL`.
+
+Exit status: 0 as promised, 1 something deviates, 2 it could not be checked.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from inference.admin_key import find_admin_key
+from inference.contracts.check import Check
+from inference.contracts.endpoint import Endpoint
+from inference.contracts.errors import Deviation, Unreachable
+from inference.contracts.report import Report
+
+LOCAL = ("localhost", "127.0.0.1", "::1")
+COMPANIONS = ("_image", "_decode")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print a line for every check; return the exit status."""
+    options = _parser().parse_args(arguments)
+    report = Report(lambda line: print(line, flush=True))
+    try:
+        endpoints = _endpoints(options, report)
+        for model in _models(options, endpoints[0]):
+            Check(endpoints, model, options.version, report).run()
+    except Unreachable as error:
+        print(f"selftest: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    count = len(report.deviations)
+    print(f"{count} deviation{'s' if count != 1 else ''}" if count else "All as the contract says.")
+    return 1 if count else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m inference.selftest",
+        description="Check a running Triton against its own contract: golden picture, tensor,"
+        " labels, batch and ensemble, over HTTP and gRPC.",
+        epilog="A probability may differ from the contract's by 0.001 at precision f32, 0.03 at"
+        " bf16, 0.1 at int8 or auto. Exit status: 0 as promised, 1 deviations, 2 not checked.",
+    )
+    parser.add_argument("url", metavar="URL", help="HTTP endpoint, e.g. http://127.0.0.1:8000")
+    parser.add_argument("--model", metavar="M", help="default: every model with a contract")
+    parser.add_argument("--version", default="", metavar="N", help="default: the newest")
+    parser.add_argument(
+        "--grpc",
+        metavar="HOST:PORT",
+        help="gRPC endpoint; default: the HTTP port + 1 if it answers",
+    )
+    return parser
+
+
+def _endpoints(options: argparse.Namespace, report: Report) -> list[Endpoint]:
+    """Open both protocols. Raises Unreachable unless HTTP, and gRPC if asked for, answers."""
+    http = Endpoint.http(options.url)
+    if not http.is_live():
+        raise Unreachable(f"nothing answers at {options.url}; is the server running?")
+    address = options.grpc or _next_port(options.url)
+    grpc = Endpoint.grpc(address)
+    if grpc.is_live():
+        return [http, grpc]
+    if options.grpc:
+        raise Unreachable(f"nothing answers over gRPC at {address}")
+    report.note(f"no gRPC at {address}, so only HTTP is checked; give --grpc HOST:PORT")
+    return [http]
+
+
+def _next_port(url: str) -> str:
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"{parts.hostname}:{port + 1}"
+
+
+def _models(options: argparse.Namespace, http: Endpoint) -> list[str]:
+    """Name the models to check. Raises Unreachable if there is none or none can be found."""
+    if options.model:
+        try:
+            http.config(options.model, options.version)
+        except Deviation as error:
+            raise Unreachable(f"{options.model} cannot be checked: {error}") from None
+        return [options.model]
+    local = urlsplit(options.url).hostname in LOCAL
+    try:
+        # The key is for this machine's server alone: no other one gets to see it.
+        loaded = http.models(find_admin_key(os.environ) if local else "")
+    except Deviation:
+        raise Unreachable(
+            "the server does not say which models it has; name one with --model"
+        ) from None
+    models = sorted({model for model, _ in loaded if not model.endswith(COMPANIONS)})
+    with_contract = [m for m in models if "width" in http.config(m).get("parameters", {})]
+    if not with_contract:
+        raise Unreachable("no model with a contract is loaded")
+    return with_contract
+
+
+if __name__ == "__main__":
+    sys.exit(main())
