@@ -58,5 +58,6 @@ def test_metrics_that_cannot_be_had_are_triton_unavailable(url: str) -> None:
 
 
 def test_what_a_version_has_inferred_is_counted() -> None:
-    text = 'nv_inference_count{model="a",version="2"} 7\nnv_inference_exec_count{model="a",version="2"} 3\n'
+    labels = '{model="a",version="2"}'
+    text = f"nv_inference_count{labels} 7\nnv_inference_exec_count{labels} 3\n"
     assert parse_loaded(text).inferred == {("a", "2"): 7.0}
