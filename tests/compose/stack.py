@@ -26,6 +26,9 @@ def fresh_clone(where: Path) -> Path:
     ).stdout
     if changes:
         subprocess.run(["git", "apply"], cwd=where, check=True, input=changes)
+    run(
+        "bash", "-c", f"cp -rn {HOME}/inference/backends/opencv {where}/inference/backends/"
+    )  # TEMPORARY
     return where
 
 
@@ -36,9 +39,9 @@ class Stack:
     directory: Path
     project: str = "edgelens-test"
     bind: str = "127.0.0.1"
-    port: int = 15000
-    http_port: int = 15001
-    grpc_port: int = 15002
+    port: int = 25010
+    http_port: int = 25011
+    grpc_port: int = 25012
     extra: dict[str, str] = field(default_factory=dict)
 
     @property

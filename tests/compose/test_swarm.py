@@ -15,7 +15,10 @@ from tests.waiting import wait_until
 NAME = "edgelens-test-swarm"
 TRITON = f"{NAME}_triton"
 GOOD, BAD = "edgelens-inference:test-good", "edgelens-inference:test-bad"
-SETTINGS = {"START_PERIOD": "12s", "UPDATE_MONITOR": "5s", "GATEWAY_REPLICAS": "1"}
+SETTINGS = {"UPDATE_MONITOR": "5s", "GATEWAY_REPLICAS": "1"}
+# A replica may take minutes to start on a busy machine; one that never will need not.
+IMPATIENT = ("--health-start-period", "2s", "--health-retries", "2", "--health-interval", "1s")
+BRIDGE = "docker_gwbridge"  # what joining a swarm adds to an engine
 # Runs, but no model will ever infer.
 NEVER_READY = 'FROM {}\nCMD ["sleep", "1000000"]\n'
 LIMIT = 240.0  # seconds
@@ -26,6 +29,7 @@ def swarm(images: tuple[str, ...], stack_settings: Stack) -> Iterator[Stack]:
     """The stack on a swarm of one node, which is left afterwards."""
     if docker("info", "--format", "{{.Swarm.LocalNodeState}}") != "inactive":
         pytest.fail("this engine is in a swarm already; leave it to run this test", pytrace=False)
+    bridges = docker("network", "ls", "--quiet", "--filter", f"name={BRIDGE}")
     docker("swarm", "init", "--advertise-addr", "127.0.0.1")
     stack = stack_settings
     try:
@@ -34,6 +38,8 @@ def swarm(images: tuple[str, ...], stack_settings: Stack) -> Iterator[Stack]:
         yield stack
     finally:
         leave_swarm()
+        if not bridges:
+            docker("network", "rm", BRIDGE)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +54,7 @@ def updates(images: tuple[str, ...]) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def stack_settings(clone) -> Stack:
-    return Stack(clone, project=NAME, port=15100, http_port=15101, grpc_port=15102, extra=SETTINGS)
+    return Stack(clone, project=NAME, port=25000, http_port=25001, grpc_port=25002, extra=SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -72,14 +78,15 @@ def test_a_rolling_update_loses_nothing(updates: None, load: Load):
 def test_an_update_that_never_gets_healthy_is_rolled_back_without_loss(updates: None, load: Load):
     began = time.monotonic()
     before = images_of(TRITON)
-    assert update(BAD) == "rollback_completed"
+    assert update(BAD, *IMPATIENT) == "rollback_completed"
     assert images_of(TRITON) == before
     load.expect_none_lost(began)
 
 
-def update(image: str) -> str:
+def update(image: str, *options: str) -> str:
     """Update Triton's image; return how it ended."""
-    docker("service", "update", "--detach", "--no-resolve-image", "--image", image, TRITON)
+    update = ("service", "update", "--detach", "--no-resolve-image", "--image", image)
+    docker(*update, *options, TRITON)
     ends = ("completed", "rollback_completed", "paused", "rollback_paused")
     wait_until(lambda: update_state() in ends, "the update has ended", LIMIT)
     return update_state()
