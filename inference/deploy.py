@@ -1,0 +1,109 @@
+"""Bring a version of a model into service: `python -m inference.deploy MODEL --version N`.
+
+Exit status: 0 done, 1 the version was refused or taken back, 2 a wrong setting.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from inference.admin_key import find_admin_key
+from inference.client import TritonClient
+from inference.contracts.endpoint import Endpoint
+from inference.contracts.errors import Unreachable
+from inference.deployment.deployment import Deployment
+from inference.deployment.errors import DeployError
+from inference.deployment.place import Place
+from inference.deployment.server import Server
+from inference.errors import SettingError
+from inference.settings import Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Deploy, or say in one sentence why not; return the exit status."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        deployment = _deployment(options)
+        keep = 0 if options.retire else options.keep
+        if options.rollback:
+            deployment.roll_back(keep)
+        else:
+            deployment.deploy(options.version, keep)
+    except SettingError as error:
+        print(f"deploy: {error}", file=sys.stderr)
+        return error.exit_code
+    except (DeployError, Unreachable) as error:
+        print(f"deploy: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"deploy: cannot change the repository: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("deploy: interrupted; what was served before is served on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m inference.deploy",
+        description="Load a version beside the one that serves, self-test it with its golden"
+        " picture, switch to it, and go back if it fails. Run it where the server's repository"
+        " is; TRITON_ADMIN_KEY, or the file of the launcher, opens the server.",
+    )
+    parser.add_argument("model", metavar="MODEL")
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument("--version", type=_positive, metavar="N", help="serve version N")
+    action.add_argument("--rollback", action="store_true", help="serve the version before")
+    others = parser.add_mutually_exclusive_group()
+    others.add_argument(
+        "--keep",
+        type=_natural,
+        default=1,
+        metavar="COUNT",
+        help="how many older versions stay loaded and addressable (default 1)",
+    )
+    others.add_argument("--retire", action="store_true", help="unload all others: --keep 0")
+    parser.add_argument("--repository", type=Path, metavar="DIR", help="default: MODEL_REPOSITORY")
+    parser.add_argument("--url", metavar="URL", help="default: http://TRITON_HOST:TRITON_HTTP_PORT")
+    return parser
+
+
+def _deployment(options: argparse.Namespace) -> Deployment:
+    settings = Settings.from_env(os.environ, options.repository)
+    url = options.url or f"http://{settings.reachable_host}:{settings.http_port}"
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    if not parts.hostname:
+        raise DeployError(f"{url} is no address; give one like http://127.0.0.1:8000")
+    http = Endpoint.http(url)
+    if not http.is_live():
+        raise DeployError(f"nothing answers at {url}: start the server, or give its --url")
+    client = TritonClient(parts.hostname, parts.port or 80, find_admin_key(os.environ))
+    place = Place(settings.repository, options.model, settings.model_config_name)
+    return Deployment(place, Server(client, http, _say), _say)
+
+
+def _positive(text: str) -> int:
+    number = _natural(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("versions begin with 1")
+    return number
+
+
+def _natural(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number")
+    return int(text)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

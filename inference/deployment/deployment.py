@@ -1,0 +1,128 @@
+"""The order of a deployment: test the new version apart, switch, test again, go back if need be."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from inference.contracts.errors import Unreachable
+from inference.deployment.errors import DeployError
+from inference.deployment.memory import available_memory, require_memory
+from inference.deployment.place import Place
+from inference.deployment.server import Server
+from inference.repository import ready_models
+
+COMPANIONS = ("_decode", "_image")
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One model on one server.
+
+    Triton answers unversioned requests with the highest version that is loaded. So a version is
+    tested under another name before the model itself is told to load it.
+    """
+
+    place: Place
+    server: Server
+    say: Callable[[str], None]
+    available: Callable[[], int] = available_memory
+
+    def deploy(self, version: int, keep: int) -> None:
+        """Serve `version` to unversioned requests, and `keep` older ones beside it.
+
+        Raises DeployError; then what was served before is served on.
+        """
+        directory = self.place.version(version)
+        with self.place.locked():
+            before = self.server.versions(self.place.model)
+            serve = [version, *sorted((v for v in before if v < version), reverse=True)[:keep]]
+            if before:
+                # A restart or a reload by the watchdog must not bring an untested version in.
+                self.place.pin(sorted(before))
+            if version not in before:
+                require_memory(
+                    [directory], self.available(), f"Loading version {version} beside the others"
+                )
+                self._try_apart(version)
+                # Triton loads the old versions anew too if config.pbtxt has changed since.
+                loading = [self.place.version(number) for number in serve]
+                require_memory(loading, self.available(), f"Switching to version {_listed(serve)}")
+            self._switch(serve, before)
+
+    def roll_back(self, keep: int) -> None:
+        """Serve the version before the one that serves now. Raises DeployError if there is none."""
+        serving = self.server.versions(self.place.model)
+        if not serving:
+            raise DeployError(f"{self.place.model} is not loaded: there is nothing to roll back")
+        newest = max(serving)
+        older = [v for v in serving if v < newest]
+        older = older or [v for v in self.place.versions() if v < newest]
+        if not older:
+            raise DeployError(f"there is no version of {self.place.model} before {newest}")
+        self.deploy(max(older), keep)
+
+    def _try_apart(self, version: int) -> None:
+        """Load a version under another name and self-test it there. Raises DeployError."""
+        place, server = self.place, self.server
+        title = f"{place.model} v{version}, tested apart"
+        try:
+            server.unload(place.candidate)
+            place.write_candidate(version)
+            server.load(place.candidate)
+            server.test(place.candidate, version, title)
+        except (DeployError, Unreachable) as error:
+            raise DeployError(f"version {version} is not fit to serve: {error}") from None
+        finally:
+            try:  # first, for Triton forgets the state of a model whose directory is gone
+                server.unload(place.candidate)
+            finally:
+                place.remove_candidate()
+
+    def _switch(self, serve: list[int], before: set[int]) -> None:
+        """Make the model serve these versions, the first one tested; go back if that fails."""
+        place, server, version = self.place, self.server, serve[0]
+        place.pin(serve)
+        try:
+            server.load(place.model)
+            self._load_companions()
+            loaded = server.versions(place.model)
+            if loaded != set(serve):
+                raise DeployError(f"Triton loaded the versions {_listed(loaded)}")
+            server.test(place.model, version, f"{place.model} v{version}, in service")
+        except BaseException as error:
+            self._go_back(before)
+            if not isinstance(error, DeployError | Unreachable):
+                raise
+            served = f"version {max(before)} serves again" if before else "nothing is served"
+            raise DeployError(f"version {version} failed in service: {error}; {served}") from None
+        self.say(_summary(place.model, serve, before))
+
+    def _go_back(self, before: set[int]) -> None:
+        """Serve what was served before."""
+        if before:
+            self.place.pin(sorted(before))
+            self.server.load(self.place.model)
+        else:
+            self.server.unload(self.place.model)
+
+    def _load_companions(self) -> None:
+        """Load the decoder and the ensemble unless they are loaded: those follow by themselves."""
+        there = ready_models(self.place.repository)
+        for suffix in COMPANIONS:
+            name = self.place.model + suffix
+            if name in there and not self.server.versions(name):
+                self.server.load(name)
+
+
+def _summary(model: str, serve: list[int], before: set[int]) -> str:
+    version, *others = serve
+    gone = sorted(before - set(serve))
+    parts = [f"{model}: version {version} serves"]
+    if others:
+        parts.append(f"version {_listed(others)} stays addressable")
+    if gone:
+        parts.append(f"version {_listed(gone)} is unloaded")
+    return ", ".join(parts) + "."
+
+
+def _listed(versions: list[int] | set[int]) -> str:
+    return " and ".join(str(version) for version in sorted(versions)) or "none"

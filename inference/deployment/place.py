@@ -1,0 +1,107 @@
+"""One model's files in the repository."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from inference.deployment.errors import DeployError
+from inference.deployment.pbtxt import with_field
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a model is; `config_name` is Triton's --model-config-name, usually empty."""
+
+    repository: Path
+    model: str
+    config_name: str = ""
+
+    @property
+    def directory(self) -> Path:
+        """Name the model's directory."""
+        return self.repository / self.model
+
+    @property
+    def candidate(self) -> str:
+        """Name the model that a version is tested as.
+
+        The launcher passes over names that begin with a dot, so a restart never loads it.
+        """
+        return f".{self.model}_candidate"
+
+    @property
+    def config(self) -> Path:
+        """Name the configuration that Triton reads."""
+        custom = self.directory / "configs" / f"{self.config_name}.pbtxt"
+        return custom if self.config_name and custom.is_file() else self.directory / "config.pbtxt"
+
+    def versions(self) -> list[int]:
+        """List the versions on disk, ascending."""
+        names = [p.name for p in self.directory.iterdir() if p.is_dir()]
+        return sorted(int(n) for n in names if n.isascii() and n.isdigit() and n[0] != "0")
+
+    def version(self, number: int) -> Path:
+        """Name a version's directory. Raises DeployError if it is not there."""
+        if not self.directory.is_dir() or self.directory.parent != self.repository:
+            raise DeployError(
+                f"there is no model {self.model} in {self.repository}; set MODEL_REPOSITORY to"
+                " the directory the server serves"
+            )
+        if number not in self.versions():
+            there = ", ".join(str(version) for version in self.versions()) or "none"
+            raise DeployError(
+                f"there is no version {number} of {self.model} in {self.repository}; it has"
+                f" {there}: export it first"
+            )
+        return self.directory / str(number)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other deployments of this model out. Raises DeployError if one is at work."""
+        descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise DeployError(f"another deployment of {self.model} is at work") from None
+        finally:
+            os.close(descriptor)
+
+    def pin(self, versions: list[int]) -> None:
+        """Write into config.pbtxt which versions are served, so that a restart serves the same."""
+        text = self.config.read_text(encoding="utf-8") if self.config.exists() else ""
+        listed = ", ".join(str(version) for version in sorted(versions))
+        policy = f" {{ specific {{ versions: [ {listed} ] }} }}"
+        write_text(self.config, with_field(text, "version_policy", policy))
+
+    def write_candidate(self, version: int) -> None:
+        """Make a model of another name with a version, the labels and the configuration of this."""
+        directory = self.repository / self.candidate
+        self.remove_candidate()
+        directory.mkdir()
+        for entry in self.directory.iterdir():
+            mine = entry.name == str(version) or not entry.name.isdigit()
+            if mine and entry.name not in ("config.pbtxt", "configs"):
+                # Relative: inside a container the repository is mounted elsewhere.
+                (directory / entry.name).symlink_to(Path("..", self.model, entry.name))
+        text = self.config.read_text(encoding="utf-8") if self.config.exists() else ""
+        text = with_field(text, "name", f': "{self.candidate}"')
+        policy = f" {{ specific {{ versions: [ {version} ] }} }}"
+        write_text(directory / "config.pbtxt", with_field(text, "version_policy", policy))
+
+    def remove_candidate(self) -> None:
+        """Remove what `write_candidate` made, also that of a deployment that was killed."""
+        shutil.rmtree(self.repository / self.candidate, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that Triton sees the old content or the new, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    if path.exists():
+        temporary.chmod(path.stat().st_mode & 0o777)
+    temporary.replace(path)

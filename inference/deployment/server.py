@@ -1,0 +1,83 @@
+"""The running server as a deployment sees it."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from inference.client import TritonClient
+from inference.contracts.check import Check
+from inference.contracts.endpoint import Endpoint
+from inference.contracts.report import Report
+from inference.deployment.errors import DeployError
+from inference.errors import TritonError, TritonRefused
+
+LOAD_SECONDS = 900.0
+UNLOAD_SECONDS = 60.0
+POLL_SECONDS = 0.1
+FORBIDDEN = 403
+
+
+@dataclass(frozen=True)
+class Server:
+    """Triton's repository control, and the self-test over its HTTP endpoint."""
+
+    client: TritonClient
+    http: Endpoint
+    say: Callable[[str], None]
+
+    def versions(self, model: str) -> set[int]:
+        """Return the versions of a model that are ready. Raises DeployError if it is not let in."""
+        return {int(version) for version, state in self._states(model).items() if state == "READY"}
+
+    def load(self, model: str) -> None:
+        """Load what the model's configuration says. Raises DeployError with Triton's reason."""
+        try:
+            self.client.load(model, LOAD_SECONDS)
+        except TritonError as error:
+            raise DeployError(_first(str(error))) from None
+
+    def unload(self, model: str) -> None:
+        """Unload a model and wait until its memory is free; one that is not loaded is fine."""
+        try:
+            self.client.unload(model, UNLOAD_SECONDS)
+        except TritonRefused:
+            return
+        except TritonError as error:
+            raise DeployError(_first(str(error))) from None
+        end = time.monotonic() + UNLOAD_SECONDS
+        while any(state != "UNAVAILABLE" for state in self._states(model).values()):
+            if time.monotonic() > end:
+                raise DeployError(f"{model} was not unloaded within {UNLOAD_SECONDS:g} s")
+            time.sleep(POLL_SECONDS)
+
+    def test(self, model: str, version: int, title: str) -> None:
+        """Self-test one version of a loaded model. Raises DeployError with what deviates."""
+        report = Report(self.say)
+        Check([self.http], model, str(version), report, title).run()
+        if report.deviations:
+            raise DeployError("; ".join(report.deviations))
+
+    def _states(self, model: str) -> dict[str, str]:
+        """Map a model's versions to what they are doing."""
+        try:
+            answer = self.client.call("POST", "/v2/repository/index", b"{}", timeout=30.0)
+        except TritonRefused as error:
+            if error.status != FORBIDDEN:
+                raise DeployError(str(error)) from None
+            raise DeployError(
+                "the server does not take this admin key: set TRITON_ADMIN_KEY to the one it was"
+                " started with, or EDGELENS_RUNTIME_DIR to where its launcher left it"
+            ) from None
+        except TritonError as error:
+            raise DeployError(f"the server does not answer: {error}") from None
+        return {
+            entry["version"]: entry.get("state", "UNAVAILABLE")
+            for entry in json.loads(answer)
+            if entry["name"] == model and entry.get("version")
+        }
+
+
+def _first(text: str) -> str:
+    """Take the reason without the traceback that Triton appends."""
+    return " ".join(text.partition("\n\nAt:")[0].split())
