@@ -9,7 +9,7 @@ from typing import Any
 from gateway.contract import Contract
 from gateway.errors import ContractError
 
-HIDDEN_SUFFIXES = ("_image", "_decode")
+HIDDEN_SUFFIXES = ("_image", "_decode", "_candidate")
 
 
 @dataclass(frozen=True)
