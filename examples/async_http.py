@@ -1,0 +1,36 @@
+"""Classify pictures at the same time over HTTP with asyncio.
+
+async_http.py [--url HOST:PORT] [--model NAME] PICTURE...
+"""
+
+import argparse
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import tritonclient.http.aio as triton
+
+
+async def classify(client: triton.InferenceServerClient, model: str, picture: Path) -> str:
+    encoded = np.array([[picture.read_bytes()]], dtype=np.object_)
+    image = triton.InferInput("image", [1, 1], "BYTES")
+    image.set_data_from_numpy(encoded)
+    best = triton.InferRequestedOutput("probabilities", class_count=1)
+    result = await client.infer(f"{model}_image", [image], outputs=[best])
+    score, _, label = result.as_numpy("probabilities")[0, 0].decode().split(":", 2)
+    return f"{picture}: {label} ({float(score):.1%})"
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pictures", nargs="+", type=Path)
+    parser.add_argument("--url", default="127.0.0.1:8000")
+    parser.add_argument("--model", default="efficientnet_lite0")
+    options = parser.parse_args()
+    # Triton joins requests that wait at the same time into batches.
+    async with triton.InferenceServerClient(options.url, conn_limit=16) as client:
+        answers = (classify(client, options.model, picture) for picture in options.pictures)
+        print("\n".join(await asyncio.gather(*answers)))
+
+
+asyncio.run(main())

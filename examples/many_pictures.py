@@ -1,0 +1,59 @@
+"""Classify all pictures below a directory, with a progress bar; one line of CSV for each.
+
+many_pictures.py [--url HOST:PORT] [--model NAME] [--at-once N] DIRECTORY > labels.csv
+"""
+
+import argparse
+import csv
+import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+import tritonclient.grpc as triton
+from tritonclient.utils import InferenceServerException
+
+KINDS = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff"}
+BAR = 40
+
+
+def classify(client: triton.InferenceServerClient, model: str, picture: Path) -> list[str]:
+    encoded = np.array([[picture.read_bytes()]], dtype=np.object_)
+    image = triton.InferInput("image", [1, 1], "BYTES")
+    image.set_data_from_numpy(encoded)
+    best = triton.InferRequestedOutput("probabilities", class_count=1)
+    try:
+        result = client.infer(f"{model}_image", [image], outputs=[best])
+    except InferenceServerException as error:
+        return [str(picture), "", "", error.message()]
+    score, _, label = result.as_numpy("probabilities")[0, 0].decode().split(":", 2)
+    return [str(picture), label, score, ""]
+
+
+def show(done: int, total: int) -> None:
+    bar = "#" * (BAR * done // total)
+    print(f"\r[{bar:{BAR}}] {done}/{total}", end="", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--url", default="127.0.0.1:8001")
+    parser.add_argument("--model", default="efficientnet_lite0")
+    parser.add_argument("--at-once", type=int, default=16, help="more fill larger batches")
+    options = parser.parse_args()
+    pictures = sorted(p for p in options.directory.rglob("*") if p.suffix.lower() in KINDS)
+    table = csv.writer(sys.stdout)
+    table.writerow(["picture", "label", "probability", "error"])
+    with (
+        triton.InferenceServerClient(options.url) as client,
+        ThreadPoolExecutor(options.at_once) as pool,
+    ):
+        jobs = [pool.submit(classify, client, options.model, picture) for picture in pictures]
+        for done, job in enumerate(as_completed(jobs), start=1):
+            table.writerow(job.result())
+            show(done, len(pictures))
+    print(file=sys.stderr)
+
+
+main()

@@ -1,0 +1,48 @@
+// Classify pictures over gRPC: node client.js HOST:PORT MODEL PICTURE...
+import { readFileSync } from 'node:fs';
+import { promisify } from 'node:util';
+import grpc from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+
+const [address, model, ...pictures] = process.argv.slice(2);
+if (!pictures.length) {
+  console.error('usage: node client.js HOST:PORT MODEL PICTURE...');
+  process.exit(2);
+}
+
+const proto = loadSync(new URL('kserve.proto', import.meta.url).pathname, { keepCase: true });
+const { inference } = grpc.loadPackageDefinition(proto);
+const client = new inference.GRPCInferenceService(address, grpc.credentials.createInsecure(), {
+  'grpc.max_send_message_length': 64 << 20,
+});
+const infer = promisify(client.ModelInfer).bind(client);
+
+// A BYTES element is its length, four bytes little-endian, and then itself.
+function element(bytes) {
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(bytes.length);
+  return Buffer.concat([length, bytes]);
+}
+
+function firstElement(raw) {
+  return raw.subarray(4, 4 + raw.readUInt32LE()).toString();
+}
+
+try {
+  for (const picture of pictures) {
+    const answer = await infer({
+      model_name: `${model}_image`,
+      inputs: [{ name: 'image', datatype: 'BYTES', shape: [1, 1] }],
+      raw_input_contents: [element(readFileSync(picture))],
+      outputs: [{ name: 'probabilities', parameters: { classification: { int64_param: 1 } } }],
+    });
+    // "score:index:label", the label being a WordNet id and a name
+    const [score, , label] = firstElement(answer.raw_output_contents[0]).split(':');
+    console.log(`${picture}: ${label} (${(100 * score).toFixed(1)} %)`);
+  }
+} catch (error) {
+  console.error(error.details ?? error.message);
+  process.exitCode = 1;
+} finally {
+  client.close();
+}
