@@ -10,8 +10,8 @@ from gateway.contract import Contract
 TRANSPOSED = frozenset({5, 6, 7, 8})
 FLIPPED_X = frozenset({2, 3, 7, 8})
 FLIPPED_Y = frozenset({3, 4, 6, 7})
-# From this ratio on the crop is shrunk by whole pixels first: bicubic alone would skip pixels.
-SHRINK_FROM = 4
+# Whole pixels are averaged until about this ratio is left: bicubic alone would skip pixels.
+LEFT_TO_RESIZE = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +64,4 @@ def _crop(width: int, height: int, out: tuple[int, int], contract: Contract) -> 
 
 def _shrink(crop: tuple[int, int], out: tuple[int, int]) -> int:
     ratio = min(crop[0] / out[0], crop[1] / out[1])
-    return int(ratio // 2) if ratio >= SHRINK_FROM else 1
+    return max(1, round(ratio / LEFT_TO_RESIZE))

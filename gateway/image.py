@@ -11,7 +11,7 @@ from PIL import Image
 from gateway.contract import Contract
 from gateway.errors import EdgeLensError, TooLarge, UndecodablePicture
 from gateway.formats import Header, read_header
-from gateway.formats.exif import orientation
+from gateway.formats.exif import orientation, without_orientation
 from gateway.formats.header import OPENCV_PIXEL_BYTES, damaged
 from gateway.formats.png import without_extras
 from gateway.framing import Frame, frame, turn_upright
@@ -37,7 +37,9 @@ SCALED_DECODING = (
     (4, cv2.IMREAD_REDUCED_COLOR_4),
     (2, cv2.IMREAD_REDUCED_COLOR_2),
 )
-# A scaled JPEG must stay this many times larger than needed, so that nothing is visibly lost.
+# A scaled JPEG must stay this many times larger than needed. Measured on 180 photos enlarged to
+# 2000 pixels: EfficientNet-Lite0 sees what it saw in the small original in 88 % of them, in 87 %
+# when they are decoded at full size.
 SCALED_MARGIN = 2
 BAND_PIXELS = 1 << 18
 
@@ -73,6 +75,8 @@ def to_tensor(data: bytes | memoryview, contract: Contract, limits: Limits | Non
     _check_size(header, scale, limits)
     if header.format == "PNG":
         encoded = without_extras(encoded)
+    elif header.format == "TIFF" and header.orientation != 1:
+        encoded = without_orientation(encoded)
     try:
         if header.by_pillow:
             crop, framed, turned = _decode_with_pillow(encoded, header, contract)

@@ -19,25 +19,41 @@ def read_tags(data: bytes) -> Tags:
     A tag that is no whole number or points outside `data` has no values; anything but a TIFF
     header gives no tags.
     """
-    order = BYTE_ORDERS.get(data[:4])
-    if order is None or len(data) < 8:
-        return {}
-    (start,) = struct.unpack_from(order + "I", data, 4)
-    if start + 2 > len(data):
-        return {}
-    (count,) = struct.unpack_from(order + "H", data, start)
-    entries = min(count, (len(data) - start - 2) // 12)
+    order = BYTE_ORDERS.get(data[:4], "<")
     tags: Tags = {}
-    for at in range(start + 2, start + 2 + 12 * entries, 12):
+    for at in _entries(data):
         tag, code, length = struct.unpack_from(order + "HHI", data, at)
         tags.setdefault(tag, _values(data, order, at + 8, code, length))
     return tags
+
+
+def without_orientation(data: bytes) -> bytes:
+    """Return the TIFF with the orientation "upright": decoders would follow it by halves."""
+    order = BYTE_ORDERS.get(data[:4], "<")
+    changed = bytearray(data)
+    for at in _entries(data):
+        if struct.unpack_from(order + "H", data, at) == (ORIENTATION,):
+            struct.pack_into(order + "HHIHH", changed, at, ORIENTATION, 3, 1, 1, 0)
+    return bytes(changed)
 
 
 def orientation(tags: Tags) -> int:
     """Return the EXIF orientation, 1 (upright) to 8; 1 where there is none or a wrong one."""
     value = next(iter(tags.get(ORIENTATION, ())), 1)
     return value if 1 <= value <= 8 else 1
+
+
+def _entries(data: bytes) -> range:
+    """Return where the entries of the first table begin."""
+    order = BYTE_ORDERS.get(data[:4])
+    if order is None or len(data) < 8:
+        return range(0)
+    (start,) = struct.unpack_from(order + "I", data, 4)
+    if start + 2 > len(data):
+        return range(0)
+    (count,) = struct.unpack_from(order + "H", data, start)
+    entries = min(count, (len(data) - start - 2) // 12)
+    return range(start + 2, start + 2 + 12 * entries, 12)
 
 
 def _values(data: bytes, order: str, at: int, code: int, length: int) -> tuple[int, ...]:
