@@ -1,0 +1,10 @@
+"""The same picture gives the same tensor here as where Triton runs."""
+
+import pytest
+
+from tests.golden_tensors import golden, tensor_hash
+
+
+@pytest.mark.parametrize("name", golden())
+def test_the_tensor_is_the_one_both_environments_make(name: str) -> None:
+    assert tensor_hash(name) == golden()[name]
