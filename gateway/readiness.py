@@ -126,13 +126,13 @@ class Readiness:
             self._note_failure(error)
 
     def _note_failure(self, error: EdgeLensError) -> None:
-        if not self._failing:
+        if not self._failing and self._success > float("-inf"):  # not while all is starting
             logger.warning("not ready: %s", error.message)
         self._failing = True
         self._reason = error.message
 
     def _note_success(self) -> None:
-        if self._failing:
+        if self._failing and self._success > float("-inf"):
             logger.warning("ready again")
         self._success = self._clock()
         self._failing = False

@@ -189,3 +189,18 @@ def test_doubt_is_settled_by_a_probe_at_once(readiness: Readiness, triton: Watch
         readiness.stop()
         thread.join(10)
     assert not thread.is_alive()
+
+
+def test_a_start_is_no_news_but_a_loss_is(
+    readiness: Readiness, triton: WatchedTriton, caplog: pytest.LogCaptureFixture
+) -> None:
+    triton.failure = TritonUnavailable("away")
+    readiness.probe()
+    triton.failure = None
+    readiness.probe()
+    assert not caplog.messages
+    triton.failure = TritonUnavailable("away")
+    readiness.probe()
+    triton.failure = None
+    readiness.probe()
+    assert caplog.messages == ["not ready: away", "ready again"]
