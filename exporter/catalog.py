@@ -88,13 +88,13 @@ _SPECS = (
     ),
     ModelSpec(
         "mobilenet_v3_small",
-        f"{_KERAS}.mobilenet_v3:MobileNetV3Small",
+        f"{_KERAS}:MobileNetV3Small",
         Normalisation.NONE,
         "the smallest and fastest; 10 MB",
     ),
     ModelSpec(
         "mobilenet_v3_large",
-        f"{_KERAS}.mobilenet_v3:MobileNetV3Large",
+        f"{_KERAS}:MobileNetV3Large",
         Normalisation.NONE,
         "small, more accurate; 22 MB",
     ),

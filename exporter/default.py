@@ -12,6 +12,7 @@ from exporter.repository import versions
 
 FLAGSHIP = "vgg16"
 EMBEDDED = "efficientnet_lite0"
+COMPANIONS = (decode_name(""), ensemble_name(""))
 
 
 def ensure_default(repository: Path, weights: str) -> None:
@@ -44,9 +45,8 @@ def _ready(repository: Path) -> list[str]:
     """Name the classifiers that Triton could load."""
     if not repository.is_dir():
         return []
-    names = {path.name for path in repository.iterdir() if versions(path)}
-    companions = {other for name in names for other in (decode_name(name), ensemble_name(name))}
-    return sorted(name for name in names - companions if not name.startswith("."))
+    names = sorted(path.name for path in repository.iterdir() if versions(path))
+    return [name for name in names if not name.startswith(".") and not name.endswith(COMPANIONS)]
 
 
 def _described(weights: str) -> str:

@@ -58,9 +58,11 @@ def export(job: Job) -> Written:
     target = plan(job.repository, job.spec.name, job.version, job.force)
     with steps(f"exporting {job.spec.name}", 4) as progress:
         progress.begin("weights")
+        fresh = _is_fresh(target, job.force)
+        if job.labels and not fresh:  # before minutes are spent on the weights
+            _require_same_labels(target, read_labels(job.labels))
         source = load(job.spec, job.weights, job.labels)
         labels = labels_for(source.classes, job.labels)
-        fresh = _is_fresh(target, job.force)
         if not fresh:
             _require_same_labels(target, labels)
         contract = _contract(target, source.spec, fresh)
@@ -120,7 +122,7 @@ def _checked(source: Source, path: Path, contract: Contract, labels: list[str]) 
 
 
 def _keras(source: Source, tensors: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-    return np.asarray(source.model.predict(normalise(tensors, source.spec), verbose=0))
+    return np.asarray(source.model(normalise(tensors, source.spec), training=False))
 
 
 def _write_texts(

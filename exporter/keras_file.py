@@ -54,11 +54,12 @@ def _whole_model(spec: ModelSpec, path: Path) -> tuple[ModelSpec, Any]:
         raise ExportError(f"Keras cannot load {path}: {reason}") from error
     size = _input_size(model, path)
     spec = spec if size == spec.size else spec.resized(size)
+    _refuse_own_normalisation(spec, model, path)
+    served = _with_softmax(model, path)
     base = _shapes(build(spec, None, top=False))
     if _shapes(model)[: len(base)] != base:
         raise ExportError(f"the model in {path} is not {spec.name}: its first layers differ")
-    _refuse_own_normalisation(spec, model, path)
-    return spec, _with_softmax(model, path)
+    return spec, served
 
 
 def _input_size(model: Any, path: Path) -> int:
@@ -92,7 +93,7 @@ def _with_softmax(model: Any, path: Path) -> Any:
         raise ExportError(f"the model in {path} returns {shape}, not two or more classes")
     activation = getattr(model.layers[-1], "activation", None)
     if activation is keras.activations.linear:
-        return keras.Model(model.inputs, keras.layers.Softmax()(model.outputs[0]))
+        return keras.Model(model.inputs[0], keras.layers.Softmax()(model.outputs[0]))
     return model
 
 

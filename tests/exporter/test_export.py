@@ -1,0 +1,167 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import openvino
+import pytest
+
+from exporter.catalog import CATALOG
+from exporter.command import main
+from exporter.pbtxt import written_parameters
+from exporter.weights import build
+from gateway.image import to_tensor
+from tests.exporter.conftest import SMALL
+from tests.photos import photos
+from tests.waiting import wait_until
+
+HOME = Path(__file__).resolve().parents[2]
+SPEC = CATALOG[SMALL]
+
+
+def run(*arguments: str, repository: Path) -> int:
+    return main([*arguments, "--repository", str(repository)])
+
+
+def config(repository: Path) -> str:
+    return (repository / SMALL / "config.pbtxt").read_text()
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in sorted(directory.rglob("*")) if p.is_file()}
+
+
+def test_another_engine_reads_it_and_knows_every_photo(exported: Path) -> None:
+    path = exported / SMALL / "1/model.savedmodel"
+    model = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    tensors = np.stack([to_tensor(photo.data, SPEC.contract) for photo in photos()])
+    assert (model.input().any_name, model.output().any_name) == ("image", "probabilities")
+    assert model(tensors)[0].argmax(axis=1).tolist() == [photo.index for photo in photos()]
+
+
+def test_each_weight_stands_in_the_savedmodel_once(exported: Path) -> None:
+    variables = exported / SMALL / "1/model.savedmodel/variables/variables.data-00000-of-00001"
+    weights = sum(4 * weight.size for weight in build(SPEC, None).get_weights())
+    assert weights <= variables.stat().st_size < weights * 1.02
+
+
+def test_it_writes_the_model_its_decoder_and_its_ensemble(exported: Path) -> None:
+    names = sorted(path.name for path in exported.iterdir())
+    assert names == [SMALL, f"{SMALL}_decode", f"{SMALL}_image"]
+    for name in (f"{SMALL}_decode", f"{SMALL}_image"):
+        assert (exported / name / "config.pbtxt").is_file()
+        assert (exported / name / "1").is_dir()
+    labels = (exported / SMALL / "labels.txt").read_text()
+    assert labels.splitlines()[587] == "n03481172 hammer"
+    assert (exported / f"{SMALL}_image/labels.txt").read_text() == labels
+
+
+def test_everyone_may_read_what_it_writes(exported: Path) -> None:
+    assert (exported / SMALL / "1").stat().st_mode & 0o077 == 0o755 & ~_umask() & 0o077
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def test_the_golden_answer_is_kept(exported: Path) -> None:
+    golden = json.loads((exported / SMALL / "1/golden.json").read_text())
+    found = written_parameters(config(exported))
+    assert golden["label"] == found["golden_label_v1"] == "n03481172 hammer"
+    assert golden["probability"] == float(found["golden_probability_v1"]) > 0.8
+    assert golden["tensor_sha256"] == found["golden_tensor_sha256"]
+
+
+def test_a_second_version_keeps_the_users_config(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = repository / SMALL / "config.pbtxt"
+    path.write_text("# mine\n" + path.read_text().replace('"cubic"', '"area"'))
+    assert run(SMALL, "--weights", "random", repository=repository) == 0
+    text = path.read_text()
+    found = written_parameters(text)
+    assert text.startswith("# mine\n")
+    assert found["golden_label_v1"] == "n03481172 hammer"
+    assert "golden_label_v2" in found
+    assert (found["weights_v1"], found["weights_v2"]) == ("imagenet", "random")
+    assert found["interpolation"] == "area"
+    assert '"area"' in (repository / f"{SMALL}_decode/config.pbtxt").read_text()
+    shown = capsys.readouterr().out
+    assert f"{SMALL}/2/model.savedmodel (20 MB)" in shown
+    assert "UINT8 [N,224,224,3]" in shown
+
+
+def test_a_taken_version_is_refused_at_once(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files(repository)
+    assert run(SMALL, "--version", "1", repository=repository) == 1
+    assert "--force to replace it" in capsys.readouterr().err
+    assert files(repository) == before
+
+
+def test_own_classes_replace_the_only_version_if_forced(repository: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("cat\ndog\n")
+    arguments = (SMALL, "--weights", "random", "--labels", str(labels))
+    before = files(repository)
+    assert run(*arguments, repository=repository) == 1
+    assert files(repository) == before
+    assert run(*arguments, "--version", "1", "--force", repository=repository) == 0
+    assert (repository / SMALL / "labels.txt").read_text() == "cat\ndog\n"
+    assert "dims: [ 2 ]" in config(repository)
+    assert "dims: [ 2 ]" in (repository / f"{SMALL}_image/config.pbtxt").read_text()
+    assert "golden_label_v2" not in config(repository)
+
+
+def test_a_file_whose_classes_have_no_labels_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "five.weights.h5"
+    build(SPEC, None, 5).save_weights(path)
+    assert run(SMALL, "--weights", str(path), repository=tmp_path / "models") == 1
+    assert "name them with --labels FILE" in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()
+
+
+def test_weights_of_a_users_file_are_named_after_it(tmp_path: Path) -> None:
+    base = build(CATALOG["mobilenet_v3_small"].resized(64), None, top=False)
+    head = (keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2, "softmax"))
+    keras.Sequential([base, *head]).save(tmp_path / "pets.keras")
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    arguments = (
+        "--weights",
+        str(tmp_path / "pets.keras"),
+        "--labels",
+        str(tmp_path / "labels.txt"),
+    )
+    repository = tmp_path / "models"
+    assert run("mobilenet_v3_small", *arguments, repository=repository) == 0
+    found = written_parameters((repository / "mobilenet_v3_small/config.pbtxt").read_text())
+    assert (found["weights"], found["width"]) == ("file:pets.keras", "64")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_export_leaves_nothing_to_load(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    command = [sys.executable, "export_model.py", SMALL, "--repository", str(tmp_path)]
+    process = subprocess.Popen(command, cwd=HOME, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: list(tmp_path.glob(".export-*")), "the export writes", 60)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    left = [path.name for path in tmp_path.iterdir()]
+    if number == signal.SIGKILL:
+        assert [name.startswith(".export-") for name in left] == [True]
+    else:
+        assert left == []
+        assert errors == "export_model: interrupted; nothing was left half-written\n"

@@ -1,0 +1,125 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from exporter.catalog import CATALOG
+from exporter.efficientnet_lite import imagenet_file
+from exporter.errors import ExportError
+from exporter.keras_file import model_from_file
+from exporter.weights import build
+
+SPEC = CATALOG["mobilenet_v2"]
+PICTURE = np.random.default_rng(1).standard_normal((1, 224, 224, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def trained() -> keras.Model:
+    """Return MobileNetV2 with five classes and weights of its own."""
+    model = build(SPEC, None, 5)
+    kernel, bias = model.layers[-1].get_weights()
+    model.layers[-1].set_weights([kernel * 10, bias + np.arange(5)])
+    return model
+
+
+def fine_tuned(base: keras.Model, *head: keras.Layer) -> keras.Model:
+    return keras.Sequential([base, keras.layers.GlobalAveragePooling2D(), *head])
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Keras's advice on the .h5 format
+@pytest.mark.parametrize("suffix", ["keras", "h5", "weights.h5"])
+def test_every_kind_of_file_gives_the_same_model(
+    trained: keras.Model, tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"mine.{suffix}"
+    (trained.save_weights if suffix == "weights.h5" else trained.save)(path)
+    spec, model = model_from_file(SPEC, path)
+    assert spec == SPEC
+    np.testing.assert_allclose(model(PICTURE), trained(PICTURE), atol=1e-6)
+
+
+def test_weights_in_the_old_format_are_read_under_any_name(
+    trained: keras.Model, tmp_path: Path
+) -> None:
+    import h5py
+    from keras.src.legacy.saving import legacy_h5_format
+
+    path = tmp_path / "old.weights.h5"
+    with h5py.File(path, "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, trained)
+    _, model = model_from_file(SPEC, path)
+    np.testing.assert_allclose(model(PICTURE), trained(PICTURE), atol=1e-6)
+
+
+def test_a_fine_tuned_vgg16_keeps_its_own_last_layers_and_size(tmp_path: Path) -> None:
+    base = keras.applications.VGG16(weights=None, include_top=False, input_shape=(96, 96, 3))
+    model = fine_tuned(base, keras.layers.Dense(8, "relu"), keras.layers.Dense(3))
+    model.save(tmp_path / "flowers.keras")
+    spec, loaded = model_from_file(CATALOG["vgg16"], tmp_path / "flowers.keras")
+    assert (spec.size, spec.resize_shorter_side) == (96, 110)
+    probabilities = np.asarray(loaded(PICTURE[:, :96, :96]))
+    assert probabilities.shape == (1, 3)
+    assert probabilities.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_whole_models_that_cannot_be_served_are_refused(tmp_path: Path) -> None:
+    small = build(SPEC.resized(32), None, top=False)
+    rescaled = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(2.0), small])
+    cases = {
+        "is not vgg16": (CATALOG["vgg16"], fine_tuned(small, keras.layers.Dense(3))),
+        "normalises its input itself": (
+            SPEC,
+            fine_tuned(rescaled, keras.layers.Dense(3)),
+        ),
+        "not two or more classes": (SPEC, fine_tuned(small, keras.layers.Dense(1))),
+        "not square RGB pictures": (
+            SPEC,
+            keras.Sequential([keras.Input((32, 16, 3)), keras.layers.Flatten()]),
+        ),
+        "pictures of any size": (
+            SPEC,
+            keras.Sequential([keras.Input((None, None, 3)), keras.layers.GlobalMaxPooling2D()]),
+        ),
+    }
+    path = tmp_path / "model.keras"
+    for sentence, (spec, model) in cases.items():
+        model.save(path)
+        with pytest.raises(ExportError, match=sentence):
+            model_from_file(spec, path)
+
+
+def test_weights_of_another_architecture_are_refused(trained: keras.Model, tmp_path: Path) -> None:
+    path = tmp_path / "mine.weights.h5"
+    trained.save_weights(path)
+    with pytest.raises(ExportError, match="are not those of mobilenet_v3_small"):
+        model_from_file(CATALOG["mobilenet_v3_small"], path)
+
+
+def test_weights_without_the_last_layer_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "base.weights.h5"
+    build(SPEC, None, top=False).save_weights(path)
+    with pytest.raises(ExportError, match="must be saved whole"):
+        model_from_file(SPEC, path)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("a.onnx", "of no kind that is read"),
+        ("a.h5", "not an HDF5 file"),
+        ("a.keras", "Keras cannot load"),
+        ("a.pth", "of no kind that is read"),
+    ],
+)
+def test_a_file_that_is_nothing_of_the_kind_is_refused(
+    tmp_path: Path, name: str, sentence: str
+) -> None:
+    (tmp_path / name).write_bytes(b"nothing of the kind")
+    with pytest.raises(ExportError, match=sentence):
+        model_from_file(SPEC, tmp_path / name)
+
+
+def test_efficientnet_lite0_takes_a_checkpoint_of_the_original() -> None:
+    _, model = model_from_file(CATALOG["efficientnet_lite0"], imagenet_file())
+    assert model.output_shape == (None, 1000)

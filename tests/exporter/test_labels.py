@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+
+from exporter.errors import ExportError
+from exporter.labels import imagenet_labels, labels_for, read_labels
+from tests.photos import photos
+
+
+def test_imagenet_labels_stand_in_the_order_of_the_outputs() -> None:
+    labels = imagenet_labels()
+    assert len(set(labels)) == 1000
+    for photo in photos():
+        assert labels[photo.index] == f"{photo.wnid} {photo.label}"
+
+
+def test_a_users_labels_are_read_line_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_text("cat\r\nfür dogs \n", encoding="utf-8")
+    assert labels_for(2, path) == ["cat", "für dogs"]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "line 1 of .* is empty"),
+        (b"cat\n\ndog\n", "line 2 of .* is empty"),
+        (b"\xff\xfe", "not UTF-8"),
+    ],
+    ids=["empty", "empty-line", "not-text"],
+)
+def test_a_bad_label_file_is_refused(tmp_path: Path, content: bytes, sentence: str) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_bytes(content)
+    with pytest.raises(ExportError, match=sentence):
+        read_labels(path)
+
+
+def test_another_number_of_labels_than_classes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_text("cat\ndog\n")
+    with pytest.raises(ExportError, match="has 2 labels but the weights have 3 classes"):
+        labels_for(3, path)
+
+
+def test_other_classes_than_imagenets_need_a_label_file() -> None:
+    with pytest.raises(ExportError, match=r"3 classes, .* name them with --labels"):
+        labels_for(3, None)

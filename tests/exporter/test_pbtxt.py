@@ -1,0 +1,48 @@
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc.model_config_pb2 import ModelConfig
+
+from exporter.pbtxt import parameter, with_parameters, written_parameters
+
+THEIRS = """\
+# keep me
+name: "x"  # and me
+parameters {
+  key: "weights"
+  value { string_value: "theirs" }
+}
+parameters: { key: "precision" value: { string_value: "f32" } }
+"""
+
+
+def parsed(text: str) -> dict[str, str]:
+    config = text_format.Parse(text, ModelConfig())
+    return {key: value.string_value for key, value in config.parameters.items()}
+
+
+@pytest.mark.parametrize("value", ["plain", 'a "quoted" one', "back\\slash", "two\nlines", "für"])
+def test_any_text_comes_back_as_it_was(value: str) -> None:
+    assert parsed(parameter("key", value)) == {"key": value}
+    assert written_parameters(parameter("key", value)) == {"key": value}
+
+
+def test_comments_and_other_parameters_survive() -> None:
+    text = with_parameters(THEIRS, {"golden_label_v1": "hammer"})
+    assert text.startswith(THEIRS)
+    assert parsed(text) == {"weights": "theirs", "precision": "f32", "golden_label_v1": "hammer"}
+
+
+def test_the_last_of_two_values_holds() -> None:
+    assert parsed(with_parameters(THEIRS, {"weights": "random"}))["weights"] == "random"
+
+
+def test_our_own_lines_are_replaced_not_repeated() -> None:
+    once = with_parameters(THEIRS, {"weights": "random", "other": "1"})
+    twice = with_parameters(once, {"weights": "imagenet"})
+    assert parsed(twice)["weights"] == "imagenet"
+    assert parsed(twice)["other"] == "1"
+    assert "random" not in twice
+
+
+def test_a_file_without_a_last_newline_is_continued_on_a_new_line() -> None:
+    assert parsed(with_parameters('name: "x"', {"a": "b"})) == {"a": "b"}

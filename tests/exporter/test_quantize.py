@@ -1,0 +1,130 @@
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import openvino
+import pytest
+
+from exporter.catalog import CATALOG
+from exporter.command import main
+from exporter.errors import ExportError
+from exporter.int8 import quantize_version
+from exporter.job import Job
+from exporter.quantize import compare, quantize, read_pictures
+from gateway.image import to_tensor
+from tests.exporter.conftest import SMALL
+from tests.photos import photos
+
+SPEC = CATALOG[SMALL]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory with each photo, its mirror image and a file that is no picture."""
+    directory = tmp_path_factory.mktemp("pictures")
+    for number, photo in enumerate(photos()):
+        pixels = cv2.imread(str(photo.path))
+        cv2.imwrite(str(directory / f"{number:02}a.png"), pixels)
+        cv2.imwrite(str(directory / f"{number:02}b.png"), pixels[:, ::-1])
+    (directory / "README.md").write_text("not a picture")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def quantized(
+    exported: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str]:
+    """Return a version directory with its int8 variant, and what was said of it."""
+    repository = shutil.copytree(exported, tmp_path_factory.mktemp("int8") / "models")
+    version = repository / SMALL / "1"
+    return version, quantize(version, pictures, 0.95)
+
+
+def classify(model: Path, tensors: np.ndarray) -> np.ndarray:
+    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return compiled(tensors)[0]
+
+
+def test_the_int8_model_knows_every_photo(quantized: tuple[Path, str]) -> None:
+    tensors = np.stack([to_tensor(photo.data, SPEC.contract) for photo in photos()])
+    best = classify(quantized[0] / "model.int8.xml", tensors).argmax(axis=1)
+    assert best.tolist() == [photo.index for photo in photos()]
+
+
+def test_the_int8_model_is_small_and_stands_beside_the_savedmodel(
+    quantized: tuple[Path, str],
+) -> None:
+    version = quantized[0]
+    assert sorted(path.name for path in version.iterdir()) == [
+        "golden.json",
+        "model.int8.bin",
+        "model.int8.xml",
+        "model.savedmodel",
+    ]
+    assert (version / "model.int8.bin").stat().st_size < 6e6
+    assert sorted(path.name for path in version.parents[1].iterdir()) == [
+        SMALL,
+        f"{SMALL}_decode",
+        f"{SMALL}_image",
+    ]
+
+
+def test_what_is_said_is_what_the_held_out_pictures_show(
+    quantized: tuple[Path, str], pictures: Path
+) -> None:
+    version, said = quantized
+    files = sorted(pictures.glob("*.png"))
+    held_out = read_pictures(files, SPEC.contract)[1::2]
+    expected = classify(version / "model.savedmodel", held_out)
+    answered = classify(version / "model.int8.xml", held_out)
+    same = (expected.argmax(axis=1) == answered.argmax(axis=1)).mean()
+    assert f"agreement with f32 {same:.1%}" in said
+    assert f"mean |dp| {np.abs(expected - answered).mean():.2e}" in said
+    assert "on 12 held-out pictures" in said
+
+
+def test_too_little_agreement_writes_nothing(repository: Path, pictures: Path) -> None:
+    version = repository / SMALL / "1"
+    with pytest.raises(ExportError, match="int8 is not good enough: top-1 agreement"):
+        quantize(version, pictures, 1.01)
+    assert sorted(p.name for p in version.iterdir()) == ["golden.json", "model.savedmodel"]
+
+
+def test_models_that_differ_are_seen_to_differ(exported: Path, pictures: Path) -> None:
+    core = openvino.Core()
+    model = core.read_model(exported / SMALL / "1/model.savedmodel")
+    tensors = read_pictures(sorted(pictures.glob("*.png")), SPEC.contract)
+    assert compare(core, model, model.clone(), tensors).top1 == 1
+    constant = openvino.opset13.constant(np.full((1, 1000), 1e-3, np.float32))
+    other = openvino.Model([constant.output(0)], model.get_parameters())
+    agreement = compare(core, model, other, tensors[:1])
+    assert agreement.top1 == 0
+    assert agreement.mean_difference > 1e-4
+
+
+def test_too_few_pictures_are_refused(
+    repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = tmp_path / "few"
+    few.mkdir()
+    shutil.copy(photos()[0].path, few)
+    assert main([SMALL, "--repository", str(repository), "--quantize", str(few)]) == 1
+    assert "1 pictures are too few" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("weights", "sentence"),
+    [("random", 'has weights "imagenet", not "random"'), ("a/b.h5", 'not "file:b.h5"')],
+)
+def test_a_version_with_other_weights_is_not_quantised(
+    exported: Path, pictures: Path, weights: str, sentence: str
+) -> None:
+    with pytest.raises(ExportError, match=sentence):
+        quantize_version(Job(SPEC, weights, exported), weights, pictures, 0.95)
+
+
+def test_a_missing_directory_is_refused_before_anything_is_exported(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="there is no directory"):
+        quantize_version(Job(SPEC, "imagenet", tmp_path), None, tmp_path / "none", 0.95)
+    assert list(tmp_path.iterdir()) == []

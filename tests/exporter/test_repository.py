@@ -1,0 +1,72 @@
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from exporter.errors import ExportError
+from exporter.repository import Target, plan, publish, staging, versions, write_text
+
+
+def test_the_next_free_version_comes_after_the_greatest(tmp_path: Path) -> None:
+    assert plan(tmp_path, "m", None, False).version == 1
+    for name in ("2", "10", "notes"):
+        (tmp_path / "m" / name).mkdir(parents=True)
+    assert versions(tmp_path / "m") == [2, 10]
+    assert plan(tmp_path, "m", None, False).version == 11
+
+
+def test_a_version_is_replaced_only_if_forced(tmp_path: Path) -> None:
+    (tmp_path / "m/2").mkdir(parents=True)
+    with pytest.raises(ExportError, match=r"version 2 of m is already in .*--force"):
+        plan(tmp_path, "m", 2, False)
+    assert plan(tmp_path, "m", 2, True).version == 2
+
+
+def test_a_replaced_version_is_gone_as_a_whole(tmp_path: Path) -> None:
+    target = Target(tmp_path, "m", 1)
+    for content in ("old", "new"):
+        with staging(tmp_path) as stage:
+            (stage / "1").mkdir()
+            (stage / "1" / content).touch()
+            publish(stage / "1", target)
+    assert [path.name for path in target.version_dir.iterdir()] == ["new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+def test_a_failed_export_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), staging(tmp_path) as stage:
+        (stage / "1").mkdir()
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_export_left_is_swept_but_not_a_running_ones(tmp_path: Path) -> None:
+    child = subprocess.Popen(["true"])
+    child.wait()
+    (tmp_path / f".export-{child.pid}-x").mkdir()
+    (tmp_path / f".export-{os.getppid()}-x").mkdir()
+    with staging(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [f".export-{os.getppid()}-x"]
+
+
+def test_a_repository_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ExportError, match="cannot write to"), staging(tmp_path / "file/models"):
+        pass
+
+
+def test_a_disk_that_fills_up_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="No space left"), staging(tmp_path):
+        raise OSError(28, "No space left on device")
+
+
+def test_a_text_is_replaced_in_one_step(tmp_path: Path) -> None:
+    path = tmp_path / "m/labels.txt"
+    write_text(path, "old")
+    with path.open() as reader:
+        write_text(path, "new")
+        assert reader.read() == "old"
+    assert path.read_text() == "new"
+    assert [entry.name for entry in path.parent.iterdir()] == ["labels.txt"]

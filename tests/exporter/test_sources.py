@@ -1,0 +1,60 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from exporter.catalog import CATALOG
+from exporter.default import ensure_default
+from exporter.errors import ExportError
+from exporter.sources import load
+
+HOME = Path(__file__).resolve().parents[2]
+CLOSED = "http://127.0.0.1:9"
+
+
+def without_internet(home: Path) -> dict[str, str]:
+    """Return an environment in which every download fails and none was made before."""
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), CLOSED)
+    return {**os.environ, **proxies, "no_proxy": "", "NO_PROXY": "", "KERAS_HOME": str(home)}
+
+
+def run(*arguments: str, home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "export_model.py", *arguments],
+        cwd=HOME,
+        env={**without_internet(home), **settings},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_no_internet_is_one_sentence_with_the_ways_out(tmp_path: Path) -> None:
+    done = run("mobilenet_v3_small", "--repository", str(tmp_path / "repository"), home=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    for way in ("--weights FILE", "efficientnet_lite0", "--weights random", "Connection refused"):
+        assert way in done.stderr
+    assert not (tmp_path / "repository").exists()
+
+
+def test_the_default_falls_back_to_real_weights_and_says_so(tmp_path: Path) -> None:
+    done = run("--default", "--repository", str(tmp_path / "repository"), home=tmp_path, WEIGHTS="")
+    assert done.returncode == 0
+    assert done.stderr.count("\n") == 1
+    assert "efficientnet_lite0 is served with its own real ImageNet weights" in done.stderr
+    config = (tmp_path / "repository/efficientnet_lite0/config.pbtxt").read_text()
+    assert 'key: "weights" value { string_value: "imagenet" }' in config
+    assert not (tmp_path / "repository/vgg16").exists()
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(ExportError, match=r"there is no file nowhere\.h5"):
+        load(CATALOG["vgg16"], "nowhere.h5")
+
+
+def test_only_a_failed_download_leads_to_the_fallback(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"there is no file nowhere\.h5"):
+        ensure_default(tmp_path / "repository", "nowhere.h5")
+    assert not (tmp_path / "repository").exists()
