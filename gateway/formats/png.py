@@ -44,8 +44,11 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         if at + 12 > len(data):
             break
         length, name = struct.unpack_from(">I4s", data, at)
-        yield name, at, at + 12 + length
+        stop = at + 12 + length
+        if stop > len(data):  # OpenCV would believe the length and fetch up to 4 GB of memory
+            break
+        yield name, at, stop
         if name == b"IEND":
             return
-        at += 12 + length
+        at = stop
     raise damaged("PNG")

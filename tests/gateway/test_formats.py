@@ -109,6 +109,13 @@ def test_thousands_of_tiny_png_chunks_are_refused() -> None:
         read_header(data[:33] + text * 30_000 + data[33:])
 
 
+def test_a_png_chunk_longer_than_its_file_is_refused() -> None:
+    data = bytearray((ODD / "one_pixel.png").read_bytes())
+    struct.pack_into(">I", data, len(data) - 12, 0x50000000)
+    with pytest.raises(UndecodablePicture):
+        read_header(bytes(data))
+
+
 def test_thousands_of_tiny_gif_comments_are_refused() -> None:
     data = encode(Image.new("P", (9, 9)), "GIF")
     image = data.index(b"\x2c\0\0\0\0")
