@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import cv2
 import numpy as np
 
 from gateway.image import Pixels
 from inference.contracts.answer import Answer
-from inference.contracts.endpoint import Endpoint, Names
+from inference.contracts.endpoint import Array, Endpoint, Names
 from inference.contracts.errors import Deviation
 from inference.contracts.expectation import Expectation
 from inference.contracts.judgement import judge, judge_ensemble
@@ -77,12 +78,13 @@ class Check:
             raise Deviation(problem)
 
     def _ask(self, endpoint: Endpoint, expected: Expectation, tensor: Pixels) -> Answer:
-        return endpoint.classify(self.model, self.version, tensor[np.newaxis], names(expected))
+        batch = fresh(tensor, noise(tensor.shape), expected.max_batch_size)
+        return endpoint.classify(self.model, self.version, batch, names(expected))
 
     def _check_batch(self, endpoint: Endpoint, expected: Expectation, tensor: Pixels) -> None:
-        """Compare rows of a batch with the same pictures alone; no cache can know the noise."""
-        noise = np.random.default_rng(time.time_ns()).integers(0, 256, tensor.shape, np.uint8)
-        rows = [noise, tensor, tensor[:, ::-1], noise[::-1]][: min(BATCH, expected.max_batch_size)]
+        """Compare rows of a batch with the same pictures alone."""
+        other = noise(tensor.shape)
+        rows = [other, tensor, tensor[:, ::-1], other[::-1]][: min(BATCH, expected.max_batch_size)]
         if len(rows) < 2:
             return
         batch = np.ascontiguousarray(np.stack(rows))
@@ -123,8 +125,10 @@ class Check:
         expected: Expectation,
         tensor: Pixels,
     ) -> None:
-        picture = np.array([[expected.picture]], dtype=np.object_)
-        answer = endpoint.classify(ensemble, "", picture, tensors)
+        picture = np.array([expected.picture], dtype=np.object_)
+        other = np.array([encoded(noise((32, 32, 3)))], dtype=np.object_)
+        batch = fresh(picture, other, expected.max_batch_size)
+        answer = endpoint.classify(ensemble, "", batch, tensors)
         direct = self._ask(endpoint, expected, tensor)
         self._wrong = self._wrong or {
             mistake: self._ask(endpoint, expected, other)
@@ -138,3 +142,22 @@ class Check:
 def names(expected: Expectation) -> Names:
     """Return how to ask for an answer with all labels."""
     return Names(expected.input, expected.output, expected.classes)
+
+
+def fresh(picture: Array, other: Array, max_batch_size: int) -> Array:
+    """Put a picture nobody has asked about behind the first, so that no cache can answer.
+
+    Triton's response cache knows a version by its number alone: it outlives what it was asked of.
+    """
+    rows = [picture, other] if max_batch_size > 1 else [picture]
+    return np.stack(rows)
+
+
+def noise(shape: tuple[int, ...]) -> Pixels:
+    """Return noise that differs each time, UINT8 of this shape."""
+    return np.random.default_rng(time.time_ns()).integers(0, 256, shape, np.uint8)
+
+
+def encoded(pixels: Pixels) -> bytes:
+    """Encode a picture as PNG."""
+    return bytes(cv2.imencode(".png", pixels)[1])

@@ -91,7 +91,10 @@ class Place:
         text = self.config.read_text(encoding="utf-8") if self.config.exists() else ""
         text = with_field(text, "name", f': "{self.candidate}"')
         policy = f" {{ specific {{ versions: [ {version} ] }} }}"
-        write_text(directory / "config.pbtxt", with_field(text, "version_policy", policy))
+        text = with_field(text, "version_policy", policy)
+        # The cache would answer with what an earlier candidate of the same number said.
+        text = with_field(text, "response_cache", " { enable: false }")
+        write_text(directory / "config.pbtxt", text)
 
     def remove_candidate(self) -> None:
         """Remove what `write_candidate` made, also that of a deployment that was killed."""
