@@ -1,0 +1,150 @@
+"""Programs that talk to Triton themselves get what the gateway's clients get."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
+
+import numpy as np
+import pytest
+import requests
+import tritonclient.grpc
+import tritonclient.http
+from tritonclient.utils import InferenceServerException
+
+from gateway.image import to_tensor
+from tests.e2e.test_stack import contract_of
+from tests.photos import DATA, odd_images, photos
+from tests.servers import Running
+
+MODEL = "efficientnet_lite0"
+PHOTOS = photos()
+TOLERANCE = 1e-4  # of a probability, at f32
+MODULES = {"HTTP": tritonclient.http, "gRPC": tritonclient.grpc}
+BROKEN = [p for p, expected in odd_images() if expected in ("reject", "reject before decoding")]
+Answers = list[tuple[str, float]]
+
+each_protocol = pytest.mark.parametrize("protocol", MODULES)
+
+
+def port_of(triton: Running, module: ModuleType) -> int:
+    return triton.http_port if module is tritonclient.http else triton.grpc_port
+
+
+def ask(triton: Running, protocol: str, model: str, batch: np.ndarray) -> Answers:
+    """Return the WordNet id and the probability of each row's best class."""
+    module = MODULES[protocol]
+    kind = "BYTES" if batch.dtype == np.object_ else "UINT8"
+    image = module.InferInput("image", list(batch.shape), kind)
+    image.set_data_from_numpy(batch)
+    best = module.InferRequestedOutput("probabilities", class_count=1)
+    with module.InferenceServerClient(f"127.0.0.1:{port_of(triton, module)}") as client:
+        rows = client.infer(model, [image], outputs=[best]).as_numpy("probabilities")
+    texts = [row[0].decode().split(":", 2) for row in rows]
+    return [(label.split(" ")[0], float(score)) for score, _, label in texts]
+
+
+def encoded(*pictures: bytes) -> np.ndarray:
+    return np.array([[picture] for picture in pictures], dtype=np.object_)
+
+
+def gateway_error(gateway_url: str, picture: bytes) -> str:
+    answer = requests.post(
+        f"{gateway_url}/v1/classify",
+        data=picture or b"",
+        headers={"Content-Type": "image/jpeg"},
+        timeout=30,
+    )
+    return answer.json()["error"]["message"]
+
+
+@pytest.fixture(scope="module")
+def from_gateway(gateway_url: str) -> Answers:
+    files = [("images[]", (photo.path.name, photo.data)) for photo in PHOTOS]
+    answer = requests.post(f"{gateway_url}/v1/classify?top_k=1", files=files, timeout=60).json()
+    best = [result["predictions"][0] for result in answer["results"]]
+    return [(entry["wnid"], entry["probability"]) for entry in best]
+
+
+def assert_same(found: Answers, expected: Answers) -> None:
+    assert [wnid for wnid, _ in found] == [wnid for wnid, _ in expected]
+    differences = [abs(a - b) for (_, a), (_, b) in zip(found, expected, strict=True)]
+    assert max(differences) < TOLERANCE
+
+
+def test_the_gateway_names_every_photo(from_gateway: Answers) -> None:
+    assert [wnid for wnid, _ in from_gateway] == [photo.wnid for photo in PHOTOS]
+
+
+@each_protocol
+def test_encoded_pictures_get_the_gateways_answers(
+    triton: Running, from_gateway: Answers, protocol: str
+) -> None:
+    found = ask(triton, protocol, f"{MODEL}_image", encoded(*(photo.data for photo in PHOTOS)))
+    assert_same(found, from_gateway)
+
+
+@each_protocol
+def test_one_encoded_picture_a_request_gets_the_gateways_answers(
+    triton: Running, from_gateway: Answers, protocol: str
+) -> None:
+    found = [ask(triton, protocol, f"{MODEL}_image", encoded(p.data))[0] for p in PHOTOS]
+    assert_same(found, from_gateway)
+
+
+@each_protocol
+def test_raw_tensors_get_the_gateways_answers(
+    triton: Running, from_gateway: Answers, protocol: str
+) -> None:
+    contract = contract_of(triton)
+    batch = np.stack([to_tensor(photo.data, contract) for photo in PHOTOS])
+    assert_same(ask(triton, protocol, MODEL, batch), from_gateway)
+
+
+@each_protocol
+@pytest.mark.parametrize("name", ["text.jpg", "zero_bytes.jpg", "bomb_20000x20000_1bit.png"])
+def test_a_broken_picture_gets_the_gateways_message(
+    triton: Running, gateway_url: str, protocol: str, name: str
+) -> None:
+    picture = (DATA / "odd_images" / name).read_bytes()
+    with pytest.raises(InferenceServerException) as caught:
+        ask(triton, protocol, f"{MODEL}_image", encoded(picture))
+    assert caught.value.status() in ("400", "StatusCode.INVALID_ARGUMENT")
+    if picture:  # an empty body is no upload to the gateway
+        assert caught.value.message().endswith(gateway_error(gateway_url, picture))
+
+
+def test_a_request_of_several_says_which_picture_is_broken(triton: Running) -> None:
+    batch = encoded(PHOTOS[0].data, b"not a picture", PHOTOS[1].data)
+    with pytest.raises(InferenceServerException, match="Picture 2 of 3: This is not a picture"):
+        ask(triton, "gRPC", f"{MODEL}_image", batch)
+
+
+def test_a_broken_picture_in_a_dynamic_batch_fails_alone(triton: Running) -> None:
+    """All requests wait at the same time, so that Triton joins good ones and bad ones."""
+    good = [photo.data for photo in PHOTOS] * 2
+    bad = [BROKEN[i % len(BROKEN)].read_bytes() for i in range(len(good))]
+    pictures = [picture for pair in zip(bad, good, strict=True) for picture in pair]
+    together = threading.Barrier(len(pictures))
+
+    def send(picture: bytes) -> str:
+        together.wait(30)
+        try:
+            return ask(triton, "gRPC", f"{MODEL}_image", encoded(picture))[0][0]
+        except InferenceServerException as error:
+            return str(error.status())
+
+    with ThreadPoolExecutor(len(pictures)) as pool:
+        found = list(pool.map(send, pictures))
+    assert found[1::2] == [photo.wnid for photo in PHOTOS] * 2
+    assert set(found[::2]) == {"StatusCode.INVALID_ARGUMENT"}
+
+
+@each_protocol
+def test_the_version_that_answered_stands_in_the_response(triton: Running, protocol: str) -> None:
+    module = MODULES[protocol]
+    image = module.InferInput("image", [1, 224, 224, 3], "UINT8")
+    image.set_data_from_numpy(np.zeros([1, 224, 224, 3], np.uint8))
+    with module.InferenceServerClient(f"127.0.0.1:{port_of(triton, module)}") as client:
+        response = client.infer(MODEL, [image], model_version="1").get_response()
+    version = response["model_version"] if protocol == "HTTP" else response.model_version
+    assert version == "1"

@@ -1,0 +1,334 @@
+"""Thousands of broken requests to Triton's own endpoints: each is refused, and nothing dies."""
+
+import http.client
+import json
+import random
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import grpc
+import psutil
+import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from gateway.image import to_tensor
+from tests.e2e.test_stack import contract_of
+from tests.photos import DATA, Photo, photos
+from tests.servers import Running
+from tests.waiting import wait_until
+
+MODEL = "efficientnet_lite0"
+PHOTOS = photos()
+BOMB = (DATA / "odd_images/bomb_20000x20000_1bit.png").read_bytes()
+CASES = 1200  # over each protocol
+CLIENTS = 8
+MEGABYTE = 1 << 20
+SIDE = 224 * 224 * 3
+DATATYPES = ["BOOL", "UINT8", "INT8", "INT16", "INT64", "FP16", "FP32", "FP64", "BYTES", "NONE", ""]
+# Triton 24.10 answers 500 to a JSON envelope that it cannot parse. That is its HTTP front end,
+# which no backend can change; anything else must be a 4xx.
+UNPARSEABLE = ("failed to parse the request JSON buffer", "Unable to parse", "Unable to set")
+REFUSALS = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request; `right` is the photo whose label it must get, if it is one that makes sense."""
+
+    kind: str
+    model: str
+    name: str = "image"
+    datatype: str = "BYTES"
+    shape: tuple[int, ...] = (1, 1)
+    content: bytes = b""
+    claimed: int | None = None
+    version: str = ""
+    output: str = "probabilities"
+    classes: int = 1
+    envelope: bytes | None = None
+    right: Photo | None = None
+
+
+Maker = Callable[[random.Random], Case]
+
+
+def element(picture: bytes, length: int | None = None) -> bytes:
+    return struct.pack("<I", len(picture) if length is None else length) + picture
+
+
+def encoded(kind: str, picture: bytes, **fields) -> Case:
+    return Case(kind, f"{MODEL}_image", content=element(picture), **fields)
+
+
+def right_picture(chance: random.Random) -> Case:
+    photo = chance.choice(PHOTOS)
+    return encoded("right picture", photo.data + chance.randbytes(4), right=photo)
+
+
+def right_tensor(chance: random.Random, tensors: dict[str, bytes]) -> Case:
+    photo = chance.choice(PHOTOS)
+    return tensor_case("right tensor", tensors[photo.wnid], right=photo)
+
+
+def tensor_case(kind: str, content: bytes, **fields) -> Case:
+    shape = fields.pop("shape", (1, 224, 224, 3))
+    return Case(kind, MODEL, datatype="UINT8", shape=shape, content=content, **fields)
+
+
+def random_bytes(chance: random.Random) -> Case:
+    return encoded("random bytes", chance.randbytes(chance.randrange(2000)))
+
+
+def random_after_magic(chance: random.Random) -> Case:
+    magic = chance.choice(
+        [
+            b"\xff\xd8\xff\xe0",
+            b"\x89PNG\r\n\x1a\n",
+            b"GIF89a",
+            b"RIFF\0\0\0\0WEBPVP8 ",
+            b"II*\0",
+            b"BM",
+        ]
+    )
+    return encoded("random after magic", magic + chance.randbytes(chance.randrange(600)))
+
+
+def damaged_photo(chance: random.Random) -> Case:
+    data = bytearray(chance.choice(PHOTOS).data[:20_000])
+    for _ in range(chance.randrange(1, 30)):
+        data[chance.randrange(len(data))] = chance.randrange(256)
+    return encoded("damaged photo", bytes(data[: chance.randrange(10, len(data))]))
+
+
+def bomb(chance: random.Random) -> Case:
+    return encoded("bomb", BOMB + chance.randbytes(2))
+
+
+def lying_length(chance: random.Random) -> Case:
+    length = chance.choice([0, 1, 99, 1 << 16, 1 << 31, (1 << 32) - 1])
+    content = element(chance.randbytes(chance.randrange(5, 90)), length)
+    return Case("lying length", f"{MODEL}_image", content=content[: chance.randrange(len(content))])
+
+
+def lying_shape(chance: random.Random) -> Case:
+    shape = chance.choice(
+        [
+            (),
+            (1,),
+            (0, 1),
+            (2, 1),
+            (1, 2),
+            (17, 1),
+            (1 << 40, 1),
+            (-1, 1),
+            (1, 1, 1),
+            (1 << 62, 1 << 62),
+        ]
+    )
+    case = encoded("lying shape", PHOTOS[0].data[:2000])
+    return replace(case, shape=shape)
+
+
+def wrong_tensor_shape(chance: random.Random) -> Case:
+    shape = tuple(
+        chance.choice([-1, 0, 1, 3, 16, 17, 224, 1 << 33]) for _ in range(chance.randrange(6))
+    )
+    return tensor_case("tensor shape", chance.randbytes(chance.choice([0, 3, 224])), shape=shape)
+
+
+def wrong_tensor_size(chance: random.Random) -> Case:
+    size = chance.choice([0, 1, SIDE - 1, SIDE + 1, SIDE * 2])
+    return tensor_case("tensor size", bytes(size))
+
+
+def wrong_datatype(chance: random.Random) -> Case:
+    datatype = chance.choice([d for d in DATATYPES if d != "UINT8"])
+    return replace(tensor_case("datatype", bytes(SIDE)), datatype=datatype)
+
+
+def wrong_name(chance: random.Random) -> Case:
+    field = chance.choice(["name", "output", "model", "version"])
+    value = chance.choice(
+        ["", "x" * 300, "image\0", "../..", "probabilities ", "99", "-1", "9" * 30]
+    )
+    return replace(encoded("names", PHOTOS[0].data[:3000]), **{field: value})
+
+
+def wrong_class_count(chance: random.Random) -> Case:
+    count = chance.choice([0, -1, 1001, 1 << 31, 1 << 62])
+    return encoded("class count", PHOTOS[0].data + chance.randbytes(2), classes=count)
+
+
+def broken_envelope(chance: random.Random) -> Case:
+    head = b'{"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1, 1], "data": ["x"]}]}'
+    envelope = chance.choice(
+        [
+            head[: chance.randrange(len(head))],
+            bytes(chance.choice(b'{}[]":,0x') for _ in range(chance.randrange(60))),
+            chance.randbytes(chance.randrange(80)),
+            head.replace(b"[1, 1]", chance.choice([b"[]", b"null", b'["1"]', b"[1.5, 1]", b"{}"])),
+            head.replace(
+                b'["x"]', chance.choice([b"[]", b"[1]", b"[null]", b"[[[]]]", b'"x"', b"[1e999]"])
+            ),
+            head.replace(b'"BYTES"', chance.choice([b"7", b"null", b'"UINT8"'])),
+        ]
+    )
+    return Case("envelope", f"{MODEL}_image", envelope=envelope)
+
+
+def lying_size(chance: random.Random) -> Case:
+    claimed = chance.choice([-1, 0, 1, 10_000, 1 << 31, 1 << 40, 1 << 63])
+    return replace(encoded("binary_data_size", PHOTOS[0].data[:3000]), claimed=claimed)
+
+
+BROKEN: list[Maker] = [
+    random_bytes, random_after_magic, damaged_photo, bomb, lying_length, lying_shape,
+    wrong_tensor_shape, wrong_tensor_size, wrong_datatype, wrong_name, wrong_class_count,
+]  # fmt: skip
+HTTP_ONLY: list[Maker] = [broken_envelope, lying_size]
+
+
+def cases(seed: int, makers: list[Maker], tensors: dict[str, bytes]) -> Iterator[Case]:
+    chance = random.Random(seed)
+    for number in range(CASES):
+        if number % 10 == 0:
+            yield right_picture(chance)
+        elif number % 10 == 5:
+            yield right_tensor(chance, tensors)
+        else:
+            yield chance.choice(makers)(chance)
+
+
+def ask_http(triton: Running, case: Case) -> tuple[str, str]:
+    """Return "right", "refused", "unparseable" or what must not be, and the server's words."""
+    envelope, content = case.envelope, case.content
+    if envelope is None:
+        size = len(content) if case.claimed is None else case.claimed
+        head = {
+            "inputs": [
+                {
+                    "name": case.name,
+                    "datatype": case.datatype,
+                    "shape": case.shape,
+                    "parameters": {"binary_data_size": size},
+                }
+            ],
+            "outputs": [{"name": case.output, "parameters": {"classification": case.classes}}],
+        }
+        envelope = json.dumps(head).encode()
+    version = f"/versions/{quoted(case.version)}" if case.version else ""
+    path = f"/v2/models/{quoted(case.model)}{version}/infer"
+    headers = {"Inference-Header-Content-Length": str(len(envelope))}
+    connection = http.client.HTTPConnection("127.0.0.1", triton.http_port, timeout=60)
+    try:
+        connection.request("POST", path, envelope + content, headers)
+        response = connection.getresponse()
+        text = response.read().decode(errors="replace")
+    finally:
+        connection.close()
+    if response.status == 200:
+        outputs = json.loads(text)["outputs"]
+        return verdict(case, outputs[0].get("data", [])), text[:300]
+    if response.status == 500 and any(words in text for words in UNPARSEABLE):
+        return "unparseable", text
+    return ("refused" if 400 <= response.status < 500 else f"HTTP {response.status}"), text
+
+
+def quoted(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "_-." else f"%{ord(c):02X}" for c in name)
+
+
+def ask_grpc(stub: "service_pb2_grpc.GRPCInferenceServiceStub", case: Case) -> tuple[str, str]:
+    request = service_pb2.ModelInferRequest(model_name=case.model, model_version=case.version)
+    request.inputs.add(name=case.name, datatype=case.datatype, shape=case.shape)
+    wanted = request.outputs.add(name=case.output)
+    wanted.parameters["classification"].int64_param = min(case.classes, (1 << 63) - 1)
+    request.raw_input_contents.append(case.content)
+    try:
+        response = stub.ModelInfer(request, timeout=60)
+    except grpc.RpcError as error:
+        code = error.code()
+        return ("refused" if code in REFUSALS else str(code)), error.details()
+    raw = response.raw_output_contents[0] if response.raw_output_contents else b""
+    return verdict(case, [raw[4:].decode(errors="replace")]), str(raw[:200])
+
+
+def verdict(case: Case, answers: list[str]) -> str:
+    """Judge an answer: of a request that makes sense, it must be the right label."""
+    if case.right is None:
+        return "answered"
+    return "right" if answers and case.right.wnid in str(answers[0]) else f"wrong label {answers}"
+
+
+@pytest.fixture(scope="module")
+def tensors(triton: Running) -> dict[str, bytes]:
+    contract = contract_of(triton)
+    return {photo.wnid: to_tensor(photo.data, contract).tobytes() for photo in PHOTOS}
+
+
+def family(triton: Running) -> dict[int, str]:
+    """Map the pids of Triton and its stubs to what they are."""
+    found = psutil.Process(triton.process.pid).children(recursive=True)
+    return {p.pid: " ".join(p.cmdline()[:2])[-80:] for p in found if p.is_running()}
+
+
+def resident(pids: dict[int, str]) -> int:
+    """Sum up the bytes that only these processes hold."""
+    return sum(psutil.Process(pid).memory_full_info().uss for pid in pids)
+
+
+def ask_all(
+    triton: Running, protocol: str, seed: int, tensors: dict[str, bytes]
+) -> list[tuple[Case, str, str]]:
+    """Send one protocol's cases from several clients at once."""
+    makers = BROKEN + (HTTP_ONLY if protocol == "HTTP" else [])
+    made = list(cases(seed, makers, tensors))
+    channel = grpc.insecure_channel(f"127.0.0.1:{triton.grpc_port}")
+    stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+
+    def ask(case: Case) -> tuple[Case, str, str]:
+        asked = ask_http(triton, case) if protocol == "HTTP" else ask_grpc(stub, case)
+        return case, *asked
+
+    with channel, ThreadPoolExecutor(CLIENTS) as pool:
+        return list(pool.map(ask, made))
+
+
+@pytest.mark.parametrize(("protocol", "seed"), [("HTTP", 20261), ("gRPC", 20262)])
+def test_broken_requests_are_refused_and_harm_nobody(
+    triton: Running, tensors: dict[str, bytes], protocol: str, seed: int
+) -> None:
+    warm = [right_picture(random.Random(i)) for i in range(16)]
+    assert {ask_http(triton, case)[0] for case in warm} == {"right"}
+    before = family(triton)
+    resting = resident(before)
+    asked = ask_all(triton, protocol, seed, tensors)
+    wrong = [
+        (case.kind, found, words) for case, found, words in asked if found not in expected_of(case)
+    ]
+    assert wrong == [], Counter((w[0], w[1]) for w in wrong)
+    assert Counter(found for _, found, _ in asked)["right"] == CASES // 5
+    assert family(triton) == before
+    wait_until(lambda: resident(before) < resting + 100 * MEGABYTE, "the memory is free again", 30)
+
+
+def expected_of(case: Case) -> set[str]:
+    """Say which ends a request may have."""
+    if case.right:
+        return {"right"}
+    ends = {"refused"}
+    if case.kind in ("damaged photo", "class count", "random after magic", "names", "envelope"):
+        ends.add("answered")  # what can be decoded is classified
+    odd_numbers = case.kind in ("lying shape", "tensor shape", "class count", "binary_data_size")
+    if case.envelope is not None or odd_numbers:
+        ends.add("unparseable")
+    return ends
+
+
+def test_the_models_still_answer_after_the_fuzz(triton: Running, tensors: dict[str, bytes]) -> None:
+    chance = random.Random(1)
+    assert ask_http(triton, right_picture(chance))[0] == "right"
+    assert ask_http(triton, right_tensor(chance, tensors))[0] == "right"

@@ -1,0 +1,132 @@
+"""Runs every example as a reader would, against the real server."""
+
+import csv
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.photos import DATA, photos
+from tests.servers import HOME, Running
+
+EXAMPLES = HOME / "examples"
+NODE = EXAMPLES / "node"
+SECONDS = 120
+PHOTOS = photos()[:3]
+PATHS = [str(photo.path) for photo in PHOTOS]
+COVERED = {
+    "http_client.py",
+    "grpc_client.py",
+    "async_http.py",
+    "async_grpc.py",
+    "many_pictures.py",
+    "shared_memory.py",
+    "curl.sh",
+    "client.js",
+}
+
+
+def run(*command: str | Path, **env: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        env=os.environ | env,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def python(name: str, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    return run(sys.executable, "-W", "error", EXAMPLES / name, *arguments, **env)
+
+
+def assert_names_every_photo(finished: "subprocess.CompletedProcess[str]") -> None:
+    assert finished.returncode == 0, finished.stderr
+    lines = finished.stdout.splitlines()
+    assert len(lines) == len(PHOTOS)
+    for line, photo in zip(lines, PHOTOS, strict=True):
+        assert line.startswith(f"{photo.path}: {photo.wnid} {photo.label} (")
+
+
+@pytest.mark.parametrize("name", ["http_client.py", "async_http.py"])
+def test_http_clients_name_every_photo(triton: Running, name: str) -> None:
+    assert_names_every_photo(python(name, "--url", f"127.0.0.1:{triton.http_port}", *PATHS))
+
+
+@pytest.mark.parametrize("name", ["grpc_client.py", "async_grpc.py"])
+def test_grpc_clients_name_every_photo(triton: Running, name: str) -> None:
+    assert_names_every_photo(python(name, "--url", f"127.0.0.1:{triton.grpc_port}", *PATHS))
+
+
+def test_shared_memory_names_every_photo_with_the_key_and_leaves_nothing(triton: Running) -> None:
+    url = f"127.0.0.1:{triton.grpc_port}"
+    finished = python("shared_memory.py", "--url", url, *PATHS, TRITON_ADMIN_KEY=triton.admin_key)
+    assert_names_every_photo(finished)
+    assert not list(Path("/dev/shm").glob("edgelens_example_*"))
+
+
+def test_shared_memory_is_closed_without_the_key(triton: Running) -> None:
+    url = f"127.0.0.1:{triton.grpc_port}"
+    finished = python("shared_memory.py", "--url", url, *PATHS, TRITON_ADMIN_KEY="wrong-key")
+    assert finished.returncode != 0
+    assert "This protocol is restricted" in finished.stderr
+    assert not list(Path("/dev/shm").glob("edgelens_example_*"))
+
+
+def test_many_pictures_writes_a_table_and_shows_a_bar(triton: Running) -> None:
+    url = f"127.0.0.1:{triton.grpc_port}"
+    finished = python("many_pictures.py", "--url", url, str(DATA / "photos"))
+    assert finished.returncode == 0, finished.stderr
+    table = list(csv.DictReader(io.StringIO(finished.stdout)))
+    found = {Path(row["picture"]).name: row["label"].split(" ")[0] for row in table}
+    assert found == {photo.path.name: photo.wnid for photo in photos()}
+    assert f"{len(table)}/{len(table)}" in finished.stderr
+
+
+def test_many_pictures_gives_a_broken_one_its_own_error(triton: Running) -> None:
+    url = f"127.0.0.1:{triton.grpc_port}"
+    finished = python("many_pictures.py", "--url", url, str(DATA / "odd_images"))
+    assert finished.returncode == 0, finished.stderr
+    rows = {Path(row["picture"]).name: row for row in csv.DictReader(io.StringIO(finished.stdout))}
+    assert "not a picture" in rows["text.jpg"]["error"]
+    assert not rows["text.jpg"]["label"]
+    assert not rows["plain.jpg"]["error"]
+    assert rows["plain.jpg"]["label"].endswith("bison")
+
+
+def test_curl_asks_the_gateway_and_triton(triton: Running, gateway_url: str) -> None:
+    finished = run(
+        EXAMPLES / "curl.sh",
+        PHOTOS[0].path,
+        TRITON=f"http://127.0.0.1:{triton.http_port}",
+        GATEWAY=gateway_url,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.count(PHOTOS[0].wnid) == 2
+    assert f":{PHOTOS[0].index}:{PHOTOS[0].wnid} {PHOTOS[0].label}" in finished.stdout
+    (size,) = [line for line in finished.stdout.splitlines() if line.endswith(" bytes")]
+    assert int(size.split()[0]) > 4 * 1000
+
+
+def test_node_names_every_photo(triton: Running) -> None:
+    if not (NODE / "node_modules/.package-lock.json").exists():
+        installed = run(
+            "npm", "ci", "--prefix", NODE, "--ignore-scripts", "--no-audit", "--no-fund"
+        )
+        assert installed.returncode == 0, installed.stderr
+    address = f"127.0.0.1:{triton.grpc_port}"
+    finished = run("node", NODE / "client.js", address, "efficientnet_lite0", *PATHS)
+    assert finished.returncode == 0, finished.stderr
+    for line, photo in zip(finished.stdout.splitlines(), PHOTOS, strict=True):
+        assert line.startswith(f"{photo.path}: {photo.wnid} {photo.label} (")
+
+
+def test_no_example_is_left_untested() -> None:
+    shown = [*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.sh"), *NODE.glob("*.js")]
+    assert {path.name for path in shown} == COVERED
+    readme = (EXAMPLES / "README.md").read_text()
+    assert all(name in readme for name in COVERED)
