@@ -5,6 +5,7 @@ import json
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import grpc
 import numpy as np
@@ -77,7 +78,14 @@ def test_only_the_published_ports_are_open(stack: Stack, hammer: Photo):
     """Whatever answers on the stack's own loopback address but not on another one is ours."""
     stack.wait_for_label(hammer.data)
     ours = set(open_ports(stack.bind)) - set(open_ports("127.0.0.78"))
-    assert ours == {stack.port, stack.http_port, stack.grpc_port}
+    published = {stack.port, stack.http_port, stack.grpc_port}
+    assert ours == published
+    # What is published on every address answers on the other one too: ask the engine as well.
+    containers = map(json.loads, stack.compose("ps", "--format", "json").splitlines())
+    doors = [door for container in containers for door in container["Publishers"]]
+    assert {(d["URL"], d["PublishedPort"]) for d in doors if d["PublishedPort"]} == {
+        (stack.bind, port) for port in published
+    }
 
 
 def test_nothing_is_published_beyond_loopback_unless_asked(stack: Stack):
@@ -96,8 +104,8 @@ def test_other_paths_of_triton_are_forbidden(stack: Stack, method: str, path: st
     # Unlike `requests`, http.client sends the path as it is, dots and all.
     connection = http.client.HTTPConnection(stack.bind, stack.http_port, timeout=10)
     connection.request(method, path, b"{}" if method == "POST" else None)
-    assert connection.getresponse().status == 403
-    connection.close()
+    with closing(connection):
+        assert connection.getresponse().status == 403
 
 
 @pytest.mark.parametrize("name, request_message", FORBIDDEN_CALLS, ids=lambda value: str(value))
