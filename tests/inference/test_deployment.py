@@ -1,0 +1,272 @@
+"""The steps of a deployment and the files they change; the real server is met in tests/e2e."""
+
+from pathlib import Path
+
+import pytest
+
+from inference.admin_key import find_admin_key
+from inference.deploy import main
+from inference.deployment.deployment import Deployment
+from inference.deployment.errors import DeployError
+from inference.deployment.memory import available_memory, needed_for, require_memory
+from inference.deployment.pbtxt import with_field
+from inference.deployment.place import Place
+
+CONFIG = """\
+# version_policy { all { } } would serve all
+name: "cat"  # a name
+platform: "tensorflow_savedmodel"
+parameters { key: "name" value { string_value: "version_policy { braces \\" }" } }
+response_cache { enable: true }
+"""
+PLENTY = 1 << 40
+
+
+class Server:
+    """Stands in for Triton: what is loaded follows config.pbtxt, and tests fail where told to."""
+
+    def __init__(self, place: Place, loaded: set[int], unfit: str = "", refuses: bool = False):
+        self.place, self.serving, self.unfit, self.refuses = place, loaded, unfit, refuses
+        self.calls: list[str] = []
+
+    def versions(self, model: str) -> set[int]:
+        return self.serving if model == self.place.model else set()
+
+    def load(self, model: str) -> None:
+        self.calls.append(f"load {model}")
+        text = (self.place.repository / model / "config.pbtxt").read_text()
+        listed = text.rpartition("versions: [")[2].partition("]")[0]
+        wanted = {int(version) for version in listed.split(",")}
+        if self.refuses and model == self.place.model and not wanted <= self.serving:
+            raise DeployError("load failed")
+        if model == self.place.model:
+            self.serving = wanted
+
+    def unload(self, model: str) -> None:
+        self.calls.append(f"unload {model}")
+
+    def test(self, model: str, version: int, title: str) -> None:
+        self.calls.append(f"test {model} {version}")
+        if self.unfit == model:
+            raise DeployError("wrong channel order")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """A model with three versions of a kilobyte."""
+    for version in (1, 2, 3):
+        (tmp_path / f"cat/{version}").mkdir(parents=True)
+        (tmp_path / f"cat/{version}/weights").write_bytes(bytes(1000))
+    (tmp_path / "cat/labels.txt").write_text("cat\n")
+    (tmp_path / "cat/config.pbtxt").write_text(CONFIG)
+    return Place(tmp_path, "cat")
+
+
+def deployment(place: Place, server: Server, memory: int = PLENTY) -> Deployment:
+    return Deployment(place, server, lambda line: None, lambda: memory)
+
+
+def policy(place: Place) -> str:
+    return place.config.read_text().splitlines()[-1]
+
+
+def test_a_version_is_tested_apart_before_the_model_loads_it(place: Place) -> None:
+    server = Server(place, {1})
+    deployment(place, server).deploy(2, keep=1)
+    apart = ["load .cat_candidate", "test .cat_candidate 2", "unload .cat_candidate"]
+    assert server.calls == ["unload .cat_candidate", *apart, "load cat", "test cat 2"]
+    assert server.serving == {1, 2}
+    assert policy(place) == "version_policy { specific { versions: [ 1, 2 ] } }"
+
+
+@pytest.mark.parametrize(("keep", "left"), [(0, {3}), (1, {2, 3}), (2, {1, 2, 3})])
+def test_as_many_older_versions_stay_as_asked_for(place: Place, keep: int, left: set[int]) -> None:
+    server = Server(place, {1, 2})
+    deployment(place, server).deploy(3, keep)
+    assert server.serving == left
+
+
+def test_a_version_that_fails_apart_is_never_loaded(place: Place) -> None:
+    server = Server(place, {1}, unfit=".cat_candidate")
+    with pytest.raises(DeployError, match=r"version 2 is not fit to serve: wrong channel order"):
+        deployment(place, server).deploy(2, keep=1)
+    assert "load cat" not in server.calls
+    assert server.calls[-1] == "unload .cat_candidate"
+    assert policy(place) == "version_policy { specific { versions: [ 1 ] } }"
+    assert not (place.repository / place.candidate).exists()
+
+
+def test_a_version_that_fails_in_service_is_taken_back(place: Place) -> None:
+    server = Server(place, {1}, unfit="cat")
+    with pytest.raises(DeployError, match="wrong channel order; version 1 serves again"):
+        deployment(place, server).deploy(2, keep=1)
+    assert server.serving == {1}
+    assert policy(place) == "version_policy { specific { versions: [ 1 ] } }"
+
+
+def test_a_version_that_cannot_be_loaded_is_taken_back(place: Place) -> None:
+    server = Server(place, {1}, refuses=True)
+    with pytest.raises(DeployError, match="load failed; version 1 serves again"):
+        deployment(place, server).deploy(2, keep=1)
+    assert policy(place) == "version_policy { specific { versions: [ 1 ] } }"
+
+
+def test_a_first_version_that_fails_leaves_nothing_loaded(place: Place) -> None:
+    server = Server(place, set(), unfit="cat")
+    with pytest.raises(DeployError, match="nothing is served"):
+        deployment(place, server).deploy(2, keep=1)
+    assert server.calls[-1] == "unload cat"
+
+
+def test_memory_that_cannot_hold_both_is_refused_before_anything_is_loaded(place: Place) -> None:
+    server = Server(place, {1})
+    with pytest.raises(DeployError, match=r"version 2 beside the others takes about 0\.2 GB"):
+        deployment(place, server, memory=100_000_000).deploy(2, keep=1)
+    assert server.calls == []
+
+
+def test_the_switch_needs_memory_for_the_old_version_too(place: Place) -> None:
+    server = Server(place, {1})
+    with pytest.raises(DeployError, match="Switching to version 1 and 2 takes"):
+        deployment(place, server, memory=200_000_000).deploy(2, keep=1)
+    assert "load cat" not in server.calls
+
+
+def test_roll_back_goes_to_the_version_before(place: Place) -> None:
+    server = Server(place, {2, 3})
+    deployment(place, server).roll_back(keep=1)
+    assert server.serving == {2}
+    deployment(place, server).roll_back(keep=1)
+    assert server.serving == {1}
+    with pytest.raises(DeployError, match="no version of cat before 1"):
+        deployment(place, server).roll_back(keep=1)
+
+
+def test_a_second_deployment_at_the_same_time_is_refused(place: Place) -> None:
+    with place.locked(), pytest.raises(DeployError, match="another deployment of cat is at work"):
+        deployment(place, Server(place, {1})).deploy(2, keep=1)
+
+
+def test_a_missing_version_or_model_is_named(place: Place) -> None:
+    with pytest.raises(DeployError, match="no version 9 of cat"):
+        place.version(9)
+    for model in ("dog", "../cat"):
+        with pytest.raises(DeployError, match="there is no model"):
+            Place(place.repository, model).version(1)
+
+
+def test_a_candidate_has_one_version_the_labels_and_no_cache(place: Place) -> None:
+    place.write_candidate(2)
+    candidate = place.repository / ".cat_candidate"
+    assert sorted(path.name for path in candidate.iterdir()) == ["2", "config.pbtxt", "labels.txt"]
+    assert (candidate / "2/weights").read_bytes() == bytes(1000)
+    assert not (candidate / "2").readlink().is_absolute()
+    text = (candidate / "config.pbtxt").read_text()
+    assert '\nname: ".cat_candidate"  # a name\n' in text
+    assert "response_cache { enable: false }" in text
+    assert "version_policy { specific { versions: [ 2 ] } }" in text
+
+
+def test_a_named_configuration_is_the_one_that_is_changed(place: Place) -> None:
+    custom = place.directory / "configs/small.pbtxt"
+    custom.parent.mkdir()
+    custom.write_text(CONFIG)
+    Place(place.repository, "cat", "small").pin([3])
+    assert "[ 3 ]" in custom.read_text()
+    assert place.config.read_text() == CONFIG
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('name: "a"\n', 'name: "b"\n'),
+        ("name : 'a' # name: x\n", 'name: "b" # name: x\n'),
+        ("platform: 'x'", "platform: 'x'\nname: \"b\"\n"),
+        ("", 'name: "b"\n'),
+        ('x { name: "a" }, name: "a"; y: 1', 'x { name: "a" }, name: "b"; y: 1'),
+        ('name: "a"\n  "c"\ny: [ { z: 1 } ]', 'name: "b"\ny: [ { z: 1 } ]'),
+        ('z < name: "a" >\nname: "a"\nname: "c"', 'z < name: "a" >\nname: "b"\n'),
+    ],
+    ids=["plain", "spaced", "missing", "empty", "nested", "two literals", "given twice"],
+)
+def test_only_the_top_level_field_is_replaced(before: str, after: str) -> None:
+    assert with_field(before, "name", ': "b"') == after
+
+
+@pytest.mark.parametrize("text", ["name: {", "x: [1, 2", 'x: "unclosed\n'])
+def test_a_broken_configuration_is_refused(text: str) -> None:
+    with pytest.raises(DeployError, match=r"config\.pbtxt .*mend it first"):
+        with_field(text, "name", ': "b"')
+
+
+def test_strings_and_comments_hold_no_fields() -> None:
+    text = with_field(CONFIG, "version_policy", " { latest { } }")
+    assert text == CONFIG + "version_policy { latest { } }\n"
+
+
+def test_memory_is_the_machines_without_a_limit(tmp_path: Path) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable: 2000 kB\n")
+    found = available_memory(tmp_path / "meminfo", tmp_path / "cgroup", tmp_path / "none")
+    assert found == 2000 << 10
+
+
+@pytest.mark.parametrize(
+    ("membership", "group", "files"),
+    [
+        (
+            "0::/a/b\n",
+            "a",
+            {
+                "memory.max": "900000",
+                "memory.current": "500000",
+                "memory.stat": "anon 5\ninactive_file 100000\n",
+            },
+        ),
+        (
+            "4:cpu,memory:/a\n1:name=systemd:/\n",
+            "memory/a",
+            {
+                "memory.limit_in_bytes": "900000",
+                "memory.usage_in_bytes": "500000",
+                "memory.stat": "total_inactive_file 100000\n",
+            },
+        ),
+    ],
+    ids=["version 2, set above", "version 1"],
+)
+def test_a_cgroups_limit_counts_with_its_idle_cache_as_free(
+    tmp_path: Path, membership: str, group: str, files: dict[str, str]
+) -> None:
+    (tmp_path / "meminfo").write_text("MemAvailable: 2000 kB\n")
+    (tmp_path / "membership").write_text(membership)
+    directory = tmp_path / "cgroup" / group
+    directory.mkdir(parents=True)
+    for name, text in files.items():
+        (directory / name).write_text(text)
+    found = available_memory(tmp_path / "meminfo", tmp_path / "cgroup", tmp_path / "membership")
+    assert found == 500_000
+
+
+def test_a_version_needs_more_than_its_files(place: Place) -> None:
+    assert needed_for(place.version(1)) == 2300 + (150 << 20)
+    require_memory([place.version(1)], 2300 + (150 << 20), "It")
+    with pytest.raises(DeployError, match="It takes about"):
+        require_memory([place.version(1)], 2299 + (150 << 20), "It")
+
+
+def test_the_key_comes_from_the_environment_or_the_launchers_file(tmp_path: Path) -> None:
+    directory = {"EDGELENS_RUNTIME_DIR": str(tmp_path)}
+    assert find_admin_key(directory) == ""
+    (tmp_path / "admin-key").write_text("from-the-file\n")
+    assert find_admin_key(directory) == "from-the-file"
+    assert find_admin_key({**directory, "TRITON_ADMIN_KEY": "given"}) == "given"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["cat"], ["cat", "--version", "0"], ["cat", "--version", "x"], ["cat", "--keep", "-1"]],
+    ids=["nothing to do", "version 0", "no number", "negative"],
+)
+def test_a_wrong_command_line_is_a_usage_error(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)

@@ -1,0 +1,222 @@
+"""The self-test against a real Triton that serves right models and typically wrong ones."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from inference.contracts.answer import Answer
+from inference.contracts.errors import Deviation
+from inference.contracts.expectation import Expectation
+from inference.contracts.variants import variants
+from tests.inference.contracted import (
+    CONTRACT,
+    FIRST_ONLY,
+    LABELS,
+    SWAPPED,
+    add_classifier,
+    add_ensemble,
+    golden,
+)
+from tests.servers import HOME, Running, start_inference
+
+ROTATED = LABELS[1:] + LABELS[:1]
+WRONG = {
+    "swapped": "tensor over HTTP: wrong channel order (BGR instead of RGB)",
+    "coarse_swapped": "tensor over gRPC: wrong channel order (BGR instead of RGB)",
+    "relabelled": "tensor over gRPC: wrong label file: class",
+    "unlabelled": "tensor over HTTP: wrong label file: the answers carry no labels",
+    "too_few_labels": "tensor over HTTP: wrong label file: it names 3 of the 10 classes",
+    "drifted": "tensor over HTTP: the golden picture is 'n",
+    "no_batch": "batch over gRPC: a picture gets another answer in a batch of 4 than alone",
+    "squeezing": "squeezing_image over HTTP: wrong resize (squeezed instead of cropped)",
+    "swapping": "swapping_image over gRPC: wrong channel order (BGR instead of RGB)",
+    "blurring": "blurring_image over HTTP: wrong interpolation (area instead of cubic)",
+    "margins": "margins_image over HTTP: wrong resize (shorter side 64 instead of 80)",
+    "relabelling": "relabelling_image over gRPC: wrong label file",
+}
+STATED_WRONG = [
+    ({"crop": "none"}, "wrong resize (squeezed instead of cropped)"),
+    ({"colour_order": "BGR"}, "wrong channel order (BGR instead of RGB)"),
+    ({"interpolation": "linear"}, "wrong interpolation (linear instead of cubic)"),
+    ({"golden_tensor_sha256": "00" * 32}, "the golden picture becomes another tensor"),
+    ({"golden_picture": "YWJj"}, "golden_picture: This is not a picture"),
+    ({"golden_picture": "%%%"}, "parameter golden_picture is not base64"),
+    ({"golden_label_v1": ""}, "lacks the parameter golden_label_v1"),
+    ({"golden_probability_v1": "much"}, "golden_probability_v1 is no number"),
+    ({"crop": ""}, "lacks the parameter crop"),
+    ({"width": "32"}, "input 'image' is TYPE_UINT8 [64, 64, 3], but the contract says"),
+]
+RIGHT = {"right", "right_without_ensemble"}
+
+
+def add_models(repository: Path) -> None:
+    """Write one model for each mistake."""
+    for name in ("right", "squeezing", "swapping", "blurring", "margins", "relabelling"):
+        add_classifier(repository, name)
+    add_classifier(repository, "right_without_ensemble")
+    add_ensemble(repository, "right")
+    add_ensemble(repository, "squeezing", crop="none")
+    add_ensemble(repository, "swapping", colour_order="BGR")
+    add_ensemble(repository, "blurring", interpolation="area")
+    add_ensemble(repository, "margins", resize_shorter_side=64)
+    add_ensemble(repository, "relabelling", labels=ROTATED)
+    add_classifier(repository, "swapped", SWAPPED)
+    add_classifier(repository, "coarse_swapped", SWAPPED, precision="auto")
+    add_classifier(repository, "no_batch", FIRST_ONLY)
+    add_classifier(repository, "relabelled", labels=ROTATED)
+    add_classifier(repository, "unlabelled", labels=[""])
+    add_classifier(repository, "too_few_labels", labels=LABELS[:3])
+    add_classifier(repository, "drifted", golden_probability_v1="0.111")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    repository = tmp_path_factory.mktemp("contracts")
+    add_models(repository)
+    with start_inference(repository) as running:
+        yield running
+
+
+def selftest(server: Running, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "inference.selftest", f"http://127.0.0.1:{server.http_port}"]
+    return subprocess.run(
+        [*command, "--grpc", f"127.0.0.1:{server.grpc_port}", *arguments],
+        cwd=HOME,
+        env=os.environ | {"EDGELENS_RUNTIME_DIR": str(server.runtime_dir)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture(scope="module")
+def sections(served: Running) -> dict[str, list[str]]:
+    """What the self-test of all models says of each."""
+    finished = selftest(served)
+    assert finished.returncode == 1, finished.stderr
+    found: dict[str, list[str]] = {}
+    for line in finished.stdout.splitlines():
+        if match := re.fullmatch(r"(\w+):", line):
+            lines = found.setdefault(match[1], [])
+        elif line.startswith("  "):
+            lines.append(line.strip())
+    return found
+
+
+def deviations(lines: list[str]) -> list[str]:
+    return [re.sub(r"^deviates +", "", line) for line in lines if line.startswith("deviates")]
+
+
+def test_every_model_with_a_contract_is_checked(sections: dict[str, list[str]]) -> None:
+    # Without a width there is no contract; companions are checked with their model.
+    assert sections.keys() == WRONG.keys() | RIGHT
+
+
+@pytest.mark.parametrize("model", sorted(RIGHT))
+def test_nothing_is_said_against_a_right_model(sections: dict[str, list[str]], model: str) -> None:
+    assert deviations(sections[model]) == []
+    ways = {"tensor over HTTP", "tensor over gRPC", "batch over HTTP", "batch over gRPC"}
+    if model == "right":
+        ways |= {"right_image over HTTP", "right_image over gRPC"}
+    checked = {re.sub(r"^ok +", "", line) for line in sections[model] if line.startswith("ok")}
+    assert checked == ways | {"contract", "golden tensor"}
+
+
+@pytest.mark.parametrize("model", WRONG)
+def test_a_mistake_is_called_by_its_name(sections: dict[str, list[str]], model: str) -> None:
+    found = deviations(sections[model])
+    assert any(line.startswith(WRONG[model]) for line in found)
+    mistake = re.compile(r"wrong (channel order|resize|interpolation|label file)")
+    named = {match[1] for line in found if (match := mistake.search(line))}
+    assert named <= {match[1] for match in [mistake.search(WRONG[model])] if match}
+
+
+def test_a_right_model_alone_is_success(served: Running) -> None:
+    finished = selftest(served, "--model", "right", "--version", "1")
+    assert finished.returncode == 0, finished.stdout
+    assert finished.stdout.endswith("All as the contract says.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--model", "nowhere"], "nowhere cannot be checked: the server refuses"),
+        (["--model", "right", "--version", "7"], "right cannot be checked"),
+        (["--grpc", "127.0.0.1:9"], "nothing answers over gRPC at 127.0.0.1:9"),
+    ],
+)
+def test_what_cannot_be_checked_is_one_sentence(
+    served: Running, arguments: list[str], sentence: str
+) -> None:
+    finished = selftest(served, *arguments)
+    assert finished.returncode == 2
+    assert sentence in finished.stderr
+    assert len(finished.stderr.splitlines()) == 1
+
+
+def test_no_server_is_one_sentence(served: Running) -> None:
+    command = [sys.executable, "-m", "inference.selftest", "http://127.0.0.1:9"]
+    finished = subprocess.run(command, cwd=HOME, capture_output=True, text=True, timeout=60)
+    assert finished.returncode == 2
+    assert finished.stderr == (
+        "selftest: nothing answers at http://127.0.0.1:9; is the server running?\n"
+    )
+
+
+def test_a_server_that_lists_no_models_wants_a_name(served: Running, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "inference.selftest", f"http://127.0.0.1:{served.http_port}"]
+    finished = subprocess.run(
+        command,
+        cwd=HOME,
+        env=os.environ | {"EDGELENS_RUNTIME_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert finished.returncode == 2
+    assert "name one with --model" in finished.stderr
+
+
+def configuration(**changes: str) -> dict:
+    stated = {**CONTRACT.as_parameters(), **golden(), **changes}
+    return {
+        "input": [{"name": "image", "data_type": "TYPE_UINT8", "dims": ["64", "64", "3"]}],
+        "output": [{"name": "probabilities", "data_type": "TYPE_FP32", "dims": ["10"]}],
+        "max_batch_size": 4,
+        "parameters": {name: {"string_value": text} for name, text in stated.items() if text},
+    }
+
+
+def test_a_right_configuration_gives_the_golden_tensor() -> None:
+    expected = Expectation.from_config(configuration(), "1")
+    assert expected.tensor().shape == (64, 64, 3)
+    assert expected.tolerance == 1e-3
+
+
+@pytest.mark.parametrize(("changes", "sentence"), STATED_WRONG, ids=lambda value: str(value)[:40])
+def test_a_configuration_that_contradicts_itself_is_named(changes: dict, sentence: str) -> None:
+    with pytest.raises(Deviation, match=re.escape(sentence)):
+        Expectation.from_config(configuration(**changes), "1").tensor()
+
+
+def test_the_usual_mistakes_are_all_different_and_none_is_right() -> None:
+    contracts = [variant.contract for variant in variants(CONTRACT)]
+    assert len(set(contracts)) == len(contracts)
+    assert CONTRACT not in contracts
+    names = [variant.mistake() for variant in variants(CONTRACT)]
+    assert names[:2] == [
+        "wrong channel order (BGR instead of RGB)",
+        "wrong resize (squeezed instead of cropped)",
+    ]
+
+
+def test_classification_strings_may_lack_a_label_or_hold_colons() -> None:
+    answer = Answer.from_strings([b"0.75:3:n00000003 a: b", "0.25:1"])
+    assert (answer.best, answer.label, answer.probability) == (3, "n00000003 a: b", 0.75)
+    assert answer.labels == {3: "n00000003 a: b"}
+    assert str(Answer.from_strings(["1.0:5"])) == "'class 5' (1.0000)"
