@@ -49,7 +49,11 @@ class Deployment:
             self._switch(serve, before)
 
     def roll_back(self, keep: int) -> None:
-        """Serve the version before the one that serves now. Raises DeployError if there is none."""
+        """Serve the version before the one that serves now. Raises DeployError if there is none.
+
+        A client that talks to Triton itself may meet UNAVAILABLE once, and should try again: 24.10
+        may choose the newest version for a request in the moment in which it unloads it.
+        """
         serving = self.server.versions(self.place.model)
         if not serving:
             raise DeployError(f"{self.place.model} is not loaded: there is nothing to roll back")
