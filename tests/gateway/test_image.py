@@ -109,7 +109,7 @@ def test_cropping_first_gives_the_same_picture_as_resizing_first() -> None:
 def test_every_orientation_is_turned_upright(
     orientation: int, kind: str, options: dict[str, object], tolerance: float
 ) -> None:
-    upright = scene(403, 301)
+    upright = scene(404, 310)  # with odd margins on both sides of the crop
     turn = BACK.get(orientation, TURNS[orientation])
     stored = upright if turn is None else upright.transpose(turn)
     result = tensor(stored, kind, exif=exif(orientation), **options)
@@ -315,6 +315,16 @@ def test_a_second_png_header_cannot_enlarge_the_picture() -> None:
     large = encode(Image.new("LA", (4000, 4000)), "PNG")[8:33]
     with pytest.raises(UndecodablePicture, match="contradicts its own size"):
         to_tensor(data[:33] + large + data[33:], CONTRACT)
+
+
+def test_broken_notes_in_a_png_neither_matter_nor_reach_the_log(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    data = encode(scene(330, 270), "PNG")
+    broken = struct.pack(">I4s9sI", 9, b"tEXt", b"Title\0abc", 12345)
+    noisy = data[:33] + broken * 100 + data[33:]
+    assert (to_tensor(noisy, CONTRACT) == to_tensor(data, CONTRACT)).all()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_broken_picture_leaves_no_word_of_opencv_in_the_log(
