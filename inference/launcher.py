@@ -1,6 +1,7 @@
 """Wires the launcher's parts together and takes them apart again."""
 
 import shutil
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -59,12 +60,22 @@ def serve(
     announcement = Announcement(settings, place.ports, endpoint.port, log.path, say)
     stack.callback(announcement.withdraw)
     stack.callback(server.stop)
+    stack.callback(linger, settings, server)
     stack.callback(state.trouble, "Triton is stopping.")
     endpoint.start()
     announcement.publish_key()
     say(f"Starting Triton with {', '.join(models)}; its log is {log.path}.")
     supervisor.start(models)
     supervisor.run(lambda found: announcement.publish(client, metrics, found))
+
+
+def linger(settings: Settings, server: TritonServer) -> None:
+    """Go on inferring while no longer ready, until balancers have looked elsewhere.
+
+    A stopping Triton answers that it knows no such model, which no balancer would repeat.
+    """
+    if server.is_running():
+        time.sleep(settings.leave_seconds)
 
 
 def make_runtime_dir(directory: Path) -> Path:

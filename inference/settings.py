@@ -31,6 +31,7 @@ class Settings:
     probe_period: float
     probe_timeout: float
     start_timeout: float
+    leave_seconds: int
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], repository: Path | None = None) -> "Settings":
@@ -52,6 +53,7 @@ class Settings:
             probe_period=_seconds(env, "TRITON_PROBE_PERIOD", 2.0),
             probe_timeout=_seconds(env, "TRITON_PROBE_TIMEOUT", 5.0),
             start_timeout=_seconds(env, "TRITON_START_TIMEOUT", 300.0),
+            leave_seconds=_integer(env, "TRITON_LEAVE_SECONDS", 0, 60),
         )
 
     @property

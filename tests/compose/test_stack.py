@@ -82,7 +82,7 @@ def test_only_the_published_ports_are_open(stack: Stack, hammer: Photo):
     assert ours == published
     # What is published on every address answers on the other one too: ask the engine as well.
     containers = map(json.loads, stack.compose("ps", "--format", "json").splitlines())
-    doors = [door for container in containers for door in container["Publishers"]]
+    doors = [door for container in containers for door in container["Publishers"] or ()]
     assert {(d["URL"], d["PublishedPort"]) for d in doors if d["PublishedPort"]} == {
         (stack.bind, port) for port in published
     }

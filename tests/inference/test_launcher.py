@@ -103,6 +103,14 @@ def test_sigterm_answers_what_was_admitted_and_leaves_nothing(repository: Path) 
         assert not Path(server.env["TRITON_READY_FILE"]).exists()
 
 
+def test_leaving_server_says_so_while_it_still_infers(repository: Path) -> None:
+    with start_inference(repository, TRITON_LEAVE_SECONDS="60") as server:
+        server.process.terminate()
+        wait_until(lambda: call(server.health_port, "/readyz").status == 503, "it leaves", 10)
+        assert infer(server, [1, 2, 3, 4]).status == 200
+        server.process.kill()
+
+
 def test_ctrl_c_ends_a_server_whose_model_hangs(repository: Path) -> None:
     with start_inference(repository) as server:
         os.kill(stubs_of(server, "echo")[0], signal.SIGSTOP)
