@@ -38,15 +38,10 @@ def random_model(spec: ModelSpec, classes: int = 1000) -> Any:
     model = build(spec, None, classes)
     generator = np.random.default_rng(SEED)
     for layer in model.layers:
-        if layer.weights and not _is_fixed(layer):
+        if layer.weights:
             layer.set_weights([_initial(weight, generator) for weight in layer.weights])
     _spread_logits(model, spec, generator)
     return model
-
-
-def _is_fixed(layer: Any) -> bool:
-    """Say whether a layer's weights are constants of the architecture (its normalisation)."""
-    return type(layer).__name__ == "Normalization"
 
 
 def _initial(weight: Any, generator: np.random.Generator) -> npt.NDArray[np.float32]:

@@ -110,14 +110,23 @@ def test_own_classes_replace_the_only_version_if_forced(repository: Path, tmp_pa
     labels = tmp_path / "labels.txt"
     labels.write_text("cat\ndog\n")
     arguments = (SMALL, "--weights", "random", "--labels", str(labels))
-    before = files(repository)
-    assert run(*arguments, repository=repository) == 1
-    assert files(repository) == before
     assert run(*arguments, "--version", "1", "--force", repository=repository) == 0
     assert (repository / SMALL / "labels.txt").read_text() == "cat\ndog\n"
     assert "dims: [ 2 ]" in config(repository)
     assert "dims: [ 2 ]" in (repository / f"{SMALL}_image/config.pbtxt").read_text()
     assert "golden_label_v2" not in config(repository)
+
+
+def test_labels_that_differ_from_the_models_are_refused_before_weights_are_loaded(
+    repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("cat\ndog\n")
+    before = files(repository)
+    arguments = (SMALL, "--weights", "nowhere.h5", "--labels", str(labels))
+    assert run(*arguments, repository=repository) == 1
+    assert "all versions of a model share them" in capsys.readouterr().err
+    assert files(repository) == before
 
 
 def test_a_file_whose_classes_have_no_labels_writes_nothing(

@@ -96,9 +96,14 @@ def test_weights_of_another_architecture_are_refused(trained: keras.Model, tmp_p
         model_from_file(CATALOG["mobilenet_v3_small"], path)
 
 
-def test_weights_without_the_last_layer_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "head", [[], [keras.layers.Flatten(), keras.layers.Dense(5)]], ids=["none", "another"]
+)
+def test_weights_without_the_catalogs_last_layer_are_refused(
+    tmp_path: Path, head: list[keras.Layer]
+) -> None:
     path = tmp_path / "base.weights.h5"
-    build(SPEC, None, top=False).save_weights(path)
+    keras.Sequential([build(SPEC, None, top=False), *head]).save_weights(path)
     with pytest.raises(ExportError, match="must be saved whole"):
         model_from_file(SPEC, path)
 

@@ -45,4 +45,4 @@ def test_our_own_lines_are_replaced_not_repeated() -> None:
 
 
 def test_a_file_without_a_last_newline_is_continued_on_a_new_line() -> None:
-    assert parsed(with_parameters('name: "x"', {"a": "b"})) == {"a": "b"}
+    assert parsed(with_parameters('name: "x"  # mine', {"a": "b"})) == {"a": "b"}

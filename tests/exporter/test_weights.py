@@ -29,12 +29,6 @@ def test_random_weights_give_probabilities_worth_comparing(name: str) -> None:
     assert np.abs(probabilities - swapped).max() > 1e-2
 
 
-def test_normalisation_inside_the_network_is_not_random() -> None:
-    model = random_model(CATALOG["efficientnet_v2_b0"].resized(32), 10)
-    inside = next(layer for layer in model.layers if type(layer).__name__ == "Normalization")
-    np.testing.assert_allclose(np.ravel(inside.mean), [0.485, 0.456, 0.406])
-
-
 def test_random_weights_are_the_same_every_time() -> None:
     spec = CATALOG["efficientnet_lite0"].resized(64)
     first, second = random_model(spec, 10), random_model(spec, 10)
