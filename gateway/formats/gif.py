@@ -11,23 +11,28 @@ MAX_BLOCKS = 4096
 
 def read(data: bytes) -> Header:
     """Read the canvas and the first frame, whichever is larger, one byte a pixel."""
-    if len(data) < 13:
+    at = _first_frame(data)
+    if at + 10 > len(data):
         raise damaged("GIF")
-    width, height, flags = struct.unpack_from("<HHB", data, 6)
-    at, blocks = 13 + _palette(flags), 0
-    while data[at : at + 1] == bytes([EXTENSION]):
-        at += 2
-        while at < len(data) and data[at] and blocks < MAX_BLOCKS:
-            at += 1 + data[at]
-            blocks += 1
-        if blocks >= MAX_BLOCKS:
-            raise damaged("GIF")
-        at += 1
-    if data[at : at + 1] != bytes([IMAGE]) or at + 10 > len(data):
-        raise damaged("GIF")
+    width, height = struct.unpack_from("<HH", data, 6)
     left, top, frame_width, frame_height = struct.unpack_from("<HHHH", data, at + 1)
     width, height = max(width, left + frame_width), max(height, top + frame_height)
     return Header("GIF", width, height, width * height, by_pillow=True)
+
+
+def _first_frame(data: bytes) -> int:
+    at, within_extension = 13 + _palette(data[10]), False
+    for _ in range(MAX_BLOCKS):
+        byte = data[at]
+        if within_extension:
+            at, within_extension = at + 1 + byte, byte != 0
+        elif byte == EXTENSION:
+            at, within_extension = at + 2, True
+        elif byte == IMAGE:
+            return at
+        else:
+            break
+    raise damaged("GIF")
 
 
 def _palette(flags: int) -> int:

@@ -76,12 +76,7 @@ def _frame(marker: int, body: bytes) -> Frame:
         raise damaged("JPEG")
     _, height, width, count = struct.unpack_from(">BHHB", body)
     factors = [(byte >> 4, byte & 15) for byte in body[7 : 6 + 3 * count : 3]]
-    if (
-        not width
-        or not height
-        or len(factors) != max(1, count)
-        or not all(a and b for a, b in factors)
-    ):
+    if not width or not height or len(factors) != count or not all(a and b for a, b in factors):
         raise damaged("JPEG")
     widest, tallest = max(a for a, _ in factors), max(b for _, b in factors)
     # Whole interleaved units are kept: widest x tallest blocks of 8x8, even at the edges.

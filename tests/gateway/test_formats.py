@@ -125,6 +125,14 @@ def test_thousands_of_tiny_gif_comments_are_refused() -> None:
         read_header(data[:image] + comment + data[image:])
 
 
+def test_thousands_of_empty_gif_extensions_are_refused() -> None:
+    data = encode(Image.new("P", (9, 9)), "GIF")
+    image = data.index(b"\x2c\0\0\0\0")
+    read_header(data[:image] + b"\x21\xfe\0" * 100 + data[image:])
+    with pytest.raises(UndecodablePicture):
+        read_header(data[:image] + b"\x21\xfe\0" * 5000 + data[image:])
+
+
 def test_a_gif_frame_larger_than_its_canvas_counts() -> None:
     data = bytearray(encode(Image.new("P", (9, 9)), "GIF"))
     image = data.index(b"\x2c\0\0\0\0")
@@ -167,6 +175,13 @@ def test_animated_avif_is_refused_in_so_many_words() -> None:
     data = encode(frames[0], "AVIF", save_all=True, append_images=frames[1:])
     with pytest.raises(UndecodablePicture, match="Animated AVIF is not accepted"):
         read_header(data)
+
+
+def test_animated_webp_is_counted_with_its_canvases() -> None:
+    frames = [scene(64, 48), scene(64, 48).rotate(90)]
+    still = read_header(encode(frames[0], "WEBP"))
+    animated = read_header(encode(frames[0], "WEBP", save_all=True, append_images=frames[1:]))
+    assert (still.memory, animated.memory) == (64 * 48 * 7, 64 * 48 * 16)
 
 
 def test_full_size_coefficients_of_a_progressive_jpeg_count() -> None:

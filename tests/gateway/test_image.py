@@ -1,6 +1,7 @@
 """Encoded pictures become the tensor the contract asks for."""
 
 import struct
+import zlib
 from dataclasses import replace
 
 import cv2
@@ -174,6 +175,18 @@ def test_sixteen_bits_are_scaled_to_eight(suffix: str, shape: str) -> None:
     assert difference(to_tensor(encoded, CONTRACT), tensor(Image.fromarray(pixels))) < 1
 
 
+def test_a_large_grey_picture_of_sixteen_bits_is_scaled_not_cut_off() -> None:
+    deep = cv2.imencode(".png", np.full((2900, 2900), 9999, np.uint16))[1].tobytes()
+    assert (to_tensor(deep, CONTRACT) == 9999 >> 8).all()
+
+
+def test_a_transparent_colour_of_sixteen_bits_is_taken_as_it_is() -> None:
+    deep = cv2.imencode(".png", np.full((300, 300), 9999, np.uint16))[1].tobytes()
+    chunk = b"tRNS" + struct.pack(">H", 1)
+    chunk = struct.pack(">I", 2) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    assert (to_tensor(deep[:33] + chunk + deep[33:], CONTRACT) == 9999 >> 8).all()
+
+
 def test_bilevel_pictures_are_black_and_white() -> None:
     picture = Image.new("1", (300, 300), 1)
     picture.paste(0, (0, 0, 150, 300))
@@ -232,6 +245,13 @@ def test_a_scaled_down_jpeg_looks_like_the_whole_one() -> None:
     jpeg = cv2.imencode(".jpg", large, [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
     whole = cv2.imencode(".png", cv2.imdecode(jpeg, cv2.IMREAD_COLOR))[1].tobytes()
     assert difference(to_tensor(jpeg.tobytes(), CONTRACT), to_tensor(whole, CONTRACT)) < 3.5
+
+
+def test_a_jpeg_that_is_not_far_too_large_is_decoded_whole() -> None:
+    noise = np.random.default_rng(4).integers(0, 256, (1000, 1100, 3), np.uint8)
+    jpeg = cv2.imencode(".jpg", noise)[1]
+    whole = cv2.imencode(".png", cv2.imdecode(jpeg, cv2.IMREAD_COLOR))[1].tobytes()
+    assert (to_tensor(jpeg.tobytes(), CONTRACT) == to_tensor(whole, CONTRACT)).all()
 
 
 def test_far_too_large_a_picture_is_averaged_not_sampled() -> None:
