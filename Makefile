@@ -55,11 +55,11 @@ sbom: .venv-audit/.audit ## write dist/sbom-*.json, the software bill of materia
 	    .venv-audit/bin/cyclonedx-py requirements requirements/$$name.txt --output-file dist/sbom-$$name.json || exit 1; \
 	    echo dist/sbom-$$name.json; done
 
-deploy: .venv-inference/.export ## switch a running server to another version: make deploy MODEL=vgg16 VERSION=2
-	$(INFERENCE)/python -m inference.deploy $(MODEL) --version $(VERSION)
+deploy: .venv-inference/.export ## switch a running server to another version: make deploy MODEL=vgg16 VERSION=2, or DEPLOY_FLAGS=--rollback
+	$(INFERENCE)/python -m inference.deploy $(MODEL) $(if $(VERSION),--version $(VERSION)) $(DEPLOY_FLAGS)
 
 selftest: .venv-inference/.export ## check a running server against its own contract: make selftest URL=http://...
-	$(INFERENCE)/python -m inference.selftest $(URL)
+	$(INFERENCE)/python -m inference.selftest $(URL) $(if $(filter command line,$(origin MODEL)),--model $(MODEL))
 
 bundle: ## save the images and the model into one archive for machines without a network
 	scripts/bundle
