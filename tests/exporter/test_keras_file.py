@@ -103,7 +103,8 @@ def test_weights_without_the_catalogs_last_layer_are_refused(
     tmp_path: Path, head: list[keras.Layer]
 ) -> None:
     path = tmp_path / "base.weights.h5"
-    keras.Sequential([build(SPEC, None, top=False), *head]).save_weights(path)
+    layers = [keras.Input((224, 224, 3)), build(SPEC, None, top=False), *head]
+    keras.Sequential(layers).save_weights(path)
     with pytest.raises(ExportError, match="must be saved whole"):
         model_from_file(SPEC, path)
 
