@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gateway.formats.exif import orientation, read_tags
 from gateway.formats.header import Header, damaged
 
-SOI, EOI, SOS, APP1 = 0xD8, 0xD9, 0xDA, 0xE1
+EOI, SOS, APP1 = 0xD9, 0xDA, 0xE1
 STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 FRAMES = frozenset({*range(0xC0, 0xD0)}) - {0xC4, 0xC8, 0xCC}
 PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
@@ -53,9 +53,11 @@ def read(data: bytes) -> Header:
 
 def _header(data: bytes, scan: int, frame: Frame, turned: int) -> Header:
     # What is cut off would be grey and be classified so: a picture must be all there.
-    if data.find(b"\xff\xd9", scan) < 0 or data.count(b"\xff\xda", scan) >= MAX_SCANS:
+    if data.rfind(b"\xff\xd9", scan) < 0:
         raise damaged("JPEG")
     several = frame.marker in PROGRESSIVE or data[scan + 2] < frame.components
+    if several and data.count(b"\xff\xda", scan) >= MAX_SCANS:
+        raise damaged("JPEG")
     memory = frame.coefficients * COEFFICIENT_BYTES if several else 0
     return Header("JPEG", frame.width, frame.height, memory, turned, scalable=True)
 

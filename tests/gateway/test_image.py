@@ -196,12 +196,13 @@ def test_bilevel_pictures_are_black_and_white() -> None:
         assert (result[:, -100:] == 255).all(), kind
 
 
+@pytest.mark.parametrize("lossless", [False, True])
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "AVIF", "TIFF"])
-def test_transparency_becomes_white(kind: str) -> None:
+def test_transparency_becomes_white(kind: str, lossless: bool) -> None:
     picture = Image.new("RGBA", (300, 300), (200, 0, 0, 0))
     picture.paste((200, 0, 0, 255), (0, 0, 150, 300))
     picture.paste((200, 0, 0, 128), (0, 150, 150, 300))
-    result = tensor(picture, kind, quality=100).astype(int)
+    result = tensor(picture, kind, quality=100, lossless=lossless).astype(int)
     assert np.abs(result[:80, :80] - (200, 0, 0)).max() < 12
     assert np.abs(result[-80:, :80] - (227, 127, 127)).max() < 12
     assert np.abs(result[:, -80:] - 255).max() < 12
