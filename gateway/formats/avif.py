@@ -41,11 +41,11 @@ def read(data: bytes) -> Header:
 
 def _streams(data: bytes, meta: bytes) -> list[memoryview]:
     pictures = av1_items(find(meta, b"iinf"))
-    extents = [entry for entry in item_extents(find(meta, b"iloc")) if entry[0] in pictures]
+    extents = list(item_extents(find(meta, b"iloc"), pictures))
     # A length of 0 means "to the end", which no encoder in use writes.
-    if len(extents) > MAX_ITEMS or not all(size for _, _, size in extents):
+    if len(extents) > MAX_ITEMS or not all(size for _, size in extents):
         raise ValueError("items that cannot all be pictures")
-    return [memoryview(data)[at : at + size] for _, at, size in extents]
+    return [memoryview(data)[at : at + size] for at, size in extents]
 
 
 def _properties(meta: bytes) -> tuple[list[tuple[int, int]], bool]:

@@ -57,10 +57,10 @@ def av1_items(item_infos: bytes) -> frozenset[int]:
     )
 
 
-def item_extents(locations: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield item, offset and length from the content of `iloc`.
+def item_extents(locations: bytes, wanted: frozenset[int]) -> Iterator[tuple[int, int]]:
+    """Yield offset and length of the wanted items from the content of `iloc`.
 
-    ValueError for items that are not stored in the file in one piece.
+    ValueError for one that is not stored in the file in one piece.
     """
     table = Reader(locations)
     version = table.read(1)
@@ -72,7 +72,10 @@ def item_extents(locations: bytes) -> Iterator[tuple[int, int, int]]:
         method = table.read(2) & 15 if version else 0
         table.read(2)
         base, extents = table.read(more >> 4), table.read(2)
+        if item not in wanted:
+            table.read(extents * (index_size + (sizes >> 4) + (sizes & 15)))
+            continue
         if method or extents != 1:
             raise ValueError("an item in pieces")
         table.read(index_size)
-        yield item, base + table.read(sizes >> 4), table.read(sizes & 15)
+        yield base + table.read(sizes >> 4), table.read(sizes & 15)
