@@ -12,8 +12,13 @@ def ready_models(repository: Path) -> list[str]:
     return sorted(
         model.name
         for model in repository.iterdir()
-        if model.is_dir() and not model.name.startswith(".") and _has_version(model)
+        if model.is_dir() and not is_apart(model.name) and _has_version(model)
     )
+
+
+def is_apart(model: str) -> bool:
+    """Tell whether a model is none to serve: a version under test, or an export half done."""
+    return model.startswith(".")
 
 
 def require_models(repository: Path) -> list[str]:

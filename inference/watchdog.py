@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from inference.client import TritonClient
 from inference.errors import TritonRefused, TritonSilent
 from inference.probe import Probe
+from inference.repository import is_apart
 from inference.state import Finding
 
 ModelVersion = tuple[str, str]
@@ -46,12 +47,12 @@ class Watchdog:
 
     def look(self) -> list[Finding]:
         """Probe every loaded model once. Raises TritonAway or TritonSilent if Triton is."""
-        loaded = self.client.loaded(self.timeout)
+        loaded = self._loaded()
         self._watched = {key: self._watched.get(key) or self._watch(*key) for key in loaded}
         findings = list(self._pool.map(lambda watched: watched.check(), self._watched.values()))
         if any(finding.problem for finding in findings):
             # One that was unloaded meanwhile on purpose has no problem.
-            loaded = self.client.loaded(self.timeout)
+            loaded = self._loaded()
         return [finding for finding in findings if (finding.model, finding.version) in loaded]
 
     def steps_of(self, model: str) -> set[str]:
@@ -84,6 +85,10 @@ class Watchdog:
     def close(self) -> None:
         """Let the probing threads end."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _loaded(self) -> list[ModelVersion]:
+        """List what serves: whoever tests a version apart looks after it, and removes it."""
+        return [key for key in self.client.loaded(self.timeout) if not is_apart(key[0])]
 
     def _watch(self, model: str, version: str) -> "_Watched":
         return _Watched((model, version), self)

@@ -202,6 +202,14 @@ def test_model_that_was_unloaded_meanwhile_has_no_problem(
     assert watchdog.look() == []
 
 
+def test_a_version_under_test_is_left_to_its_deployment(
+    watchdog: Watchdog, triton: ScriptedTriton, stubs: ScriptedStubs
+) -> None:
+    triton.models = [("m", "1"), (".m_candidate", "2")]
+    triton.answer, stubs.lives = DEAD, False
+    assert [finding.model for finding in watchdog.look()] == ["m"]
+
+
 @pytest.mark.parametrize("error", [TritonAway("closed"), TritonSilent("no answer")])
 def test_silence_about_a_models_configuration_is_tritons_fault(
     watchdog: Watchdog, triton: ScriptedTriton, error: TritonError
