@@ -31,21 +31,23 @@ class Deployment:
 
         Raises DeployError; then what was served before is served on.
         """
-        directory = self.place.version(version)
+        self._bring_in(version, keep, proven=set())
+
+    def _bring_in(self, version: int, keep: int, proven: set[int]) -> None:
+        """Serve `version`, tested apart unless it is one of the `proven` ones."""
+        self.place.version(version)
         with self.place.locked():
             before = self.server.versions(self.place.model)
             serve = [version, *sorted((v for v in before if v < version), reverse=True)[:keep]]
             if before:
                 # A restart or a reload by the watchdog must not bring an untested version in.
                 self.place.pin(sorted(before))
-            if version not in before:
-                require_memory(
-                    [directory], self.available(), f"Loading version {version} beside the others"
-                )
+            # One that is loaded may have been replaced on disk since, so it is tested too.
+            if version not in proven:
+                self._require_memory([version], f"Loading version {version} beside the others")
                 self._try_apart(version)
                 # Triton loads the old versions anew too if config.pbtxt has changed since.
-                loading = [self.place.version(number) for number in serve]
-                require_memory(loading, self.available(), f"Switching to version {_listed(serve)}")
+                self._require_memory(serve, f"Switching to version {_listed(serve)}")
             self._switch(serve, before)
 
     def roll_back(self, keep: int) -> None:
@@ -62,7 +64,12 @@ class Deployment:
         older = older or [v for v in self.place.versions() if v < newest]
         if not older:
             raise DeployError(f"there is no version of {self.place.model} before {newest}")
-        self.deploy(max(older), keep)
+        self._bring_in(max(older), keep, proven=serving)
+
+    def _require_memory(self, versions: list[int], purpose: str) -> None:
+        """Refuse to load versions that do not fit. Raises DeployError."""
+        directories = [self.place.version(version) for version in versions]
+        require_memory(directories, self.available(), purpose)
 
     def _try_apart(self, version: int) -> None:
         """Load a version under another name and self-test it there. Raises DeployError."""

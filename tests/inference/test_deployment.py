@@ -79,6 +79,24 @@ def test_a_version_is_tested_apart_before_the_model_loads_it(place: Place) -> No
     assert policy(place) == "version_policy { specific { versions: [ 1, 2 ] } }"
 
 
+def test_a_loaded_version_is_tested_apart_again_for_it_may_have_been_replaced(place: Place) -> None:
+    server = Server(place, {1, 2}, unfit=".cat_candidate")
+    with pytest.raises(DeployError, match="version 2 is not fit to serve"):
+        deployment(place, server).deploy(2, keep=1)
+    assert "load cat" not in server.calls
+    assert server.serving == {1, 2}
+
+
+@pytest.mark.parametrize(("loaded", "apart"), [({2, 3}, False), ({3}, True)])
+def test_a_roll_back_tests_apart_only_what_is_not_loaded(
+    place: Place, loaded: set[int], apart: bool
+) -> None:
+    server = Server(place, loaded)
+    deployment(place, server).roll_back(keep=1)
+    assert ("test .cat_candidate 2" in server.calls) == apart
+    assert server.calls[-1] == "test cat 2"
+
+
 @pytest.mark.parametrize(("keep", "left"), [(0, {3}), (1, {2, 3}), (2, {1, 2, 3})])
 def test_as_many_older_versions_stay_as_asked_for(place: Place, keep: int, left: set[int]) -> None:
     server = Server(place, {1, 2})
