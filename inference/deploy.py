@@ -9,8 +9,8 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from inference.address import Address, AddressError
 from inference.admin_key import find_admin_key
 from inference.client import TritonClient
 from inference.contracts.endpoint import Endpoint
@@ -76,16 +76,30 @@ def _parser() -> argparse.ArgumentParser:
 
 def _deployment(options: argparse.Namespace) -> Deployment:
     settings = Settings.from_env(os.environ, options.repository)
-    url = options.url or f"http://{settings.reachable_host}:{settings.http_port}"
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    if not parts.hostname:
-        raise DeployError(f"{url} is no address; give one like http://127.0.0.1:8000")
-    http = Endpoint.http(url)
+    default = Address("http", settings.reachable_host, settings.http_port)
+    address = _address(options.url) if options.url else default
+    http = Endpoint.http(address.netloc)
     if not http.is_live():
-        raise DeployError(f"nothing answers at {url}: start the server, or give its --url")
-    client = TritonClient(parts.hostname, parts.port or 80, find_admin_key(os.environ))
+        raise DeployError(
+            f"nothing answers at http://{address.netloc}: start the server, or give its --url"
+        )
+    client = TritonClient(address.host, address.port, find_admin_key(os.environ))
     place = Place(settings.repository, options.model, settings.model_config_name)
     return Deployment(place, Server(client, http, _say), _say)
+
+
+def _address(url: str) -> Address:
+    """Read --url. Raises DeployError for what the admin key must not be sent to."""
+    try:
+        address = Address.parse(url)
+    except AddressError as error:
+        raise DeployError(str(error)) from None
+    if address.scheme != "http" or address.path:
+        raise DeployError(
+            f"{url} is not Triton's own address, which is like http://127.0.0.1:8000: deployments"
+            " talk to it beside its repository, not through https or a proxy"
+        )
+    return address
 
 
 def _positive(text: str) -> int:

@@ -7,15 +7,15 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
+from inference.address import Address
 from inference.admin_key import find_admin_key
 from inference.contracts.check import Check
 from inference.contracts.endpoint import Endpoint
 from inference.contracts.errors import Deviation, Unreachable
 from inference.contracts.report import Report
+from inference.repository import is_apart
 
-LOCAL = ("localhost", "127.0.0.1", "::1")
 COMPANIONS = ("_image", "_decode")
 
 
@@ -61,7 +61,7 @@ def _endpoints(options: argparse.Namespace, report: Report) -> list[Endpoint]:
     http = Endpoint.http(options.url)
     if not http.is_live():
         raise Unreachable(f"nothing answers at {options.url}; is the server running?")
-    address = options.grpc or _next_port(options.url)
+    address = options.grpc or Address.parse(options.url).next_port()
     grpc = Endpoint.grpc(address)
     if grpc.is_live():
         return [http, grpc]
@@ -69,12 +69,6 @@ def _endpoints(options: argparse.Namespace, report: Report) -> list[Endpoint]:
         raise Unreachable(f"nothing answers over gRPC at {address}")
     report.note(f"no gRPC at {address}, so only HTTP is checked; give --grpc HOST:PORT")
     return [http]
-
-
-def _next_port(url: str) -> str:
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return f"{parts.hostname}:{port + 1}"
 
 
 def _models(options: argparse.Namespace, http: Endpoint) -> list[str]:
@@ -85,19 +79,32 @@ def _models(options: argparse.Namespace, http: Endpoint) -> list[str]:
         except Deviation as error:
             raise Unreachable(f"{options.model} cannot be checked: {error}") from None
         return [options.model]
-    local = urlsplit(options.url).hostname in LOCAL
+    with_contract = [model for model in _loaded(options, http) if _has_contract(http, model)]
+    if not with_contract:
+        raise Unreachable("no model with a contract is loaded")
+    return with_contract
+
+
+def _loaded(options: argparse.Namespace, http: Endpoint) -> list[str]:
+    """Name the models that serve, companions aside. Raises Unreachable if that is closed."""
     try:
         # The key is for this machine's server alone: no other one gets to see it.
+        local = Address.parse(options.url).is_local
         loaded = http.models(find_admin_key(os.environ) if local else "")
     except Deviation:
         raise Unreachable(
             "the server does not say which models it has; name one with --model"
         ) from None
-    models = sorted({model for model, _ in loaded if not model.endswith(COMPANIONS)})
-    with_contract = [m for m in models if "width" in http.config(m).get("parameters", {})]
-    if not with_contract:
-        raise Unreachable("no model with a contract is loaded")
-    return with_contract
+    names = {model for model, _ in loaded}
+    return sorted(name for name in names if not name.endswith(COMPANIONS) and not is_apart(name))
+
+
+def _has_contract(http: Endpoint, model: str) -> bool:
+    """Tell whether a model states a contract; one that was unloaded meanwhile has none."""
+    try:
+        return "width" in http.config(model).get("parameters", {})
+    except Deviation:
+        return False
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,7 @@ import tritonclient.grpc
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
+from inference.address import Address, AddressError
 from inference.client import ADMIN_HEADER
 from inference.contracts.answer import Answer
 from inference.contracts.errors import Deviation, Unreachable
@@ -34,13 +34,14 @@ class Endpoint:
     @classmethod
     def http(cls, url: str) -> "Endpoint":
         """Open an HTTP endpoint: `http://host:port`, https and a path before `/v2` included."""
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Unreachable(f"{url} is no address; give one like http://127.0.0.1:8000")
+        try:
+            address = Address.parse(url)
+        except AddressError as error:
+            raise Unreachable(str(error)) from None
         with _translated(url):
             client = tritonclient.http.InferenceServerClient(
-                parts.netloc + parts.path.rstrip("/"),
-                ssl=parts.scheme == "https",
+                address.netloc + address.path,
+                ssl=address.scheme == "https",
                 connection_timeout=SECONDS,
                 network_timeout=SECONDS,
             )
