@@ -44,6 +44,11 @@ class Classification:
     version: str
     results: Sequence[Result]
 
+    @property
+    def weights(self) -> str:
+        """Return where the weights of the version that answered come from."""
+        return self.model.weights_of(self.version)
+
 
 class Classifier:
     """Answer requests with the catalogue's models."""
@@ -79,7 +84,9 @@ class Classifier:
             _result(picture, item, found, options.min_score)
             for picture, item in zip(pictures, decoded, strict=True)
         ]
-        return Classification(model, version or model.version, results)
+        version = version or model.version
+        answered = self._catalog.models().get(model.name, {}).get(version, model)
+        return Classification(answered, version, results)
 
     def _choose(self, options: ClassifyOptions) -> tuple[Model, str]:
         """Return the model and the version to name to Triton; "" leaves the version to it."""

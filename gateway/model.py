@@ -30,7 +30,16 @@ class Model:
     @property
     def weights(self) -> str:
         """Return where the weights come from: imagenet, random or file:<name>."""
-        return self.parameters.get("weights", "unknown")
+        return self.weights_of(self.version)
+
+    def weights_of(self, version: str) -> str:
+        """Return where another version's weights come from; Triton has one configuration for all.
+
+        `weights` alone belongs to the newest export, so it says nothing of a version that was
+        loaded after this configuration was read.
+        """
+        newest = self.parameters.get("weights") if version == self.version else None
+        return self.parameters.get(f"weights_v{version}") or newest or "unknown"
 
     @property
     def golden_picture(self) -> bytes:

@@ -103,7 +103,7 @@ def classify() -> ResponseReturnValue:
     return {
         "model": answer.model.name,
         "version": answer.version,
-        "weights": answer.model.weights,
+        "weights": answer.weights,
         "results": [result.as_json() for result in answer.results],
     }
 

@@ -109,6 +109,20 @@ def test_a_version_can_be_asked_for(start: Start, triton: StubTriton) -> None:
     assert gateway.classify(query="?ab=2:1&version=1").get_json()["version"] == "1"
 
 
+def test_the_answer_names_the_weights_of_the_version_that_answered(
+    start: Start, triton: StubTriton
+) -> None:
+    shared = {"weights": "imagenet", "weights_v1": "random", "weights_v2": "imagenet"}
+    for version in ("1", "2"):
+        triton.configs["colours", version] = model_config("colours", **shared)
+    gateway = start()
+    assert gateway.classify().get_json()["weights"] == "imagenet"
+    assert gateway.classify(query="?version=1").get_json()["weights"] == "random"
+    triton.versions = ["1"]  # asked for the newest, Triton has just gone back to the older one
+    body = gateway.classify().get_json()
+    assert (body["version"], body["weights"]) == ("1", "random")
+
+
 def test_models_lists_versions_and_the_default(start: Start, triton: StubTriton) -> None:
     triton.configs["colours", "10"] = model_config("colours", precision="bf16")
     triton.configs["other", "1"] = model_config("other")

@@ -24,8 +24,11 @@ class Options:
     weights: str = ""
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> "Options":
-        """Read a model configuration's parameters. Raises LoadError naming the bad one."""
+    def from_config(cls, config: Mapping[str, Any], version: str = "") -> "Options":
+        """Read a model configuration's parameters. Raises LoadError naming the bad one.
+
+        All versions share one configuration: `weights` alone belongs to the newest export.
+        """
         given = {
             name: str(value.get("string_value", ""))
             for name, value in config.get("parameters", {}).items()
@@ -40,7 +43,7 @@ class Options:
             inter_threads=_count(given, "TF_NUM_INTER_THREADS"),
             signature=given.get("signature") or given.get("TF_SIGNATURE_DEF", ""),
             tag=given.get("TF_GRAPH_TAG", ""),
-            weights=given.get("weights", ""),
+            weights=given.get(f"weights_v{version}") or given.get("weights", ""),
         )
 
 

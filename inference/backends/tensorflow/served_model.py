@@ -63,7 +63,7 @@ class ServedModel:
 
 def _task(config: Mapping[str, Any], version: Path) -> Task:
     """Put together what the engine is to do."""
-    options = Options.from_config(config)
+    options = Options.from_config(config, version.name)
     savedmodel = savedmodel_of(config, version)
     instances = sum(group.get("count", 1) for group in config.get("instance_group", []))
     return Task(

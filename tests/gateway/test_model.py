@@ -1,0 +1,36 @@
+"""What a model's configuration says of its versions: Triton has one for all of them."""
+
+import pytest
+
+from gateway.model import Model, model_from_config
+from inference.backends.tensorflow.parameters import Options
+from tests.gateway.stub import model_config
+
+TWO_EXPORTS = {"weights": "imagenet", "weights_v1": "random", "weights_v2": "imagenet"}
+
+
+def model(version: str, **parameters: str) -> Model:
+    found = model_from_config(model_config("colours", **parameters), version, {})
+    assert found
+    return found
+
+
+@pytest.mark.parametrize(("version", "weights"), [("1", "random"), ("2", "imagenet")])
+def test_each_version_has_its_own_weights(version: str, weights: str) -> None:
+    assert model(version, **TWO_EXPORTS).weights == weights
+    assert model(version, **TWO_EXPORTS).as_json()["weights"] == weights
+
+
+def test_the_backend_names_the_same_weights() -> None:
+    given = {name: {"string_value": value} for name, value in TWO_EXPORTS.items()}
+    for version in ("1", "2", "3"):
+        options = Options.from_config({"parameters": given}, version)
+        assert options.weights == model(version, **TWO_EXPORTS).weights
+
+
+def test_a_configuration_that_names_no_versions_speaks_for_the_one_it_was_read_for() -> None:
+    assert model("7", weights="file:mine.h5").weights == "file:mine.h5"
+
+
+def test_nothing_is_said_of_a_version_that_came_after_the_configuration() -> None:
+    assert model("1", weights="imagenet", weights_v1="imagenet").weights_of("2") == "unknown"
