@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.errors import ContractError, EdgeLensError, TritonUnavailable, UnknownModel
 from gateway.model import Model, model_from_config
+from gateway.preference import preferred, stands_in_for
 from gateway.scrape import Loaded
 from gateway.triton import InferenceClient
 
@@ -85,7 +86,11 @@ class Catalog:
             return self._wanted
         if not self._models:
             raise TritonUnavailable("No model is loaded yet; try again shortly.")
-        return min(self._models)
+        return preferred(self._newest())
+
+    def stands_in_for(self) -> str:
+        """Return the model whose place the default takes unasked, "" if it was chosen."""
+        return "" if self._wanted else stands_in_for(self._newest())
 
     def find(self, name: str, version: str = "") -> Model:
         """Return a model by name and version, the newest version by default.
@@ -96,11 +101,14 @@ class Catalog:
         if not versions:
             raise self._missing(name)
         if not version:
-            return versions[max(versions, key=int)]
+            return _newest(versions)
         if version not in versions:
             self.wake()
             raise UnknownModel("No such version of this model is loaded.")
         return versions[version]
+
+    def _newest(self) -> Mapping[str, Model]:
+        return {name: _newest(versions) for name, versions in self._models.items()}
 
     def _missing(self, name: str) -> EdgeLensError:
         self.wake()
@@ -115,7 +123,7 @@ class Catalog:
         try:
             config = self._triton.config(name, version)
             info = loaded.info.get((name, version), {})
-            return model_from_config(config, version or _newest(config), info)
+            return model_from_config(config, version or _newest_named(config), info)
         except ContractError as error:
             logger.warning("model %s is not served: %s", name, error.message)
             return None
@@ -125,7 +133,11 @@ class Catalog:
             return self._models.get(name, {}).get(version)
 
 
-def _newest(config: Any) -> str:
+def _newest(versions: Versions) -> Model:
+    return versions[max(versions, key=int)]
+
+
+def _newest_named(config: Any) -> str:
     """Guess the version where the metrics cannot say: the highest one named by the policy."""
     versions = list(config.version_policy.specific.versions)
     return str(max(versions, default=1))

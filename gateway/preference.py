@@ -1,0 +1,30 @@
+"""Which model answers when a request names none and MODEL is not set."""
+
+from collections.abc import Mapping
+
+from gateway.model import Model
+
+FLAGSHIP = "vgg16"
+EMBEDDED = "efficientnet_lite0"  # what the exporter takes where VGG16's weights cannot be had
+
+
+def preferred(newest: Mapping[str, Model]) -> str:
+    """Return the name of the default model; `newest` has each model's newest version.
+
+    Another model that is added beside the usual ones changes nothing, and random weights answer
+    only where there are no others.
+    """
+    return min(newest, key=lambda name: _rank(newest[name]))
+
+
+def stands_in_for(newest: Mapping[str, Model]) -> str:
+    """Return the model in whose place the preferred one answers, "" if it is nobody's."""
+    return FLAGSHIP if newest and preferred(newest) == EMBEDDED else ""
+
+
+def _rank(model: Model) -> tuple[bool, int, str]:
+    if model.weights == "random":
+        return True, int(model.name == FLAGSHIP), model.name
+    favourites = (FLAGSHIP, EMBEDDED)
+    place = favourites.index(model.name) if model.name in favourites else len(favourites)
+    return False, place, model.name
