@@ -1,5 +1,6 @@
 // Classify pictures over gRPC: node client.js HOST:PORT MODEL PICTURE...
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
@@ -10,7 +11,8 @@ if (!pictures.length) {
   process.exit(2);
 }
 
-const proto = loadSync(new URL('kserve.proto', import.meta.url).pathname, { keepCase: true });
+const protocol = fileURLToPath(new URL('kserve.proto', import.meta.url));
+const proto = loadSync(protocol, { keepCase: true });
 const { inference } = grpc.loadPackageDefinition(proto);
 const client = new inference.GRPCInferenceService(address, grpc.credentials.createInsecure(), {
   'grpc.max_send_message_length': 64 << 20,
@@ -36,9 +38,9 @@ try {
       raw_input_contents: [element(readFileSync(picture))],
       outputs: [{ name: 'probabilities', parameters: { classification: { int64_param: 1 } } }],
     });
-    // "score:index:label", the label being a WordNet id and a name
-    const [score, , label] = firstElement(answer.raw_output_contents[0]).split(':');
-    console.log(`${picture}: ${label} (${(100 * score).toFixed(1)} %)`);
+    // "score:index:label", the label being a WordNet id and a name, which may hold colons
+    const [score, , ...label] = firstElement(answer.raw_output_contents[0]).split(':');
+    console.log(`${picture}: ${label.join(':')} (${(100 * score).toFixed(1)} %)`);
   }
 } catch (error) {
   console.error(error.details ?? error.message);

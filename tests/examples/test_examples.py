@@ -3,11 +3,17 @@
 import csv
 import io
 import os
+import shutil
+import struct
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from tests.photos import DATA, photos
 from tests.servers import HOME, Running
@@ -112,17 +118,55 @@ def test_curl_asks_the_gateway_and_triton(triton: Running, gateway_url: str) -> 
     assert int(size.split()[0]) > 4 * 1000
 
 
-def test_node_names_every_photo(triton: Running) -> None:
-    if not (NODE / "node_modules/.package-lock.json").exists():
+@pytest.fixture(scope="session")
+def node_packages() -> Path:
+    packages = NODE / "node_modules"
+    if not (packages / ".package-lock.json").exists():
         installed = run(
             "npm", "ci", "--prefix", NODE, "--ignore-scripts", "--no-audit", "--no-fund"
         )
         assert installed.returncode == 0, installed.stderr
+    return packages
+
+
+def test_node_names_every_photo(triton: Running, node_packages: Path) -> None:
     address = f"127.0.0.1:{triton.grpc_port}"
     finished = run("node", NODE / "client.js", address, "efficientnet_lite0", *PATHS)
     assert finished.returncode == 0, finished.stderr
     for line, photo in zip(finished.stdout.splitlines(), PHOTOS, strict=True):
         assert line.startswith(f"{photo.path}: {photo.wnid} {photo.label} (")
+
+
+class Colons(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """Answers every picture with a label that holds colons."""
+
+    def ModelInfer(self, request, context):
+        text = b"0.5:7:n00000007 ratio 1:2: wide"
+        response = service_pb2.ModelInferResponse(model_name=request.model_name)
+        response.raw_output_contents.append(struct.pack("<I", len(text)) + text)
+        return response
+
+
+@pytest.fixture
+def colons() -> Iterator[str]:
+    server = grpc.server(ThreadPoolExecutor(1))
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Colons(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None).wait()
+
+
+def test_node_runs_below_a_path_with_spaces_and_keeps_a_labels_colons(
+    colons: str, node_packages: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "my examples"
+    copy.mkdir()
+    for name in ("client.js", "kserve.proto", "package.json"):
+        shutil.copy(NODE / name, copy)
+    (copy / "node_modules").symlink_to(node_packages)
+    finished = run("node", copy / "client.js", colons, "any", PATHS[0])
+    assert finished.stdout == f"{PATHS[0]}: n00000007 ratio 1:2: wide (50.0 %)\n", finished.stderr
 
 
 def test_no_example_is_left_untested() -> None:
