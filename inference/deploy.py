@@ -8,15 +8,18 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from inference.address import Address, AddressError
 from inference.admin_key import find_admin_key
+from inference.backends.tensorflow.cpus import SELF
 from inference.client import TritonClient
 from inference.contracts.endpoint import Endpoint
 from inference.contracts.errors import Unreachable
 from inference.deployment.deployment import Deployment
 from inference.deployment.errors import DeployError
+from inference.deployment.memory import available_memory, membership_of
 from inference.deployment.place import Place
 from inference.deployment.server import Server
 from inference.errors import SettingError
@@ -85,7 +88,9 @@ def _deployment(options: argparse.Namespace) -> Deployment:
         )
     client = TritonClient(address.host, address.port, find_admin_key(os.environ))
     place = Place(settings.repository, options.model, settings.model_config_name)
-    return Deployment(place, Server(client, http, _say), _say)
+    membership = membership_of(address.port) if address.is_local else SELF
+    available = partial(available_memory, membership=membership)
+    return Deployment(place, Server(client, http, _say), _say, available)
 
 
 def _address(url: str) -> Address:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from inference.backends.tensorflow.cpus import CGROUPS, SELF
 from inference.deployment.errors import DeployError
+from inference.identity import PROC
+from inference.processes import command_line, processes
 
 # Measured while OpenVINO loads a model: VGG16 takes 1.2 GB at its peak for 0.55 GB of files,
 # EfficientNet-Lite0 0.18 GB for 0.02.
@@ -28,6 +30,18 @@ def needed_for(version: Path) -> int:
     return int(files * PEAK_PER_BYTE) + PROCESS_BYTES
 
 
+def membership_of(http_port: int) -> Path:
+    """Find the file that names the cgroups of this machine's Triton; ours if it cannot be seen.
+
+    The limit that counts is the server's: a deployment often runs outside its container.
+    """
+    for pid in processes():
+        program, *arguments = command_line(pid) or [""]
+        if Path(program).name == "tritonserver" and f"--http-port={http_port}" in arguments:
+            return PROC / str(pid) / "cgroup"
+    return SELF
+
+
 def available_memory(meminfo: Path = MEMINFO, root: Path = CGROUPS, membership: Path = SELF) -> int:
     """Return the bytes that can still be used: the machine's, or what every cgroup leaves."""
     machine = 0
@@ -40,7 +54,7 @@ def available_memory(meminfo: Path = MEMINFO, root: Path = CGROUPS, membership: 
 
 
 def _group(root: Path, membership: Path) -> list[Path]:
-    """List this process's cgroup and those above it."""
+    """List a process's cgroup and those above it."""
     try:
         lines = membership.read_text().splitlines()
     except OSError:

@@ -1,5 +1,6 @@
 """The steps of a deployment and the files they change; the real server is met in tests/e2e."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,12 @@ from inference.admin_key import find_admin_key
 from inference.deploy import main
 from inference.deployment.deployment import Deployment
 from inference.deployment.errors import DeployError
-from inference.deployment.memory import available_memory, needed_for, require_memory
+from inference.deployment.memory import (
+    available_memory,
+    membership_of,
+    needed_for,
+    require_memory,
+)
 from inference.deployment.pbtxt import with_field
 from inference.deployment.place import Place
 
@@ -263,6 +269,14 @@ def test_a_cgroups_limit_counts_with_its_idle_cache_as_free(
         (directory / name).write_text(text)
     found = available_memory(tmp_path / "meminfo", tmp_path / "cgroup", tmp_path / "membership")
     assert found == 500_000
+
+
+def test_the_cgroup_that_counts_is_the_servers() -> None:
+    command = ["tritonserver", "-c", "read line", "--http-port=65000"]
+    with subprocess.Popen(command, executable="/bin/sh", stdin=subprocess.PIPE) as server:
+        assert membership_of(65000) == Path(f"/proc/{server.pid}/cgroup")
+        assert membership_of(65001) == Path("/proc/self/cgroup")
+        server.stdin.close()
 
 
 def test_a_version_needs_more_than_its_files(place: Place) -> None:
