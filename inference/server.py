@@ -16,7 +16,7 @@ from inference.installation import Installation
 from inference.ports import Ports
 from inference.processes import is_working, kill, kill_stubs_of, reap_orphans, start_on_leash
 from inference.settings import HOME, Settings
-from inference.shm import leaks_too_much, remove_segments
+from inference.shm import leaked, remove_segments
 from inference.triton_log import TritonLog
 
 CLOSED_APIS = "model-repository,shared-memory,logging,trace,statistics"
@@ -75,9 +75,9 @@ class TritonServer:
         """Say in one line why the process that ended did not start."""
         return self.log.reason() or self.ending()
 
-    def is_leaking(self) -> bool:
-        """Tell whether dead stubs' shared memory makes a restart better than a reload."""
-        return leaks_too_much(self._place.run)
+    def leaked(self) -> int:
+        """Count the bytes of shared memory that dead stubs have left; only a restart frees them."""
+        return leaked(self._place.run)
 
     def stop(self) -> None:
         """Let Triton answer what it admitted, then end it, by force if it takes too long.

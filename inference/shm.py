@@ -22,18 +22,20 @@ def remove_segments(run: Run, shared_memory: Path = SHARED_MEMORY) -> list[str]:
     return removed
 
 
-def leaks_too_much(run: Run, shared_memory: Path = SHARED_MEMORY) -> bool:
-    """Tell whether segments of dead stubs take more than a quarter of the shared memory.
-
-    Triton keeps them mapped, so only its end frees them.
-    """
+def leaked(run: Run, shared_memory: Path = SHARED_MEMORY) -> int:
+    """Count the bytes of segments whose stubs are dead; Triton keeps them mapped."""
     used = {argument for arguments in stubs(run).values() for argument in arguments}
-    leaked = 0
+    total = 0
     for path in _entries(shared_memory):
         if path.name.startswith(run.prefix) and path.name not in used:
             with contextlib.suppress(FileNotFoundError):
-                leaked += path.stat().st_size
-    return leaked > shutil.disk_usage(shared_memory).total / 4
+                total += path.stat().st_size
+    return total
+
+
+def bearable(shared_memory: Path = SHARED_MEMORY) -> int:
+    """Say how many leaked bytes can stay: a quarter of the shared memory."""
+    return shutil.disk_usage(shared_memory).total // 4 if shared_memory.is_dir() else 0
 
 
 def sweep(shared_memory: Path = SHARED_MEMORY, temporary: Path | None = None) -> list[str]:

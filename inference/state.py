@@ -42,6 +42,11 @@ class Metrics:
             ["model", "version"],
             registry=self.registry,
         )
+        self.leaked = Gauge(
+            "edgelens_leaked_shared_memory_bytes",
+            "Shared memory that models which died have left behind",
+            registry=self.registry,
+        )
         self.ready = Gauge(
             "edgelens_inference_ready",
             "1 while every loaded model really infers",

@@ -12,6 +12,7 @@ from inference.processes import is_alive, reap_orphans
 from inference.repository import ready_models
 from inference.server import TritonServer
 from inference.settings import Settings
+from inference.shm import bearable
 from inference.state import Finding, State
 from inference.stubs import ModelStubs
 from inference.watchdog import Watchdog
@@ -98,6 +99,9 @@ class Supervisor:
         if not self._server.is_running():
             self._restart(f"Triton {self._server.ending()}")
             return []
+        if self._is_leaking():
+            self._restart("Triton's shared memory is full of what dead models left")
+            return []
         try:
             findings = self._while_it_runs(self._watchdog.look)
         except TritonSilent as exc:
@@ -117,6 +121,12 @@ class Supervisor:
             self._say(f"{model} infers again.")
         self._treat([finding for finding in findings if finding.problem])
         return findings
+
+    def _is_leaking(self) -> bool:
+        """Measure what dead stubs have left; tell whether it is more than can stay."""
+        leaked = self._server.leaked()
+        self._state.metrics.leaked.set(leaked)
+        return leaked > bearable()
 
     def _silent(self, exc: TritonSilent) -> None:
         """Restart a Triton that hangs; one that waits for a processor gets some more time."""
@@ -149,9 +159,6 @@ class Supervisor:
             if self._settings.cache_bytes and self._watchdog.is_cached(finding.model):
                 # Triton 24.10 caches a failed answer as an empty one and gives it ever after.
                 self._restart(f"{finding.model} failed ({finding.problem}), maybe into the cache")
-                return
-            if self._server.is_leaking():
-                self._restart(f"{finding.model} failed and dead models fill the shared memory")
                 return
             try:
                 patient.refused = not self._reload(finding)

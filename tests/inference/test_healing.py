@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from inference.identity import Run
+from inference.shm import bearable
 from tests.inference import standins
 from tests.inference.calls import (
     admin,
@@ -128,6 +130,19 @@ def test_frozen_triton_is_killed_and_restarted(server: Running) -> None:
     await_healed(server)
     assert triton_of(server) != triton
     assert counter(server, RESTARTS) == restarts + 1
+
+
+def test_leaked_segments_are_reported_and_freed_by_a_restart(server: Running) -> None:
+    restarts, shared_memory = counter(server, RESTARTS), Path("/dev/shm")
+    name = next(shared_memory.glob(f"edgelens_*{run_of(server)}*")).name
+    segment = shared_memory / f"{Run.from_name(name).prefix}of_a_dead_stub"
+    segment.touch()
+    os.truncate(segment, bearable() + 1)  # a hole: it takes no memory
+    await_unready(server)
+    await_healed(server)
+    assert not segment.exists()
+    assert counter(server, RESTARTS) == restarts + 1
+    assert counter(server, "edgelens_leaked_shared_memory_bytes") == 0
 
 
 def test_model_that_cannot_be_loaded_again_does_not_hurt_the_others(server: Running) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from inference.identity import Run
-from inference.shm import leaks_too_much, remove_segments, sweep
+from inference.shm import bearable, leaked, remove_segments, sweep
 
 
 @pytest.fixture
@@ -76,14 +76,17 @@ def test_segments_of_one_run_are_removed(ended: Run, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == [f"{Run.current().prefix}c"]
 
 
-def test_only_a_quarter_of_the_shared_memory_is_too_much(ended: Run, tmp_path: Path) -> None:
-    segment = tmp_path / f"{ended.prefix}a"
-    segment.write_bytes(b"")
-    assert not leaks_too_much(ended, tmp_path)
+def test_leaked_segments_are_measured(ended: Run, tmp_path: Path) -> None:
+    assert leaked(ended, tmp_path) == 0
+    touch(tmp_path, f"{ended.prefix}a", f"{ended.prefix}b", f"{Run.current().prefix}c")
+    os.truncate(tmp_path / f"{ended.prefix}a", 4096)
+    assert leaked(ended, tmp_path) == 4097
+
+
+def test_a_quarter_of_the_shared_memory_is_bearable(tmp_path: Path) -> None:
     statistics = os.statvfs(tmp_path)
-    total = statistics.f_blocks * statistics.f_frsize
-    os.truncate(segment, min(total // 4 + 4096, 1 << 42))
-    assert leaks_too_much(ended, tmp_path)
+    assert bearable(tmp_path) == statistics.f_blocks * statistics.f_frsize // 4
+    assert bearable(tmp_path / "absent") == 0
 
 
 def test_system_without_shared_memory_has_nothing_to_remove(tmp_path: Path) -> None:

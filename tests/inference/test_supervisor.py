@@ -6,6 +6,7 @@ import pytest
 
 from inference.errors import Stop, TritonSilent
 from inference.settings import Settings
+from inference.shm import bearable
 from inference.state import Metrics, State
 from inference.supervisor import STARVED_SILENCES, Supervisor
 
@@ -14,6 +15,7 @@ class SilentTriton:
     """A Triton that runs and never answers: the client, the server and the stubs in one."""
 
     pid = 0
+    lost = 0
 
     def __init__(self, works: bool) -> None:
         self.works = works
@@ -29,18 +31,19 @@ class SilentTriton:
     def is_working(self) -> bool:
         return self.works
 
+    def leaked(self) -> int:
+        return self.lost
+
     def all_pids(self) -> list[int]:
         return []
 
 
-@pytest.mark.parametrize(
-    ("works", "calls"), [(True, STARVED_SILENCES), (False, 1)], ids=["starved", "hanging"]
-)
-def test_only_a_triton_that_waits_for_a_processor_is_asked_again(works: bool, calls: int) -> None:
-    triton = SilentTriton(works)
+def supervised(triton: SilentTriton, state: State) -> list[str]:
+    """Watch a Triton until it is to be restarted; return what was said."""
+    said: list[str] = []
 
     def say(text: str) -> None:
-        assert "restarting" in text
+        said.append(text)
         raise Stop
 
     supervisor = Supervisor(
@@ -48,10 +51,30 @@ def test_only_a_triton_that_waits_for_a_processor_is_asked_again(works: bool, ca
         server=triton,
         client=triton,
         stubs=triton,
-        state=State(Metrics()),
+        state=state,
         say=say,
     )
     with pytest.raises(Stop):
         supervisor.run(lambda findings: None)
     supervisor.close()
+    return said
+
+
+@pytest.mark.parametrize(
+    ("works", "calls"), [(True, STARVED_SILENCES), (False, 1)], ids=["starved", "hanging"]
+)
+def test_only_a_triton_that_waits_for_a_processor_is_asked_again(works: bool, calls: int) -> None:
+    triton = SilentTriton(works)
+    (said,) = supervised(triton, State(Metrics()))
+    assert "restarting" in said
     assert triton.calls == calls
+
+
+def test_leaked_shared_memory_is_measured_and_freed_by_a_restart() -> None:
+    triton, state = SilentTriton(works=True), State(Metrics())
+    triton.lost = bearable() + 1
+    (said,) = supervised(triton, state)
+    assert said == "Triton's shared memory is full of what dead models left; restarting it."
+    assert triton.calls == 0
+    name = "edgelens_leaked_shared_memory_bytes"
+    assert state.metrics.registry.get_sample_value(name) == triton.lost
