@@ -51,7 +51,7 @@ class Settings:
             ready_file=_path(ready_file, HOME) if ready_file else None,
             model_config_name=env.get("TRITON_MODEL_CONFIG_NAME", ""),
             probe_period=_seconds(env, "TRITON_PROBE_PERIOD", 2.0),
-            probe_timeout=_seconds(env, "TRITON_PROBE_TIMEOUT", 5.0),
+            probe_timeout=_seconds(env, "TRITON_PROBE_TIMEOUT", 3.0),
             start_timeout=_seconds(env, "TRITON_START_TIMEOUT", 300.0),
             leave_seconds=_integer(env, "TRITON_LEAVE_SECONDS", 0, 60),
         )

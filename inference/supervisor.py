@@ -18,7 +18,7 @@ from inference.stubs import ModelStubs
 from inference.watchdog import Watchdog
 
 LOAD_SECONDS = 120.0
-STARVED_SILENCES = 3
+STARVED_SILENCES = 5
 QUICK_END_SECONDS = 10.0
 LONGEST_RESTART_PAUSE = 30.0
 GLANCE_SECONDS = 0.1

@@ -29,7 +29,7 @@ class Stubs(Protocol):
 BUSY = (429, 503, 504)  # the queue is full, or the request waited in it for too long
 DEAD_STUB = "stub process"
 SLOWEST_BATCHES = 3
-STARVED_TIMEOUTS = 3
+STARVED_SECONDS = 15.0
 
 
 class Watchdog:
@@ -177,7 +177,7 @@ class _Watched:
             self._progress_at = self._clock()
         patience = max(self._timeout, SLOWEST_BATCHES * slowest)
         if self._stubs.is_working(self._model, self._version):
-            patience = max(patience, STARVED_TIMEOUTS * self._timeout)
+            patience = max(patience, STARVED_SECONDS)
         if after > before or self._clock() - self._progress_at < patience:
             return self._finding()
         return self._finding(f"it does not infer: {problem}", hung=True)
