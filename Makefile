@@ -89,13 +89,12 @@ bench-packages: ; @scripts/system-packages bench
 test-packages: ; @scripts/system-packages test
 serve-packages: ; @scripts/system-packages serve
 
-# The environments. A stamp says which lock file an environment was made from.
-.venv/bin/python: | serve-packages
-	$(PYTHON) -m venv .venv
-.venv-inference/bin/python: | serve-packages
-	$(PYTHON) -m venv .venv-inference
+# The environments. A stamp says which lock file an environment was made from; one that was
+# interrupted before it had its pip is made anew.
+%/bin/pip: | serve-packages
+	$(PYTHON) -m venv --clear $*
 
-.venv/.gateway: requirements/gateway.txt | .venv/bin/python
+.venv/.gateway: requirements/gateway.txt | .venv/bin/pip
 	@echo "edgelens: installing the gateway's packages"
 	$(GATEWAY)/pip install $(PIP_FLAGS) -r $<
 	@touch $@
@@ -103,7 +102,7 @@ serve-packages: ; @scripts/system-packages serve
 	@echo "edgelens: installing the test and lint packages"
 	$(GATEWAY)/pip install $(PIP_FLAGS) -r $<
 	@touch $@
-.venv-inference/.inference: requirements/inference.txt | .venv-inference/bin/python
+.venv-inference/.inference: requirements/inference.txt | .venv-inference/bin/pip
 	@echo "edgelens: installing Triton and OpenVINO (about 250 MB to fetch)"
 	$(INFERENCE)/pip install $(PIP_FLAGS) -r $<
 	@touch $@
@@ -111,12 +110,10 @@ serve-packages: ; @scripts/system-packages serve
 	@echo "edgelens: installing TensorFlow for the exporter (about 300 MB to fetch)"
 	$(INFERENCE)/pip install $(PIP_FLAGS) -r $<
 	@touch $@
-.venv-peers/.peers: requirements/peers.txt | serve-packages
+.venv-peers/.peers: requirements/peers.txt | .venv-peers/bin/pip
 	@echo "edgelens: installing the peers to measure (about 1 GB to fetch)"
-	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip install $(PIP_FLAGS) -r $<
 	@touch $@
-.venv-audit/.audit: requirements/audit.txt | serve-packages
-	$(PYTHON) -m venv .venv-audit
+.venv-audit/.audit: requirements/audit.txt | .venv-audit/bin/pip
 	.venv-audit/bin/pip install $(PIP_FLAGS) -r $<
 	@touch $@
