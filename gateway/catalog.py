@@ -84,13 +84,14 @@ class Catalog:
         """Return the model that answers when none is named; raise TritonUnavailable if unknown."""
         if self._wanted:
             return self._wanted
-        if not self._models:
+        served = self._all_newest()
+        if not served:
             raise TritonUnavailable("No model is loaded yet; try again shortly.")
-        return preferred(self._newest())
+        return preferred(served)
 
     def stands_in_for(self) -> str:
         """Return the model whose place the default takes unasked, "" if it was chosen."""
-        return "" if self._wanted else stands_in_for(self._newest())
+        return "" if self._wanted else stands_in_for(self._all_newest())
 
     def find(self, name: str, version: str = "") -> Model:
         """Return a model by name and version, the newest version by default.
@@ -101,14 +102,14 @@ class Catalog:
         if not versions:
             raise self._missing(name)
         if not version:
-            return _newest(versions)
+            return newest(versions)
         if version not in versions:
             self.wake()
             raise UnknownModel("No such version of this model is loaded.")
         return versions[version]
 
-    def _newest(self) -> Mapping[str, Model]:
-        return {name: _newest(versions) for name, versions in self._models.items()}
+    def _all_newest(self) -> Mapping[str, Model]:
+        return {name: newest(versions) for name, versions in self._models.items()}
 
     def _missing(self, name: str) -> EdgeLensError:
         self.wake()
@@ -123,7 +124,7 @@ class Catalog:
         try:
             config = self._triton.config(name, version)
             info = loaded.info.get((name, version), {})
-            return model_from_config(config, version or _newest_named(config), info)
+            return model_from_config(config, version or _newest(config), info)
         except ContractError as error:
             logger.warning("model %s is not served: %s", name, error.message)
             return None
@@ -133,11 +134,12 @@ class Catalog:
             return self._models.get(name, {}).get(version)
 
 
-def _newest(versions: Versions) -> Model:
+def newest(versions: Versions) -> Model:
+    """Return a model's version with the highest number."""
     return versions[max(versions, key=int)]
 
 
-def _newest_named(config: Any) -> str:
+def _newest(config: Any) -> str:
     """Guess the version where the metrics cannot say: the highest one named by the policy."""
     versions = list(config.version_policy.specific.versions)
     return str(max(versions, default=1))

@@ -53,6 +53,15 @@ class Settings:
             chosen["max_body_bytes"] = max(cls.max_body_bytes, 2 * chosen["max_upload_bytes"])
         return cls(**chosen)
 
+    def limits(self) -> dict[str, int]:
+        """Return what one request may carry, as the API tells it."""
+        return {
+            "pictures": self.max_pictures,
+            "picture_bytes": self.max_upload_bytes,
+            "picture_pixels": self.max_pixels,
+            "request_bytes": self.max_body_bytes,
+        }
+
 
 def _read(variable: str, text: str, reader: Callable[[str], Value]) -> Value:
     try:

@@ -68,7 +68,9 @@ class Readiness:
     def as_json(self) -> dict[str, Any]:
         """Return the body of /readyz."""
         if self.is_ready():
-            return {"status": "ready", "model": self._catalog.default()}
+            absent = self._catalog.stands_in_for()
+            told = {"stands_in_for": absent} if absent else {}
+            return {"status": "ready", "model": self._catalog.default(), **told}
         reason = "The gateway is shutting down." if self.draining else self._reason
         return {"status": "not_ready", "reason": reason}
 

@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from gateway.admission import Ticket
+from gateway.catalog import Versions, newest
 from gateway.classifier import Classification, Result
 from gateway.deadline import ClientGone
 from gateway.errors import (
@@ -76,22 +77,30 @@ def metrics() -> ResponseReturnValue:
 
 @bp.get("/v1/models")
 def models() -> ResponseReturnValue:
-    """List the classifiers that can be asked."""
+    """List the classifiers that can be asked, and what one request may carry."""
     parts = services()
     parts.access.authorise(request)
-    catalog = parts.catalog
-    served = catalog.models()
-    default = catalog.default() if served else ""
+    served = parts.catalog.models()
+    default = parts.catalog.default() if served else ""
+    absent = parts.catalog.stands_in_for()
     listed = [
-        {
-            "name": name,
-            "versions": sorted(versions, key=int),
-            "default": name == default,
-            **catalog.find(name).as_json(),
-        }
+        describe_model(name, versions, name == default, absent)
         for name, versions in sorted(served.items())
     ]
-    return {"models": listed}
+    return {"models": listed, "limits": parts.settings.limits()}
+
+
+def describe_model(
+    name: str, versions: Versions, is_default: bool, stands_in_for: str
+) -> dict[str, Any]:
+    """Return what the list of models tells of one."""
+    return {
+        "name": name,
+        "versions": sorted(versions, key=int),
+        "default": is_default,
+        **({"stands_in_for": stands_in_for} if is_default and stands_in_for else {}),
+        **newest(versions).as_json(),
+    }
 
 
 @bp.post("/v1/classify")

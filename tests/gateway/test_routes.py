@@ -134,6 +134,31 @@ def test_models_lists_versions_and_the_default(start: Start, triton: StubTriton)
     assert models[0]["input"] == {"width": 224, "height": 224}
 
 
+def test_models_states_the_limits_of_a_request(start: Start) -> None:
+    limits = start(max_pictures=4, max_upload_bytes=1000).client.get("/v1/models").get_json()
+    assert limits["limits"] == {
+        "pictures": 4,
+        "picture_bytes": 1000,
+        "picture_pixels": 50_000_000,
+        "request_bytes": 64 << 20,
+    }
+
+
+def test_only_an_automatic_default_says_that_it_stands_in(start: Start, triton: StubTriton) -> None:
+    for name in ("efficientnet_lite0", "resnet50"):
+        triton.configs[name, "1"] = model_config(name, weights="imagenet")
+
+    def told(gateway: Gateway) -> list[str | None]:
+        models = gateway.client.get("/v1/models").get_json()["models"]
+        return [model.get("stands_in_for") for model in models]
+
+    automatic = start(model="")
+    assert told(automatic) == [None, "vgg16", None]
+    ready = automatic.client.get("/readyz").get_json()
+    assert ready == {"status": "ready", "model": "efficientnet_lite0", "stands_in_for": "vgg16"}
+    assert told(start(model="efficientnet_lite0")) == [None] * 3
+
+
 def test_predict_answers_the_short_form(gateway: Gateway) -> None:
     form = {"image": "data:image/jpeg;base64," + as_base64(picture("blue"))}
     body = gateway.client.post("/predict", data=form).get_json()
