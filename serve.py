@@ -5,29 +5,33 @@ virtual environments that `make serve` prepares. Ctrl-C or SIGTERM stops everyth
 """
 
 import argparse
+import contextlib
 import ctypes
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 HOME = Path(__file__).resolve().parent
 INFERENCE_PYTHON = HOME / ".venv-inference/bin/python"
 GATEWAY_PYTHON = HOME / ".venv/bin/python"
-TRITON_GRACE = 15.0  # seconds; Triton answers what it has accepted, then stops
-GATEWAY_GRACE = 20.0  # seconds; a request may take until its deadline
+EXPORT_GRACE = 15.0  # seconds
+DRAIN_SECONDS = 5.0  # that Triton outlives a gateway which still answers what it has admitted
+STOP_SECONDS = 20.0  # in all; what has not ended by then is killed
 STEADY = 10.0  # seconds a part must run before its next restart is immediate
 LONGEST_PAUSE = 30.0  # seconds between two attempts to restart a part that keeps failing
 PORTS = {"HTTP": "8000", "GRPC": "8001", "METRICS": "8002", "HEALTH": "8003"}
+COMPANIONS = ("_image", "_decode")  # what stands beside a classifier, for direct clients
 PR_SET_PDEATHSIG = 1
 
 
@@ -43,6 +47,7 @@ def main() -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         _require_environments()
+        _require_free_port()
         _export_default_model(stop)
         with tempfile.TemporaryDirectory(prefix="edgelens-") as scratch:
             return _serve(stop, Path(scratch) / "ready.json")
@@ -55,8 +60,8 @@ def _parse_arguments() -> None:
     parser = argparse.ArgumentParser(
         description="Serve the model repository: Triton behind the gateway, until Ctrl-C.",
         epilog="Settings come from the environment: PORT (5000), HOST (127.0.0.1), MODEL, WEIGHTS, "
-        "MODEL_REPOSITORY, TRITON_HTTP_PORT (8000), TRITON_GRPC_PORT (8001), "
-        "TRITON_METRICS_PORT (8002), TRITON_HEALTH_PORT (8003). README.md lists all of them.",
+        "MODEL_REPOSITORY, TRITON_HOST (127.0.0.1), TRITON_HTTP_PORT (8000), TRITON_GRPC_PORT "
+        "(8001), TRITON_METRICS_PORT (8002), TRITON_HEALTH_PORT (8003). README.md lists them all.",
     )
     parser.parse_args()
 
@@ -68,6 +73,21 @@ def _require_environments() -> None:
             raise ServeError(f"{missing} is missing; run `make serve`, which installs it")
 
 
+def _require_free_port() -> None:
+    """Find a taken port before anything is started, and before a stranger there looks ready."""
+    host, port = os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "5000"
+    try:
+        places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, *_, address = places[0]
+        socket.create_server(address, family=family).close()
+    except OSError as error:
+        reason = error.strerror or error
+        raise ServeError(
+            f"the gateway cannot listen on {host}:{port} ({reason}); "
+            "choose another place with PORT or HOST"
+        ) from None
+
+
 def _export_default_model(stop: threading.Event) -> None:
     """Let the exporter decide which model stands in the repository, unless one does already."""
     command = [str(INFERENCE_PYTHON), str(HOME / "export_model.py"), "--default"]
@@ -75,7 +95,8 @@ def _export_default_model(stop: threading.Event) -> None:
     while exporter.poll() is None and not stop.is_set():
         stop.wait(0.02)
     if stop.is_set():
-        _finish(exporter, TRITON_GRACE)
+        exporter.terminate()
+        _finish(exporter, EXPORT_GRACE)
         raise ServeError("stopped before the model was exported; nothing was left half-written")
     if exporter.returncode != 0:
         raise ServeError("no model to serve: see the exporter's message above")
@@ -88,7 +109,6 @@ class Part:
     name: str
     command: list[str]
     environment: dict[str, str]
-    grace: float
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     pause: float = 1.0
@@ -117,9 +137,17 @@ class Part:
         if now >= self.restart_at:
             self.start()
 
-    def stop(self) -> None:
+    def stop(self, patience: float) -> None:
+        """Ask the part to end, and wait for that as long."""
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(patience)
+
+    def finish(self, patience: float) -> None:
+        """Wait for the part's end; kill what is left of it then."""
         if self.process:
-            _finish(self.process, self.grace)
+            _finish(self.process, patience)
 
 
 def _serve(stop: threading.Event, ready_file: Path) -> int:
@@ -127,9 +155,8 @@ def _serve(stop: threading.Event, ready_file: Path) -> int:
         "Triton's launcher",
         [str(INFERENCE_PYTHON), "-m", "inference"],
         {"TRITON_READY_FILE": str(ready_file)},
-        TRITON_GRACE,
     )
-    gateway = Part("the gateway", [str(GATEWAY_PYTHON), "-m", "gateway"], {}, GATEWAY_GRACE)
+    gateway = Part("the gateway", [str(GATEWAY_PYTHON), "-m", "gateway"], {})
     try:
         inference.start()
         if not _ports_are_fixed():
@@ -140,19 +167,27 @@ def _serve(stop: threading.Event, ready_file: Path) -> int:
         inference.environment |= ports
         gateway.environment = _addresses(ports)
         gateway.start()
-        _wait(stop, inference, lambda: _ready(gateway))
+        _wait(stop, inference, lambda: _is_ready(gateway, ready_file))
         if not stop.is_set():
-            print(f"\nEdgeLens is ready: open {_page()} (Ctrl-C stops it)\n", flush=True)
+            _announce(_readiness(gateway))
         while not stop.wait(0.2):
             inference.revive()
             gateway.revive()
     finally:
-        gateway.stop()
-        inference.stop()
+        _stop(gateway, inference)
     return 0
 
 
-def _wait(stop: threading.Event, inference: Part, done: Callable[[], bool]) -> None:
+def _stop(gateway: Part, inference: Part) -> None:
+    """Stop both; Triton goes when the gateway has answered what it had admitted, or soon after."""
+    end = time.monotonic() + STOP_SECONDS
+    gateway.stop(DRAIN_SECONDS)
+    inference.stop(0)
+    for part in (gateway, inference):
+        part.finish(max(0.0, end - time.monotonic()))
+
+
+def _wait(stop: threading.Event, inference: Part, done: Callable[[], object]) -> None:
     """Wait for `done()`; fail if Triton's launcher gives up meanwhile, for it has said why."""
     while not stop.is_set() and not done():
         if inference.exit_status() is not None:
@@ -179,11 +214,33 @@ def _ports(ready_file: Path) -> dict[str, str]:
 
 
 def _addresses(ports: dict[str, str]) -> dict[str, str]:
-    """Say where the gateway finds Triton."""
-    return {
-        "TRITON_URL": f"127.0.0.1:{ports['TRITON_GRPC_PORT']}",
-        "TRITON_METRICS_URL": f"http://127.0.0.1:{ports['TRITON_METRICS_PORT']}/metrics",
+    """Say where the gateway finds Triton, unless the user has said so."""
+    host = os.environ.get("TRITON_HOST") or "127.0.0.1"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    host = f"[{host}]" if ":" in host else host
+    found = {
+        "TRITON_URL": f"{host}:{ports['TRITON_GRPC_PORT']}",
+        "TRITON_METRICS_URL": f"http://{host}:{ports['TRITON_METRICS_PORT']}/metrics",
     }
+    return {name: os.environ.get(name) or address for name, address in found.items()}
+
+
+def _is_ready(gateway: Part, ready_file: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):  # Triton is not ready yet
+        _require_model(json.loads(ready_file.read_text())["models"])
+    return bool(_readiness(gateway))
+
+
+def _require_model(ready: list[dict[str, str]]) -> None:
+    """Fail if Triton is ready without the model that the user wants: it would never come."""
+    wanted = os.environ.get("MODEL", "").strip()
+    names = {model["name"] for model in ready if not model["name"].endswith(COMPANIONS)}
+    if wanted and wanted not in names and not os.environ.get("TRITON_URL"):
+        served = ", ".join(sorted(names))
+        raise ServeError(
+            f"MODEL={wanted} cannot be the default: Triton serves {served}; choose from these, "
+            f"or add it first with `make model MODEL={wanted}`"
+        )
 
 
 def _page() -> str:
@@ -192,14 +249,26 @@ def _page() -> str:
     return f"http://{shown}:{os.environ.get('PORT', '5000')}/"
 
 
-def _ready(gateway: Part) -> bool:
+def _announce(readiness: dict[str, Any]) -> None:
+    if absent := readiness.get("stands_in_for"):
+        print(
+            f"edgelens: {readiness['model']} stands in for {absent}, whose trained weights are "
+            f"not here; `make model MODEL={absent}` fetches them, with WEIGHTS=FILE from a file",
+            flush=True,
+        )
+    print(f"\nEdgeLens is ready: open {_page()} (Ctrl-C stops it)\n", flush=True)
+
+
+def _readiness(gateway: Part) -> dict[str, Any]:
+    """Return what the gateway says of itself, nothing while it is not ready."""
     if gateway.exit_status() is not None:
         raise ServeError("the gateway did not start: see the message above")
     try:
         with urllib.request.urlopen(_page() + "readyz", timeout=5) as answer:  # noqa: S310
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+            said: dict[str, Any] = json.load(answer)
+            return said
+    except (OSError, ValueError):
+        return {}
 
 
 def _start(command: list[str], extra: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -218,9 +287,7 @@ def _die_with_parent() -> None:
 
 
 def _finish(process: subprocess.Popen[bytes], grace: float) -> None:
-    """Ask a child to stop; kill its whole group if it has not done so within `grace` seconds."""
-    if process.poll() is None:
-        process.terminate()
+    """Wait for a child's end; kill its whole group if it has not come within `grace` seconds."""
     try:
         process.wait(grace)
     except subprocess.TimeoutExpired:

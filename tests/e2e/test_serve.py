@@ -2,8 +2,10 @@
 
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +15,12 @@ import requests
 
 from tests.e2e.conftest import HOME, free_port, is_ready
 from tests.photos import photos
+from tests.servers import Running
 from tests.waiting import wait_until
 
 PHOTO = photos()[0]
 MODEL = "efficientnet_lite0"
+HANGS = 60  # seconds after which something that should end is taken to hang
 
 
 @dataclass
@@ -40,23 +44,24 @@ class Serve:
 
 
 @pytest.fixture
-def serve(repository: Path, tmp_path: Path) -> Iterator[Callable[[], Serve]]:
-    """Return a function that runs `make serve` until it is ready."""
+def launch(repository: Path, tmp_path: Path) -> Iterator[Callable[..., Serve]]:
+    """Return a function that runs `make serve` with the settings it is given."""
     models = tmp_path / "models"
     models.mkdir(exist_ok=True)
     for directory in repository.glob(f"{MODEL}*"):
         (models / directory.name).symlink_to(directory)
     started: list[Serve] = []
 
-    def start() -> Serve:
-        port = free_port()
+    def start(**settings: str) -> Serve:
+        port = settings.get("PORT") or str(free_port())
         ports = {f"TRITON_{name}_PORT": "0" for name in ("HTTP", "GRPC", "METRICS", "HEALTH")}
         environment = {
             **os.environ,
             **ports,
-            "PORT": str(port),
+            "PORT": port,
             "MODEL_REPOSITORY": str(models),
             "EDGELENS_RUNTIME_DIR": str(tmp_path / "run"),
+            **settings,
         }
         log = tmp_path / f"serve-{len(started)}.log"
         with log.open("w") as output:
@@ -72,17 +77,36 @@ def serve(repository: Path, tmp_path: Path) -> Iterator[Callable[[], Serve]]:
             )
         running = Serve(process, f"http://127.0.0.1:{port}", log, environment)
         started.append(running)
-        wait_until(
-            lambda: is_ready(running.url) or process.poll() is not None, "serve is ready", 120
-        )
-        assert process.poll() is None, log.read_text()
         return running
 
     yield start
     for running in started:
         if running.process.poll() is None:
             os.killpg(running.process.pid, signal.SIGTERM)
-            running.process.wait(60)
+            running.process.wait(HANGS)
+
+
+@pytest.fixture
+def serve(launch: Callable[..., Serve]) -> Callable[..., Serve]:
+    """Return a function that runs `make serve` until it is ready."""
+
+    def start(**settings: str) -> Serve:
+        running = launch(**settings)
+        ended = running.process.poll
+        wait_until(lambda: is_ready(running.url) or ended() is not None, "serve is ready", 120)
+        assert ended() is None, running.log.read_text()
+        return running
+
+    return start
+
+
+def complaint(running: Serve) -> str:
+    """Return the one sentence that a start ends with."""
+    assert running.process.wait(2 * HANGS) != 0
+    said = running.log.read_text()
+    assert "Traceback" not in said
+    (sentence,) = [line for line in said.splitlines() if line.startswith("edgelens: ")]
+    return sentence
 
 
 def classify(url: str) -> str:
@@ -101,7 +125,7 @@ def gone(processes: list[psutil.Process]) -> bool:
     return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
 
 
-def test_ctrl_c_stops_everything(serve: Callable[[], Serve]) -> None:
+def test_ctrl_c_stops_everything(serve: Callable[..., Serve]) -> None:
     before = segments()
     running = serve()
     assert classify(running.url) == PHOTO.wnid
@@ -109,20 +133,95 @@ def test_ctrl_c_stops_everything(serve: Callable[[], Serve]) -> None:
     children = running.children()
     assert len(children) >= 4
     os.killpg(running.process.pid, signal.SIGINT)
-    running.process.wait(60)
+    running.process.wait(HANGS)
     assert gone(children)
     assert segments() <= before
     assert "Traceback" not in running.log.read_text()
 
 
-def test_a_second_start_neither_installs_nor_exports(serve: Callable[[], Serve]) -> None:
+def in_flight(url: str) -> float:
+    (line,) = [
+        line
+        for line in requests.get(f"{url}/metrics", timeout=10).text.splitlines()
+        if line.startswith("edgelens_in_flight ")
+    ]
+    return float(line.split()[1])
+
+
+def test_what_was_admitted_is_answered_after_ctrl_c(serve: Callable[..., Serve]) -> None:
     running = serve()
+    files = [("images[]", (photo.wnid, photo.data)) for photo in photos()]
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(requests.post, f"{running.url}/v1/classify", files=files, timeout=HANGS)
+        wait_until(
+            lambda: asked.done() or in_flight(running.url) >= len(files), "it is admitted", HANGS
+        )
+        os.killpg(running.process.pid, signal.SIGINT)
+        results = asked.result().json()["results"]
+    assert [r["predictions"][0]["wnid"] for r in results] == [photo.wnid for photo in photos()]
+    running.process.wait(HANGS)
+
+
+def changes(repository: Path) -> dict[Path, int]:
+    """Return when each version, each of its files, and each environment was changed last."""
+    versions = list(repository.glob(f"{MODEL}*/[0-9]*"))
+    files = [file for version in versions for file in version.rglob("*")]
+    stamps = [HOME / ".venv/.gateway", HOME / ".venv-inference/.export"]
+    return {path: path.stat().st_mtime_ns for path in (*versions, *files, *stamps)}
+
+
+def test_a_second_start_neither_installs_nor_exports(
+    serve: Callable[..., Serve], repository: Path
+) -> None:
+    before = changes(repository)
+    running = serve()
+    assert changes(repository) == before
     text = running.log.read_text()
     assert "installing" not in text
     assert "export" not in text.lower()
 
 
-def test_a_killed_gateway_is_started_again(serve: Callable[[], Serve]) -> None:
+def test_every_start_says_which_model_stands_in(serve: Callable[..., Serve]) -> None:
+    running = serve()
+    wait_until(lambda: running.url in running.log.read_text(), "the page's address is shown", 30)
+    assert f"edgelens: {MODEL} stands in for vgg16" in running.log.read_text()
+
+
+def test_a_default_that_is_not_there_is_one_sentence(launch: Callable[..., Serve]) -> None:
+    said = complaint(launch(MODEL="vgg16"))
+    assert "MODEL=vgg16 " in said
+    assert f"Triton serves {MODEL};" in said
+    assert "`make model MODEL=vgg16`" in said
+
+
+def test_a_taken_port_is_one_sentence_and_nothing_is_started(launch: Callable[..., Serve]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        running = launch(PORT=port)
+        assert f"127.0.0.1:{port} (Address already in use)" in complaint(running)
+    assert "Triton" not in running.log.read_text()
+
+
+def test_the_gateway_follows_triton_to_another_address(serve: Callable[..., Serve]) -> None:
+    running = serve(TRITON_HOST="127.0.0.2", MODEL=MODEL)
+    assert classify(running.url) == PHOTO.wnid
+    assert "HTTP 127.0.0.2:" in running.log.read_text()
+    assert "stands in" not in running.log.read_text()
+
+
+def test_the_gateway_asks_the_triton_it_was_told(
+    serve: Callable[..., Serve], triton: Running
+) -> None:
+    """Only that one serves VGG16."""
+    running = serve(
+        TRITON_URL=f"127.0.0.1:{triton.grpc_port}",
+        TRITON_METRICS_URL=f"http://127.0.0.1:{triton.metrics_port}/metrics",
+    )
+    models = requests.get(f"{running.url}/v1/models", timeout=10).json()["models"]
+    assert "vgg16" in [model["name"] for model in models]
+
+
+def test_a_killed_gateway_is_started_again(serve: Callable[..., Serve]) -> None:
     running = serve()
     gateway = running.child("-m", "gateway")
     gateway.kill()
@@ -131,7 +230,7 @@ def test_a_killed_gateway_is_started_again(serve: Callable[[], Serve]) -> None:
     assert classify(running.url) == PHOTO.wnid
 
 
-def test_a_killed_launcher_is_started_again(serve: Callable[[], Serve]) -> None:
+def test_a_killed_launcher_is_started_again(serve: Callable[..., Serve]) -> None:
     running = serve()
     launcher = running.child("-m", "inference")
     triton = launcher.children(recursive=True)
@@ -140,7 +239,7 @@ def test_a_killed_launcher_is_started_again(serve: Callable[[], Serve]) -> None:
     wait_until(lambda: classify(running.url) == PHOTO.wnid, "a new Triton answers", 90)
 
 
-def test_killing_all_at_once_leaves_nothing_in_the_way(serve: Callable[[], Serve]) -> None:
+def test_killing_all_at_once_leaves_nothing_in_the_way(serve: Callable[..., Serve]) -> None:
     before = segments()
     running = serve()
     children = running.children()
@@ -150,5 +249,5 @@ def test_killing_all_at_once_leaves_nothing_in_the_way(serve: Callable[[], Serve
     again = serve()
     assert classify(again.url) == PHOTO.wnid
     os.killpg(again.process.pid, signal.SIGTERM)
-    again.process.wait(60)
+    again.process.wait(HANGS)
     assert segments() <= before
