@@ -1,9 +1,11 @@
 // The upload page: pictures in, labels out. No dependencies, no build step, no other host.
 
-const MAX_BYTES = 20 * 1024 * 1024; // the gateway's limit for one picture
-const REQUEST_PICTURES = 8; // so that progress shows, and a cancelled run has lost little
-const REQUEST_BYTES = 48 * 1024 * 1024; // the gateway takes 64 MB in one body
-const USUAL_MODEL = "vgg16";
+const MEGABYTE = 1024 * 1024;
+// At most, so that progress shows and a cancelled run has lost little; the server may take less.
+const REQUEST_PICTURES = 8;
+const REQUEST_BYTES = 48 * MEGABYTE;
+const FORM_BYTES = 1024; // more than a form needs for each picture besides its own bytes
+const UNLIMITED = { pictures: Infinity, picture_bytes: Infinity, request_bytes: Infinity };
 const MODELS_PAUSE = 3; // seconds between two questions while no model is ready
 const SPOKEN_LABELS = 3; // more pictures than this are announced as a count only
 const KEY_NAME = "edgelens-key";
@@ -13,7 +15,7 @@ const LASTING = new Set(["bad_request", "too_large", "not_a_picture", "undecodab
 
 const find = (id) => document.getElementById(id);
 const counted = (number) => (number === 1 ? "1 picture" : `${number} pictures`);
-const megabytes = (bytes) => (bytes / 1024 / 1024).toFixed(1);
+const megabytes = (bytes) => `${Number((bytes / MEGABYTE).toPrecision(3))} MB`;
 const percent = (share) => (share < 0.0005 ? "<0.1%" : `${(share * 100).toFixed(1)}%`);
 
 /** Show a text in an element, or hide the element when there is none. */
@@ -65,8 +67,9 @@ class Gateway {
     this.key = key;
   }
 
+  /** Return the models that can be asked, and the limits of a request. */
   async models() {
-    return (await this.#ask("v1/models", {})).models;
+    return this.#ask("v1/models", {});
   }
 
   /** Return the answer for these files, one result each; raise Refusal or AbortError. */
@@ -232,6 +235,7 @@ function pause(seconds, signal) {
 /** Which model answers: shown, and chosen where there are several. */
 class Models {
   #listed = [];
+  limits = UNLIMITED; // until the server has told its own
 
   constructor(gateway, onUnauthorized) {
     this.gateway = gateway;
@@ -249,7 +253,9 @@ class Models {
   async load() {
     let wait = MODELS_PAUSE;
     try {
-      this.#listed = await this.gateway.models();
+      const { models, limits } = await this.gateway.models();
+      this.#listed = models;
+      this.#limit(limits);
       if (this.#listed.length) {
         this.#fill();
         return;
@@ -264,6 +270,11 @@ class Models {
       wait = Math.max(wait, refusal.retryAfter || 0);
     }
     setTimeout(() => this.load(), wait * 1000);
+  }
+
+  #limit(limits) {
+    this.limits = limits;
+    show(find("size-limit"), `; up to ${megabytes(limits.picture_bytes)} each`);
   }
 
   #chosen() {
@@ -281,17 +292,15 @@ class Models {
   }
 
   #describe() {
-    const { name, versions, weights, precision, engine, default: isDefault } = this.#chosen();
+    const { name, versions, weights, precision, engine, stands_in_for: absent } = this.#chosen();
     const version = `version${versions.length > 1 ? "s" : ""} ${versions.join(", ")}`;
     const facts = [version, `${weights} weights`, precision, engine].filter(Boolean);
     find("model-line").replaceChildren(
       Object.assign(document.createElement("strong"), { textContent: name }),
       ` ${facts.join(" · ")}`,
     );
-    const served = this.#listed.some((model) => model.name === USUAL_MODEL);
-    const absence = served ? "is not the default model here" : "this server does not have";
-    const note = `Stands in for ${USUAL_MODEL}, which ${absence}.`;
-    show(find("model-note"), isDefault && name !== USUAL_MODEL ? note : "");
+    const note = `Stands in for ${absent}, whose trained weights this server does not have.`;
+    show(find("model-note"), absent ? note : "");
     const warning = `${name} has random weights: it was never trained; its labels mean nothing.`;
     show(find("model-warning"), weights === "random" ? warning : "");
   }
@@ -320,9 +329,10 @@ class Page {
     }
     const actions = { onRetry: (p) => this.#retry([p]), onRemove: (p) => this.#remove(p) };
     const added = [...files].map((file) => new Picture(file, actions));
-    const large = added.filter(({ file }) => file.size > MAX_BYTES);
+    const most = this.models.limits.picture_bytes;
+    const large = added.filter(({ file }) => file.size > most);
     for (const picture of large) {
-      const message = `This file has ${megabytes(picture.file.size)} MB; at most 20 MB are taken.`;
+      const message = `This file is larger than ${megabytes(most)}, the most that is taken.`;
       picture.fail({ code: "too_large", message });
     }
     this.#pictures.push(...added);
@@ -427,13 +437,17 @@ class Page {
     }
   }
 
+  /** Take the pictures of the next request: as many as the server accepts in one. */
   #next() {
-    const [first, ...others] = this.#in("waiting").slice(0, REQUEST_PICTURES);
+    const { pictures, request_bytes } = this.models.limits;
+    const most = Math.min(REQUEST_PICTURES, pictures);
+    const room = Math.min(REQUEST_BYTES, request_bytes);
+    const [first, ...others] = this.#in("waiting").slice(0, most);
     const taken = [first];
-    let bytes = first.file.size;
+    let bytes = first.file.size + FORM_BYTES;
     for (const picture of others) {
-      bytes += picture.file.size;
-      if (bytes > REQUEST_BYTES) {
+      bytes += picture.file.size + FORM_BYTES;
+      if (bytes > room) {
         break;
       }
       taken.push(picture);
