@@ -196,8 +196,11 @@ def test_other_errors_are_not_retried(standin: Standin, model: Model) -> None:
 
 def test_there_is_no_retry_past_the_deadline(standin: Standin, model: Model) -> None:
     standin.servicer.failures = [(grpc.StatusCode.UNAVAILABLE, "starting")] * 3
+    deadline = Deadline(60)
+    left = RETRY_PAUSES[0] - 0.01
+    deadline.remaining = lambda: left if standin.servicer.requests else 60
     with pytest.raises(TritonUnavailable):
-        infer(standin, model, Deadline(0.09))
+        infer(standin, model, deadline)
     assert standin.pauses == []
 
 

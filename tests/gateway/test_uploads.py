@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Request
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder
 
@@ -174,6 +174,7 @@ def test_file_names_are_only_short_printable_labels(sent: str | None, kept: str 
     assert clean_name(sent) == kept
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=300),
     st.sampled_from(
