@@ -78,12 +78,14 @@ def _require_free_port() -> None:
     host, port = os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "5000"
     try:
         places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, *_, address = places[0]
-        socket.create_server(address, family=family).close()
+        family, kind, _, _, address = places[0]
+        with socket.socket(family, kind) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen()
     except OSError as error:
-        reason = error.strerror or error
         raise ServeError(
-            f"the gateway cannot listen on {host}:{port} ({reason}); "
+            f"the gateway cannot listen on {host}:{port} ({error.strerror}); "
             "choose another place with PORT or HOST"
         ) from None
 
