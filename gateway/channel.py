@@ -26,6 +26,8 @@ MESSAGES = {
 class Request(HTTPRequestParser):  # type: ignore[misc]
     """A request as it arrives, then its place among those admitted, or why it has none."""
 
+    path = ""  # what is hardly HTTP never gets one, and waitress asks for it
+
     def __init__(self, adj: Any) -> None:
         super().__init__(adj)
         self.began = time.monotonic()
