@@ -1,4 +1,10 @@
-"""Makes a small inference request for any model from its configuration."""
+"""Makes a small inference request for any model from its configuration.
+
+A tensor of zeros tells as well as a picture whether Triton, the model's process and the engine
+still work. Whether the answers are right is judged, by the golden picture, where that can change:
+by the exporter, by a deployment and by `make selftest`. Here a translated label file would become
+an outage, and decoding pictures would more than double the launcher's memory.
+"""
 
 import base64
 import binascii
