@@ -33,6 +33,7 @@ class Catalog:
         self._clock = clock
         self._models: Mapping[str, Versions] = {}
         self._seen: dict[str, float] = {}
+        self.is_away = False  # whether Triton left the last refresh unanswered
         self._inferred: Mapping[tuple[str, str], float] = {}
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -58,9 +59,9 @@ class Catalog:
         """Ask Triton what is loaded; keep the last knowledge where it does not answer."""
         with self._lock:
             try:
-                loaded = self._triton.loaded()
+                loaded, self.is_away = self._triton.loaded(), False
             except TritonUnavailable:
-                loaded = NOTHING
+                loaded, self.is_away = NOTHING, True
             known = {(n, v) for n, versions in self._models.items() for v in versions}
             fallback = {(self._wanted, "")} if self._wanted and not loaded.versions else set()
             found: dict[str, dict[str, Model]] = {}

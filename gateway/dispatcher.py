@@ -26,10 +26,12 @@ class Dispatcher:
         admission: Admission,
         threads: int,
         client_of: Callable[[Channel], str],
+        require_model: Callable[[Request], None],
         refused: Callable[[str, EdgeLensError], None],
     ) -> None:
         self._admission = admission
         self._client_of = client_of
+        self._require_model = require_model
         self._refused = refused
         self._lock = threading.Lock()
         self._work = _Lane("work", threads, self.serve)
@@ -68,6 +70,8 @@ class Dispatcher:
         try:
             if self.draining:
                 raise TritonUnavailable("The gateway is shutting down; try again.")
+            # Here already: every thread may be waiting for a Triton that hangs.
+            self._require_model(request)
             try:
                 request.ticket = self._admission.enter(self._client_of(channel))
             except Overloaded:

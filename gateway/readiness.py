@@ -1,4 +1,10 @@
-"""Whether real inferences succeed. Traffic is no proof: Triton's cache may have answered it."""
+"""Whether real inferences succeed. Traffic is no proof: Triton's cache may have answered it.
+
+While they do not, requests are refused at once instead of waiting for their deadlines. That takes
+more than one slow answer: a probe must have failed, and no client may have been answered since it
+began. The next probe or answer ends it. Behind a balancer a probe may meet the one replica that is
+frozen while clients are served by the others.
+"""
 
 import logging
 import os
@@ -11,7 +17,7 @@ import numpy as np
 
 from gateway.catalog import Catalog
 from gateway.deadline import Deadline
-from gateway.errors import EdgeLensError, Overloaded
+from gateway.errors import DeadlineExceeded, EdgeLensError, Overloaded, TritonUnavailable
 from gateway.image import to_tensor
 from gateway.model import Model
 from gateway.triton import InferenceClient, Tensor
@@ -39,6 +45,8 @@ class Readiness:
         self._clock = clock
         self._success = float("-inf")
         self._traffic = float("-inf")
+        self._answered = float("-inf")  # by any model
+        self._in_vain: float | None = None  # since the last probe began, if Triton let it down
         self._inferred = 0.0
         self._probes = 0
         self._failing = False
@@ -76,8 +84,20 @@ class Readiness:
 
     def succeeded(self, model: str) -> None:
         """Note that a request of a client was answered by this model."""
+        self._answered = self._clock()
         if model == self._catalog.default():
             self._traffic = self._clock()
+
+    def require(self, model: str = "") -> None:
+        """Raise TritonUnavailable if it is in vain to ask this model, the default one if ""."""
+        since = self._in_vain
+        if since is None:
+            return
+        is_default = model in ("", self._catalog.default())
+        answered = self._traffic if is_default else self._answered
+        # Of the other models nothing is known while Triton itself still answers.
+        if answered < since and (is_default or self._catalog.is_away):
+            raise TritonUnavailable(self._reason)
 
     def doubted(self) -> None:
         """Note that Triton failed a client: probe at once."""
@@ -106,6 +126,7 @@ class Readiness:
 
     def probe(self) -> None:
         """Run one real inference of the default model."""
+        start = self._clock()
         try:
             model = self._catalog.find(self._catalog.default())
             tensor = _vary(self._golden_tensor(model))
@@ -113,31 +134,36 @@ class Readiness:
             self._probes += 1
             self._triton.infer(model, "", [tensor], 1, Deadline(PROBE_TIMEOUT))
         except Overloaded as error:
-            self._note_full_queue(error)
+            self._note_full_queue(error, start)
         except EdgeLensError as error:
-            self._note_failure(error)
+            self._note_failure(error, start)
         else:
             self._measured(self._clock() - began)
             self._note_success()
 
-    def _note_full_queue(self, error: Overloaded) -> None:
+    def _note_full_queue(self, error: Overloaded, start: float) -> None:
         """Take a full queue for work where clients are being answered, else for a standstill."""
         if self._clock() - self._traffic < FRESH_SECONDS:
             self._note_success()
         else:
-            self._note_failure(error)
+            self._note_failure(error, start)
 
-    def _note_failure(self, error: EdgeLensError) -> None:
-        if not self._failing and self._success > float("-inf"):  # not while all is starting
-            logger.warning("not ready: %s", error.message)
+    def _note_failure(self, error: EdgeLensError, start: float) -> None:
+        if not self._failing:
+            self._wake.set()  # another replica may answer the next probe: it follows at once
+            if self._success > float("-inf"):  # not while all is starting
+                logger.warning("not ready: %s", error.message)
         self._failing = True
         self._reason = error.message
+        away = isinstance(error, TritonUnavailable | DeadlineExceeded)
+        self._in_vain = start if away else None
 
     def _note_success(self) -> None:
         if self._failing and self._success > float("-inf"):
             logger.warning("ready again")
         self._success = self._clock()
         self._failing = False
+        self._in_vain = None
 
     def _golden_tensor(self, model: Model) -> Tensor:
         if self._golden is None or self._golden[0] != model:

@@ -147,6 +147,7 @@ def predict_entry(result: Result) -> dict[str, Any]:
 
 def _classify(options: ClassifyOptions) -> Classification:
     parts = services()
+    parts.readiness.require(options.model)
     pictures = read_pictures(request, parts.upload_limits)
     with _place() as ticket:
         ticket.grow(len(pictures))

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
+from urllib.parse import parse_qs
 
 from flask import Flask
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 
-from gateway.channel import Channel
+from gateway.channel import Channel, Request
 from gateway.config import Settings
 from gateway.dispatcher import Dispatcher
 from gateway.errors import EdgeLensError
@@ -40,7 +41,11 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._stopping = False
         adjustments = adjust(settings)
         dispatcher = Dispatcher(
-            services.admission, settings.threads, self._client_of, self._count_refusal
+            services.admission,
+            settings.threads,
+            self._client_of,
+            self._require_model,
+            self._count_refusal,
         )
         super().__init__(
             app,
@@ -103,6 +108,11 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             forwarded: str = channel.requests[0].headers.get("X_FORWARDED_FOR", "")
             return forwarded.rpartition(",")[2].strip() or address
         return address
+
+    def _require_model(self, request: Request) -> None:
+        """Raise TritonUnavailable for what would wait in vain."""
+        asked = parse_qs(request.query).get("model", [""])
+        self._services.readiness.require(asked[0])
 
     def _count_refusal(self, path: str, error: EdgeLensError) -> None:
         metrics = self._services.metrics

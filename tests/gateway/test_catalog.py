@@ -94,8 +94,10 @@ def test_without_any_model_there_is_no_default(triton: FlakyTriton) -> None:
 def test_what_was_known_is_kept_while_triton_is_away(triton: FlakyTriton) -> None:
     catalog = Catalog(triton)
     catalog.refresh()
+    assert not catalog.is_away
     triton.metrics_away = triton.configs_away = True
     catalog.refresh()
+    assert catalog.is_away
     assert catalog.find("colours").version == "1"
 
 

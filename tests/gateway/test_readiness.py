@@ -1,6 +1,7 @@
 """Whether real inferences succeed."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -8,7 +9,13 @@ import numpy as np
 import pytest
 
 from gateway.catalog import Catalog
-from gateway.errors import Overloaded, TritonUnavailable
+from gateway.errors import (
+    DeadlineExceeded,
+    EdgeLensError,
+    InferenceFailed,
+    Overloaded,
+    TritonUnavailable,
+)
 from gateway.readiness import FRESH_SECONDS, Readiness
 from tests.gateway.stub import StubTriton, as_base64, model_config
 from tests.waiting import wait_until
@@ -22,10 +29,13 @@ class Clock:
 
 
 class WatchedTriton(StubTriton):
-    """Keep the tensors that were sent."""
+    """Keep the tensors that were sent; let something happen while they are inferred."""
+
+    meanwhile: Callable[[], None] = staticmethod(lambda: None)
 
     def infer(self, model: Any, version: str, tensors: Any, top_k: int, deadline: Any) -> Any:
         self.tensors.append(tensors[0])
+        self.meanwhile()
         return super().infer(model, version, tensors, top_k, deadline)
 
 
@@ -153,6 +163,84 @@ def test_a_failed_probe_says_why(readiness: Readiness, triton: WatchedTriton) ->
     triton.failure = None
     readiness.probe()
     assert readiness.is_ready()
+
+
+def test_while_the_last_probe_failed_it_is_in_vain_to_ask(
+    readiness: Readiness, triton: WatchedTriton
+) -> None:
+    readiness.require()
+    for failure in (TritonUnavailable("away"), DeadlineExceeded("late")):
+        triton.failure = failure
+        readiness.probe()
+        for model in ("", "colours"):
+            with pytest.raises(TritonUnavailable, match=failure.message):
+                readiness.require(model)
+        triton.failure = None
+        readiness.probe()
+        readiness.require()
+
+
+def test_a_client_that_is_answered_keeps_the_others_from_being_refused(
+    readiness: Readiness, triton: WatchedTriton, clock: Clock
+) -> None:
+    """A probe may meet a frozen replica, or wait behind a long batch."""
+    triton.failure = DeadlineExceeded("late")
+    triton.meanwhile = lambda: readiness.succeeded("colours")
+    readiness.probe()
+    assert not readiness.is_ready()
+    readiness.require()
+    triton.meanwhile = lambda: None
+    clock.now += 1
+    readiness.probe()
+    with pytest.raises(TritonUnavailable):
+        readiness.require()
+    readiness.succeeded("colours")
+    readiness.require()
+
+
+@pytest.mark.parametrize("failure", [InferenceFailed("refused"), Overloaded("full")], ids=str)
+def test_a_probe_that_is_answered_by_a_refusal_refuses_nobody(
+    readiness: Readiness, triton: WatchedTriton, failure: EdgeLensError
+) -> None:
+    triton.failure = failure
+    readiness.probe()
+    assert not readiness.is_ready()
+    readiness.require()
+
+
+def test_one_clients_failure_refuses_nobody(readiness: Readiness) -> None:
+    readiness.probe()
+    readiness.doubted()
+    assert not readiness.is_ready()
+    readiness.require()
+
+
+def test_other_models_are_asked_until_triton_itself_is_away(
+    readiness: Readiness, triton: WatchedTriton, clock: Clock
+) -> None:
+    triton.failure = TritonUnavailable("the default's process died")
+    readiness.probe()
+    readiness.require("another")
+    readiness._catalog.is_away = True
+    with pytest.raises(TritonUnavailable):
+        readiness.require("another")
+    readiness.succeeded("another")
+    readiness.require("another")
+    with pytest.raises(TritonUnavailable):
+        readiness.require("colours")
+
+
+def test_a_lost_probe_is_followed_by_another_at_once(
+    readiness: Readiness, triton: WatchedTriton
+) -> None:
+    readiness.probe()
+    assert not readiness._wake.is_set()
+    triton.failure = DeadlineExceeded("late")
+    readiness.probe()
+    assert readiness._wake.is_set()
+    readiness._wake.clear()
+    readiness.probe()
+    assert not readiness._wake.is_set()
 
 
 def test_a_draining_gateway_is_not_ready(readiness: Readiness) -> None:

@@ -1,6 +1,7 @@
 """The endpoints, as a client sees them."""
 
 import io
+import threading
 
 import pytest
 
@@ -62,6 +63,22 @@ def test_a_failure_of_triton_takes_the_gateway_out_of_service(gateway: Gateway) 
     gateway.triton.failure = TritonUnavailable("away")
     gateway.classify()
     assert gateway.client.get("/readyz").status_code == 503
+
+
+@pytest.mark.parametrize("failure", [TritonUnavailable("away"), DeadlineExceeded("late")], ids=str)
+def test_nobody_waits_for_triton_while_probes_fail(
+    gateway: Gateway, failure: EdgeLensError
+) -> None:
+    gateway.triton.failure = failure
+    gateway.services.readiness.probe()
+    gateway.triton.entered = threading.Semaphore(0)
+    for answer in (gateway.classify(), gateway.client.post("/predict", data={"image": "x"})):
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+        assert answer.get_json()["error"]["code"] == "triton_unavailable"
+    assert not gateway.triton.entered.acquire(blocking=False)
+    gateway.triton.failure = None
+    gateway.services.readiness.probe()
+    assert gateway.classify().status_code == 200
 
 
 def test_top_k_and_min_score_shorten_the_answer(gateway: Gateway) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 
+from gateway.errors import DeadlineExceeded
 from gateway.server import Server
 from gateway.services import Services
 from tests.gateway.stub import Start, StubTriton, picture
@@ -228,6 +229,22 @@ def test_a_request_past_its_deadline_is_dropped_before_inference(
     assert late[0].status_code == 504
     assert late[0].json()["error"]["code"] == "deadline_exceeded"
     assert len(triton.batches) == 1
+
+
+def test_a_hanging_triton_keeps_nobody_waiting_for_a_thread(
+    serve: Serve, triton: StubTriton
+) -> None:
+    running = serve(threads=1)
+    hold = hold_inferences(triton)
+    first, _ = in_background(running.classify)
+    assert triton.entered.acquire(timeout=10)
+    triton.hold, triton.failure = None, DeadlineExceeded("late")
+    running.services.readiness.probe()
+    refused = running.classify()
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
+    assert refused.json()["error"]["code"] == "triton_unavailable"
+    hold.set()
+    first.join(20)
 
 
 def test_draining_answers_what_was_admitted_and_nothing_else(
