@@ -170,7 +170,8 @@ def infer_request(model: Model, version: str, tensors: Sequence[Tensor], top_k: 
     request.inputs.add(name=model.input_name, datatype="UINT8", shape=[*batch, *tensors[0].shape])
     output = request.outputs.add(name=model.output_name)
     output.parameters["classification"].int64_param = top_k
-    request.raw_input_contents.append(b"".join(tensor.tobytes() for tensor in tensors))
+    # Joined as buffers: `tobytes` would copy every picture once more.
+    request.raw_input_contents.append(b"".join(np.ascontiguousarray(t).data for t in tensors))
     return request
 
 

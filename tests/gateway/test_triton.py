@@ -114,6 +114,14 @@ def test_a_model_without_batching_gets_no_batch_dimension() -> None:
     assert list(infer_request(model, "", [TENSOR], 1).inputs[0].shape) == [224, 224, 3]
 
 
+def test_pixels_are_sent_in_order_however_they_lie_in_memory(model: Model) -> None:
+    mirrored, columns = TENSOR[:, ::-1], np.asfortranarray(TENSOR)
+    assert not mirrored.flags.c_contiguous and not columns.flags.c_contiguous
+    request = infer_request(model, "", [mirrored, TENSOR, columns], 1)
+    expected = mirrored.tobytes() + TENSOR.tobytes() + columns.tobytes()
+    assert request.raw_input_contents[0] == expected
+
+
 def test_no_more_labels_are_asked_for_than_there_are(standin: Standin, model: Model) -> None:
     standin.client.infer(model, "", [TENSOR], 5000, Deadline(10))
     assert standin.servicer.requests[0].outputs[0].parameters["classification"].int64_param == 1000
