@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar
 
+MEGABYTE = 1024 * 1024
+
 
 class EdgeLensError(Exception):
     """Carry one clear sentence to the client; subclasses fix the status and the code."""
@@ -46,6 +48,12 @@ class TooLarge(EdgeLensError):
 
     status = 413
     code = "too_large"
+
+    @classmethod
+    def over(cls, most: int) -> "TooLarge":
+        """Return the error for a picture of more than so many bytes; how many more, none counts."""
+        text = f"{most} bytes" if most % MEGABYTE else f"{most // MEGABYTE} MB"
+        return cls(f"The picture has more than {text}, the most that is accepted.")
 
 
 class NotAPicture(EdgeLensError):

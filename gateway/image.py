@@ -66,9 +66,7 @@ def to_tensor(data: bytes | memoryview, contract: Contract, limits: Limits | Non
     """
     limits = limits or Limits()
     if len(data) > limits.max_bytes:
-        raise TooLarge(
-            f"The picture has {len(data)} bytes; at most {limits.max_bytes} are accepted."
-        )
+        raise TooLarge.over(limits.max_bytes)
     encoded = bytes(data)
     header = read_header(encoded)
     scale, flag = _scale(header, contract)

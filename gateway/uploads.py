@@ -171,7 +171,7 @@ def _from_entry(entry: Any, limits: UploadLimits) -> Picture:
 def _from_base64(name: str | None, text: str, limits: UploadLimits) -> Picture:
     """Decode base64 with or without padding, blanks and a data URI's head."""
     if len(text) > limits.base64_bytes:
-        return Picture(name, error=TooLarge("The picture has too many bytes."))
+        return Picture(name, error=TooLarge.over(limits.picture_bytes))
     match = DATA_URI.match(text)
     bare = "".join((text[match.end() :] if match else text).split()).rstrip("=")
     bare = bare.replace("-", "+").replace("_", "/")

@@ -295,7 +295,7 @@ def test_half_a_file_is_refused(kind: str) -> None:
 def test_too_many_bytes_are_refused() -> None:
     data = photos()[0].data
     to_tensor(data, CONTRACT, Limits(max_bytes=len(data)))
-    with pytest.raises(TooLarge, match=f"has {len(data)} bytes; at most {len(data) - 1} are"):
+    with pytest.raises(TooLarge, match=f"has more than {len(data) - 1} bytes, the most"):
         to_tensor(data, CONTRACT, Limits(max_bytes=len(data) - 1))
 
 

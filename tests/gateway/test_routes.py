@@ -11,6 +11,7 @@ from gateway.errors import (
     EdgeLensError,
     InferenceFailed,
     Overloaded,
+    TooLarge,
     TritonUnavailable,
 )
 from gateway.labels import Prediction
@@ -49,6 +50,16 @@ def test_a_request_whose_only_picture_is_bad_has_its_status(gateway: Gateway) ->
     answer = gateway.classify(b"no picture")
     assert answer.status_code == 415
     assert answer.get_json()["error"]["code"] == "not_a_picture"
+
+
+def test_a_picture_over_the_limit_is_told_the_limit_however_it_comes(start: Start) -> None:
+    gateway = start(max_upload_bytes=1000)
+    form = {"images[]": (io.BytesIO(b"x" * 5000), "a.jpg")}
+    for answer in (gateway.classify(b"x" * 5000), gateway.client.post("/v1/classify", data=form)):
+        assert answer.status_code == 413
+        message = answer.get_json()["error"]["message"]
+        assert message == "The picture has more than 1000 bytes, the most that is accepted."
+    assert TooLarge.over(20 << 20).message.startswith("The picture has more than 20 MB, ")
 
 
 def test_several_bad_pictures_are_still_answered_one_by_one(gateway: Gateway) -> None:

@@ -156,6 +156,9 @@ def test_other_types_and_empty_bodies_are_refused(kind: str) -> None:
 def test_text_that_stands_for_too_many_bytes_is_that_pictures_error() -> None:
     (picture,) = read_json({"image": "A" * (LIMITS.base64_bytes + 1)})
     assert isinstance(picture.error, TooLarge)
+    assert (
+        picture.error.message == "The picture has more than 1000 bytes, the most that is accepted."
+    )
 
 
 @pytest.mark.parametrize(
