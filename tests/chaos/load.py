@@ -1,5 +1,6 @@
 """Steady clients that remember how every request ended."""
 
+import os
 import threading
 import time
 from collections import Counter
@@ -7,13 +8,43 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import cv2
 import requests
 
-from tests.photos import photos
+from tests.photos import Photo, photos
 
-PHOTOS = photos()
 PATIENCE = 60.0  # seconds; longer than any deadline, so that a hang is seen as one
 RETRY = 0.1  # seconds a refused client waits before the next request
+SIDE = 256  # pixels of a bitmap's shorter side
+BMP_HEADER = 54  # bytes
+
+
+class Picture:
+    """A photograph as two kinds of clients send it: the file, and bitmaps of which no two agree."""
+
+    def __init__(self, photo: Photo) -> None:
+        self.wnid = photo.wnid
+        self._jpeg = photo.data
+        image = cv2.imread(str(photo.path))
+        scale = SIDE / min(image.shape[:2])
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        self._bitmap = bytearray(cv2.imencode(".bmp", image)[1])
+        height, width = image.shape[:2]
+        # Rows are padded to 4 bytes; the middle survives every crop.
+        self._middle = BMP_HEADER + height // 2 * ((3 * width + 3) // 4 * 4) + width // 2 * 3
+
+    def file(self) -> tuple[bytes, str]:
+        """Return the file itself, which Triton's response cache may answer."""
+        return self._jpeg, "image/jpeg"
+
+    def distinct(self) -> tuple[bytes, str]:
+        """Return the picture with other pixels in its middle: no cache can answer it."""
+        bitmap = self._bitmap.copy()
+        bitmap[self._middle : self._middle + 8] = os.urandom(8)
+        return bytes(bitmap), "image/bmp"
+
+
+PICTURES = [Picture(photo) for photo in photos()]
 
 
 @dataclass
@@ -37,12 +68,12 @@ class Outcomes:
         return self.statuses["200"]
 
     @property
-    def refused(self) -> int:
-        return self.statuses["503"] + self.statuses["504"]
+    def failed(self) -> int:
+        return self.statuses.total() - self.answered
 
     def __str__(self) -> str:
         counts = ", ".join(f"{status}: {count}" for status, count in sorted(self.statuses.items()))
-        return f"{counts}; longest {self.longest:.1f} s"
+        return f"{counts}; the longest took {self.longest:.1f} s"
 
 
 @contextmanager
@@ -66,22 +97,24 @@ def steady_load(url: str, clients: int = 8) -> Iterator[Outcomes]:
 def _client(url: str, number: int, outcomes: Outcomes, stop: threading.Event) -> None:
     session = requests.Session()
     while not stop.is_set():
-        photo = PHOTOS[number % len(PHOTOS)]
+        picture = PICTURES[number % len(PICTURES)]
+        body, kind = picture.file() if number % 4 == 0 else picture.distinct()
         number += 1
         begin = time.monotonic()
         try:
             answer = session.post(
                 f"{url}/v1/classify",
-                # Bytes after the picture's end: other bodies, the same picture.
-                data=photo.data,
-                headers={"Content-Type": "image/jpeg"},
+                data=body,
+                headers={"Content-Type": kind},
                 timeout=PATIENCE,
             )
         except requests.RequestException as error:
             outcomes.note(type(error).__name__, time.monotonic() - begin)
             stop.wait(RETRY)
             continue
-        outcomes.note(str(answer.status_code), time.monotonic() - begin, _flaw(answer, photo.wnid))
+        outcomes.note(
+            str(answer.status_code), time.monotonic() - begin, _flaw(answer, picture.wnid)
+        )
         if answer.status_code != 200:
             stop.wait(RETRY)
 

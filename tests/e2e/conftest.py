@@ -85,7 +85,7 @@ def free_port() -> int:
 def is_ready(url: str) -> bool:
     try:
         return requests.get(url + "/readyz", timeout=5).status_code == 200
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
 
 
