@@ -12,9 +12,8 @@ from waitress.task import ThreadedTaskDispatcher
 
 from gateway.admission import Admission
 from gateway.channel import Channel, Request
-from gateway.errors import EdgeLensError, Overloaded, TritonUnavailable
+from gateway.errors import EdgeLensError, Overloaded, TooManyRequests, TritonUnavailable
 
-WORK = frozenset({"/predict", "/v1/classify"})
 LIGHT_THREADS = 4
 
 
@@ -43,8 +42,8 @@ class Dispatcher:
     def add_task(self, channel: Channel) -> None:
         """Admit the channel's next request and queue it, or queue its refusal."""
         request: Request = channel.requests[0]
-        is_work = not request.error and request.command == "POST" and request.path in WORK
-        if is_work:
+        channel.current = request
+        if request.is_work:
             self._admit(channel, request)
         with self._lock:
             self._busy += 1
@@ -74,20 +73,19 @@ class Dispatcher:
             self._require_model(request)
             try:
                 request.ticket = self._admission.enter(self._client_of(channel))
-            except Overloaded:
+            except (Overloaded, TooManyRequests):
                 if not self._sweep():
                     raise
                 request.ticket = self._admission.enter(self._client_of(channel))
         except EdgeLensError as error:
-            # Waitress answers what has an `error` by its error task, without the application.
-            request.error = request.refusal = error
-            self._refused(request.path, error)
+            request.refuse(error)
+            self._refused(request.route, error)
 
     def _sweep(self) -> bool:
         """Free the places of waiting requests whose clients hung up; tell whether any was."""
         gone = self._work.drop(lambda channel: not channel.connected)
         for channel in gone:
-            self._finish(channel.requests[0] if channel.requests else None)
+            self._finish(channel, channel.requests[0])
         return bool(gone)
 
     def serve(self, channel: Channel) -> None:
@@ -96,11 +94,12 @@ class Dispatcher:
         try:
             channel.service()
         finally:
-            self._finish(request)
+            self._finish(channel, request)
 
-    def _finish(self, request: Request | None) -> None:
-        if request and request.ticket:
+    def _finish(self, channel: Channel, request: Request) -> None:
+        if request.ticket:
             request.ticket.leave()
+        channel.done(request)
         with self._lock:
             self._busy -= 1
 

@@ -79,7 +79,7 @@ def metrics() -> ResponseReturnValue:
 def models() -> ResponseReturnValue:
     """List the classifiers that can be asked, and what one request may carry."""
     parts = services()
-    parts.access.authorise(request)
+    parts.access.authorise(request.headers)
     served = parts.catalog.models()
     default = parts.catalog.default() if served else ""
     absent = parts.catalog.stands_in_for()
@@ -148,8 +148,9 @@ def predict_entry(result: Result) -> dict[str, Any]:
 def _classify(options: ClassifyOptions) -> Classification:
     parts = services()
     parts.readiness.require(options.model)
-    pictures = read_pictures(request, parts.upload_limits)
     with _place() as ticket:
+        with parts.budget.reading(request.content_length, ticket.deadline):
+            pictures = read_pictures(request, parts.upload_limits)
         ticket.grow(len(pictures))
         answer = parts.classifier.classify(pictures, options, ticket.deadline)
     if any(not result.error for result in answer.results):

@@ -13,6 +13,7 @@ from flask import Flask
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
+from werkzeug.datastructures import Headers
 
 from gateway.channel import Channel, Request
 from gateway.config import Settings
@@ -37,15 +38,16 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self.draining = False
         self.cors_origins = settings.cors_origins
         self._settings = settings
+        self.budget = services.budget
         self._services = services
         self._stopping = False
         adjustments = adjust(settings)
         dispatcher = Dispatcher(
             services.admission,
             settings.threads,
-            self._client_of,
-            self._require_model,
-            self._count_refusal,
+            self.client_of,
+            self.require_model,
+            self.count_refusal,
         )
         super().__init__(
             app,
@@ -72,13 +74,46 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             self.pull_trigger()
 
     def maintenance(self, now: float) -> None:
-        """Close idle connections, as waitress does, and those that send too slowly."""
+        """Close idle connections, as waitress does, and those that send or read too slowly."""
         super().maintenance(now)
         monotonic = time.monotonic()
-        for channel in self.active_channels.values():
-            request = channel.request
-            if request is not None and not channel.requests and request.is_too_slow(monotonic):
-                channel.will_close = True
+        for channel in list(self.active_channels.values()):
+            channel.count()
+            if channel.is_stuck(monotonic):
+                # Its socket takes nothing more, so `will_close` would wait for ever.
+                channel.handle_close()
+
+    def examine(self, request: Request) -> None:
+        """Refuse or forget a body that nobody will read, before it has arrived."""
+        if not request.is_work and request.body:
+            request.body.drop()
+            return
+        pairs = [(name.replace("_", "-"), value) for name, value in request.headers.items()]
+        self._services.access.authorise(Headers(pairs))
+
+    def retry_after(self) -> float:
+        """Return the seconds until what is under way now will be answered."""
+        return self._services.admission.retry_after()
+
+    def client_of(self, channel: Channel) -> str:
+        """Return the client's address; behind the trusted proxy, the one that the proxy saw."""
+        address: str = channel.addr[0]
+        if self._settings.trusted_proxy in ("*", address):
+            forwarded: str = channel.requests[0].headers.get("X_FORWARDED_FOR", "")
+            return forwarded.rpartition(",")[2].strip() or address
+        return address
+
+    def require_model(self, request: Request) -> None:
+        """Raise TritonUnavailable for what would wait in vain."""
+        asked = parse_qs(request.query).get("model", [""])
+        self._services.readiness.require(asked[0])
+
+    def count_refusal(self, path: str, error: EdgeLensError) -> None:
+        """Count an answer that the application never saw."""
+        metrics = self._services.metrics
+        metrics.requests.labels(path, error.status).inc()
+        if error.retry_after is not None:
+            metrics.rejections.labels(error.code).inc()
 
     def _turn(self, seconds: float) -> None:
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
@@ -100,24 +135,6 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def _is_done(self) -> bool:
         channels = list(self.active_channels.values())
         return self.task_dispatcher.idle() and all(channel.is_idle() for channel in channels)
-
-    def _client_of(self, channel: Channel) -> str:
-        """Return the client's address; behind the trusted proxy, the one that the proxy saw."""
-        address: str = channel.addr[0]
-        if self._settings.trusted_proxy in ("*", address):
-            forwarded: str = channel.requests[0].headers.get("X_FORWARDED_FOR", "")
-            return forwarded.rpartition(",")[2].strip() or address
-        return address
-
-    def _require_model(self, request: Request) -> None:
-        """Raise TritonUnavailable for what would wait in vain."""
-        asked = parse_qs(request.query).get("model", [""])
-        self._services.readiness.require(asked[0])
-
-    def _count_refusal(self, path: str, error: EdgeLensError) -> None:
-        metrics = self._services.metrics
-        metrics.requests.labels(path, error.status).inc()
-        metrics.rejections.labels(error.code).inc()
 
 
 def adjust(settings: Settings) -> Adjustments:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gateway.access import Access
 from gateway.admission import Admission
+from gateway.budget import Budget
 from gateway.catalog import Catalog
 from gateway.classifier import Classifier
 from gateway.config import Settings
@@ -16,6 +17,8 @@ from gateway.rate import RateLimiter
 from gateway.readiness import Readiness
 from gateway.triton import InferenceClient, TritonClient
 from gateway.uploads import UploadLimits
+
+LARGEST_AT_ONCE = 2  # bodies of the greatest size, or as many bytes in smaller ones
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Services:
     access: Access
     metrics: Metrics
     upload_limits: UploadLimits
+    budget: Budget
 
     @classmethod
     def build(cls, settings: Settings, triton: InferenceClient | None = None) -> "Services":
@@ -51,6 +55,7 @@ class Services:
             access=Access(keys, RateLimiter(settings.client_rate)),
             metrics=Metrics(admission, catalog, readiness.is_ready),
             upload_limits=UploadLimits(settings.max_upload_bytes, settings.max_pictures),
+            budget=Budget(LARGEST_AT_ONCE * settings.max_body_bytes),
         )
 
     def start(self) -> None:

@@ -1,5 +1,6 @@
 """A gateway with a stub in Triton's place."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -8,7 +9,9 @@ import pytest
 
 from gateway.app import create_app
 from gateway.config import Settings
+from gateway.server import Server
 from gateway.services import Services
+from tests.gateway.running import Running, Serve
 from tests.gateway.stub import Gateway, Start, StubTriton
 
 
@@ -39,3 +42,23 @@ def start(triton: StubTriton) -> Iterator[Start]:
 @pytest.fixture
 def gateway(start: Start) -> Gateway:
     return start()
+
+
+@pytest.fixture
+def serve(start: Start) -> Iterator[Serve]:
+    """Return a function that serves a gateway on a free port."""
+    started: list[Running] = []
+
+    def run(**settings: Any) -> Running:
+        gateway = start(port=0, **settings)
+        server = Server(gateway.client.application, gateway.services.settings, gateway.services)
+        running = Running(server, gateway.services, threading.Thread(target=server.serve))
+        running.thread.start()
+        started.append(running)
+        return running
+
+    yield run
+    for running in started:
+        running.server.stop()
+        running.thread.join(20)
+        running.server.close()

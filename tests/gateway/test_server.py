@@ -2,101 +2,28 @@
 
 import json
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import requests
 
 from gateway.errors import DeadlineExceeded
-from gateway.server import Server
-from gateway.services import Services
-from tests.gateway.stub import Start, StubTriton, picture
+from tests.gateway.running import (
+    JPEG,
+    Running,
+    Serve,
+    hold_inferences,
+    in_background,
+    maintain,
+    raw_classify,
+    read_all,
+)
+from tests.gateway.stub import StubTriton, picture
 from tests.waiting import wait_until
-
-JPEG = {"Content-Type": "image/jpeg"}
-
-
-@dataclass
-class Running:
-    """A server in a thread of its own."""
-
-    server: Server
-    services: Services
-    thread: threading.Thread
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.effective_port}"
-
-    def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", int(self.server.effective_port)), 10)
-
-    def classify(self, **options: Any) -> requests.Response:
-        return requests.post(
-            f"{self.url}/v1/classify", data=picture(), headers=JPEG, timeout=20, **options
-        )
-
-    def say(self, raw: bytes) -> bytes:
-        """Send raw bytes and return all that comes until the server closes."""
-        with self.connect() as connection:
-            connection.sendall(raw)
-            return read_all(connection)
-
-
-def read_all(connection: socket.socket) -> bytes:
-    connection.settimeout(10)
-    received = b""
-    while chunk := connection.recv(65536):
-        received += chunk
-    return received
-
-
-Serve = Callable[..., Running]
-
-
-@pytest.fixture
-def serve(start: Start) -> Iterator[Serve]:
-    """Return a function that serves a gateway on a free port."""
-    started: list[Running] = []
-
-    def run(**settings: Any) -> Running:
-        gateway = start(port=0, **settings)
-        server = Server(gateway.client.application, gateway.services.settings, gateway.services)
-        running = Running(server, gateway.services, threading.Thread(target=server.serve))
-        running.thread.start()
-        started.append(running)
-        return running
-
-    yield run
-    for running in started:
-        running.server.stop()
-        running.thread.join(20)
-        running.server.close()
-
-
-def hold_inferences(triton: StubTriton) -> threading.Event:
-    triton.hold = threading.Event()
-    triton.entered = threading.Semaphore(0)
-    return triton.hold
 
 
 def body_of(answer: bytes) -> Any:
     return json.loads(answer.partition(b"\r\n\r\n")[2])
-
-
-def raw_classify() -> bytes:
-    head = "POST /v1/classify HTTP/1.1\r\nContent-Type: image/jpeg\r\nContent-Length: "
-    return f"{head}{len(picture())}\r\n\r\n".encode() + picture()
-
-
-def in_background(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
-    results: list[Any] = []
-    thread = threading.Thread(target=lambda: results.append(work()))
-    thread.start()
-    return thread, results
 
 
 def test_a_picture_is_classified_over_http(serve: Serve) -> None:
@@ -158,8 +85,8 @@ def test_a_slow_upload_is_cut_off_and_holds_no_thread(serve: Serve) -> None:
         slow.sendall(b"POST /v1/classify HTTP/1.1\r\nContent-Length: 5000\r\n\r\n")
         wait_until(lambda: _arriving(running), "the upload has begun", 10)
         assert running.classify().status_code == 200
-        _arriving(running)[0].request.began -= 60
-        running.server.next_channel_cleanup = 0
+        _arriving(running)[0].request.pace.since -= 60
+        maintain(running)
         assert read_all(slow) == b""
 
 

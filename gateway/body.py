@@ -1,0 +1,32 @@
+"""The body of a request as it arrives: in memory, then in a temporary file, or nowhere."""
+
+import contextlib
+
+from waitress.buffers import OverflowableBuffer
+
+
+class Body(OverflowableBuffer):  # type: ignore[misc]
+    """Waitress's buffer, which can also forget: a refused body is read on, so that whoever sends
+
+    it reads the answer instead of a reset, but it takes up no room.
+    """
+
+    kept = True
+    failed = False
+
+    def append(self, s: bytes) -> None:
+        """Add what has arrived; a full disk or memory is remembered in `failed`, not raised."""
+        if not self.kept:
+            return
+        try:
+            super().append(s)
+        except (OSError, MemoryError):
+            self.failed = True
+            self.drop()
+
+    def drop(self) -> None:
+        """Forget what has arrived, and whatever follows."""
+        self.kept = False
+        with contextlib.suppress(OSError):  # a full disk may fail once more
+            self.close()
+        self.buf, self.strbuf = None, b""

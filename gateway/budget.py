@@ -1,0 +1,48 @@
+"""How many bytes all requests together may keep, and how many may be taken apart at once."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+from gateway.deadline import Deadline
+from gateway.errors import Overloaded
+
+LARGE = 1024 * 1024  # bytes
+NO_ROOM = "Too many bytes of other requests are under way; try again shortly."
+
+
+class Budget:
+    """Count what each connection keeps in memory and in temporary files, against one bound."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.kept = 0
+        self._sizes: dict[object, int] = {}
+        self._lock = threading.Lock()
+        self._turn = threading.Semaphore(1)
+
+    def count(self, holder: object, measure: Callable[[], int]) -> bool:
+        """Count what `holder` keeps now; tell whether it may keep that: what shrinks always may."""
+        # Measured under the lock: of two threads, the later one must not count what was before.
+        with self._lock:
+            size, before = measure(), self._sizes.pop(holder, 0)
+            if size:
+                self._sizes[holder] = size
+            self.kept += size - before
+            return size <= before or self.kept <= self.most
+
+    @contextlib.contextmanager
+    def reading(self, length: int | None, deadline: Deadline) -> Iterator[None]:
+        """Wait until no other large body is taken apart: that takes twice its size again.
+
+        Threads would gain nothing: it is Python's own work, which only one of them does at a time.
+        """
+        if length is not None and length <= LARGE:
+            yield
+            return
+        if not self._turn.acquire(timeout=max(0.0, deadline.remaining())):
+            raise Overloaded(NO_ROOM)
+        try:
+            yield
+        finally:
+            self._turn.release()

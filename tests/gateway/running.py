@@ -1,0 +1,77 @@
+"""A gateway's server over real connections, and what tests say to it."""
+
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from gateway.server import Server
+from gateway.services import Services
+from tests.gateway.stub import StubTriton, picture
+
+JPEG = {"Content-Type": "image/jpeg"}
+
+
+@dataclass
+class Running:
+    """A server in a thread of its own."""
+
+    server: Server
+    services: Services
+    thread: threading.Thread
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.effective_port}"
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", int(self.server.effective_port)), 10)
+
+    def classify(self, **options: Any) -> requests.Response:
+        return requests.post(
+            f"{self.url}/v1/classify", data=picture(), headers=JPEG, timeout=20, **options
+        )
+
+    def say(self, raw: bytes) -> bytes:
+        """Send raw bytes and return all that comes until the server closes."""
+        with self.connect() as connection:
+            connection.sendall(raw)
+            return read_all(connection)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    connection.settimeout(10)
+    received = b""
+    while chunk := connection.recv(65536):
+        received += chunk
+    return received
+
+
+Serve = Callable[..., Running]
+
+
+def maintain(running: Running) -> None:
+    """Let the server look after its connections at its next turn."""
+    running.server.next_channel_cleanup = 0
+    running.server.pull_trigger()
+
+
+def hold_inferences(triton: StubTriton) -> threading.Event:
+    triton.hold = threading.Event()
+    triton.entered = threading.Semaphore(0)
+    return triton.hold
+
+
+def raw_classify() -> bytes:
+    head = "POST /v1/classify HTTP/1.1\r\nContent-Type: image/jpeg\r\nContent-Length: "
+    return f"{head}{len(picture())}\r\n\r\n".encode() + picture()
+
+
+def in_background(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(work()))
+    thread.start()
+    return thread, results

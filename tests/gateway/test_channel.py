@@ -1,0 +1,138 @@
+"""Clients that send too much, too slowly or without reading, over real connections."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import requests
+
+from tests.gateway.running import Running, Serve, hold_inferences, maintain, raw_classify, read_all
+from tests.gateway.stub import StubTriton, picture
+from tests.waiting import wait_until
+
+DESCRIPTION = b"GET /openapi.json HTTP/1.1\r\n\r\n"
+FLOOD = 100_000  # bytes of requests that come at once
+LONG_AGO = 60  # seconds
+
+
+def serve_through_a_narrow_pipe(serve: Serve) -> Running:
+    """Return a gateway that can keep only a few bytes of answers nobody reads."""
+    running = serve(threads=1)
+    running.server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    running.server.adj.outbuf_high_watermark = 4096
+    return running
+
+
+@contextlib.contextmanager
+def silent_readers(running: Running, count: int, said: bytes) -> Iterator[list[socket.socket]]:
+    """Connect clients that send all this and read nothing."""
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for client in clients:
+            client.settimeout(20)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", int(running.server.effective_port)))
+            client.sendall(said)
+        yield clients
+
+
+def is_healthy(running: Running) -> bool:
+    return requests.get(f"{running.url}/healthz", timeout=20).status_code == 200
+
+
+def let_time_pass(running: Running) -> None:
+    for channel in list(running.server.active_channels.values()):
+        channel.pace.since -= LONG_AGO
+        if channel.request:
+            channel.request.pace.since -= LONG_AGO
+    maintain(running)
+
+
+def test_only_a_few_requests_that_come_at_once_are_answered(serve: Serve) -> None:
+    answers = serve().say(b"GET /healthz HTTP/1.1\r\n\r\n" * 1000)
+    assert answers.count(b"HTTP/1.1 200 OK") == 4
+    assert answers.count(b"Connection: close") == 1
+
+
+def test_who_reads_no_answer_keeps_no_thread(serve: Serve) -> None:
+    running = serve_through_a_narrow_pipe(serve)
+    with silent_readers(running, 6, DESCRIPTION * (FLOOD // len(DESCRIPTION))):
+        wait_until(lambda: blocked(running), "answers are waiting to be read", 20)
+        wait_until(lambda: given_up(running), "they are given up", 20)
+        assert is_healthy(running)
+
+
+def test_who_reads_no_label_keeps_no_thread(serve: Serve) -> None:
+    running = serve_through_a_narrow_pipe(serve)
+    with silent_readers(running, 2, raw_classify() * (FLOOD // len(raw_classify()))):
+        assert running.classify().status_code == 200
+        wait_until(lambda: running.services.admission.in_flight == 0, "all are answered", 20)
+
+
+def blocked(running: Running) -> list[object]:
+    """Return the connections whose answers are not read."""
+    channels = list(running.server.active_channels.values())
+    return [channel for channel in channels if channel.total_outbufs_len > 4096]
+
+
+def given_up(running: Running) -> bool:
+    let_time_pass(running)  # once more for those whose turn came only now
+    return not blocked(running)
+
+
+def test_a_client_that_reads_steadily_is_left_alone(serve: Serve) -> None:
+    running = serve_through_a_narrow_pipe(serve)
+    with silent_readers(running, 1, DESCRIPTION * 4) as (client,):
+        wait_until(lambda: blocked(running), "the answer is waiting to be read", 20)
+        (channel,) = running.server.active_channels.values()
+        channel.sent += LONG_AGO * 1024 * 1024
+        let_time_pass(running)
+        assert is_healthy(running)
+        answers = b""
+        while answers.count(b"HTTP/1.1 200 OK") < 4:
+            answers += client.recv(65536)
+
+
+def test_an_upload_that_stops_is_cut_off_however_fast_it_was(serve: Serve) -> None:
+    running = serve()
+    with running.connect() as client:
+        client.sendall(b"POST /v1/classify HTTP/1.1\r\nContent-Length: 9000000\r\n\r\n")
+        client.sendall(bytes(8_000_000))
+        wait_until(lambda: arrived(running) == 8_000_000, "most has arrived", 20)
+        let_time_pass(running)
+        wait_until(lambda: pace_was_judged(running), "its speed is judged", 20)
+        assert is_healthy(running)
+        let_time_pass(running)
+        assert read_all(client) == b""
+
+
+def arrived(running: Running) -> int:
+    channels = list(running.server.active_channels.values())
+    return sum(c.request.body_bytes_received for c in channels if c.request)
+
+
+def pace_was_judged(running: Running) -> bool:
+    (request,) = [c.request for c in running.server.active_channels.values() if c.request]
+    return bool(request.pace.since > request.began - LONG_AGO + 1)
+
+
+def test_many_half_sent_requests_leave_room_for_others(serve: Serve) -> None:
+    running = serve(threads=1)
+    half = raw_classify()[:-10]
+    with silent_readers(running, 40, half) as clients:
+        wait_until(lambda: arrived(running) > 39 * 100, "all have begun", 20)
+        assert running.classify().status_code == 200
+        assert is_healthy(running)
+        clients[0].sendall(raw_classify()[-10:])
+        assert clients[0].recv(100).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_path_with_more_slashes_is_admitted_like_any(serve: Serve, triton: StubTriton) -> None:
+    running = serve(threads=1)
+    running.services.admission.limit = 1
+    hold = hold_inferences(triton)
+    with silent_readers(running, 1, raw_classify()):
+        assert triton.entered.acquire(timeout=20)
+        refused = requests.post(f"{running.url}//v1/classify", data=picture(), timeout=20)
+        assert refused.status_code == 503
+        hold.set()
