@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import secrets
+import stat
 import sys
 import tempfile
 import threading
@@ -172,15 +173,26 @@ def revoke_key(path: Path, name: str) -> None:
 
 
 def _rewrite(path: Path, change: Callable[[list[Key]], list[Key]]) -> None:
-    """Replace the file at once by its changed self, readable by its owner only."""
+    """Replace the file at once by its changed self: a new one is readable by its owner only.
+
+    One that was there keeps its mode and owner, so that a gateway that could read it still can.
+    """
     with _locked(path):
-        keys = change(parse_keys(path.read_text()) if path.exists() else [])
+        before = path.stat() if path.exists() else None
+        keys = change(parse_keys(path.read_text()) if before else [])
         handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w") as file:
-            file.writelines(key.as_line() + "\n" for key in keys)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(scratch).replace(path)
+        try:
+            with os.fdopen(handle, "w") as file:
+                file.writelines(key.as_line() + "\n" for key in keys)
+                file.flush()
+                if before:
+                    os.fchown(handle, before.st_uid, before.st_gid)
+                    os.fchmod(handle, stat.S_IMODE(before.st_mode))
+                os.fsync(handle)
+            Path(scratch).replace(path)
+        except OSError:
+            Path(scratch).unlink(missing_ok=True)
+            raise
 
 
 @contextlib.contextmanager

@@ -43,6 +43,29 @@ def test_a_revoked_key_is_invalid_without_a_restart(file: Path) -> None:
     assert ring.check(carol).name == "carol"
 
 
+def test_a_file_that_others_may_read_stays_readable_for_them(file: Path) -> None:
+    add_key(file, "alice")
+    file.chmod(0o644)
+    if os.geteuid() == 0:
+        os.chown(file, 10001, 10001)
+    before = file.stat()
+    add_key(file, "bob")
+    revoke_key(file, "alice")
+    after = file.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (
+        before.st_mode,
+        before.st_uid,
+        before.st_gid,
+    )
+
+
+def test_a_file_that_cannot_be_replaced_stays_as_it_is(file: Path) -> None:
+    add_key(file, "alice")
+    with pytest.raises(KeysError):
+        add_key(file, "alice")
+    assert {entry.name for entry in file.parent.iterdir()} == {"keys", ".keys.lock"}
+
+
 def test_a_file_that_is_gone_or_broken_lets_nobody_in(file: Path) -> None:
     key = add_key(file, "alice")
     ring = KeyRing(file)
