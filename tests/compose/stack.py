@@ -26,9 +26,6 @@ def fresh_clone(where: Path) -> Path:
     ).stdout
     if changes:
         subprocess.run(["git", "apply"], cwd=where, check=True, input=changes)
-    run(
-        "bash", "-c", f"cp -rn {HOME}/inference/backends/opencv {where}/inference/backends/"
-    )  # TEMPORARY
     return where
 
 
