@@ -2,8 +2,12 @@
 
 import json
 import socket
+import tempfile
+from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import requests
 
@@ -66,6 +70,23 @@ def test_an_endless_chunked_body_is_cut_off(serve: Serve) -> None:
         with pytest.raises(OSError):
             for _ in range(10_000):
                 connection.sendall(chunk)
+
+
+def test_a_large_body_has_no_name_in_any_folder(
+    serve: Serve, triton: StubTriton, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    running = serve()
+    hold = hold_inferences(triton)
+    noise = np.random.default_rng(1).integers(0, 256, (800, 800, 3), np.uint8)
+    files = {"image": cv2.imencode(".png", noise)[1].tobytes()}
+    url = f"{running.url}/v1/classify"
+    thread, results = in_background(lambda: requests.post(url, files=files, timeout=20))
+    assert triton.entered.acquire(timeout=10)
+    assert list(tmp_path.iterdir()) == []
+    hold.set()
+    thread.join(20)
+    assert results[0].status_code == 200
 
 
 def test_a_body_shorter_than_it_says_is_never_a_request(serve: Serve, triton: StubTriton) -> None:
