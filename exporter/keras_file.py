@@ -15,11 +15,11 @@ import keras
 
 from exporter.catalog import ModelSpec, Normalisation
 from exporter.errors import ExportError
+from exporter.preprocessing import own_preprocessing
 from exporter.weights import build
 
 HDF5 = (".h5", ".hdf5")
 NOT_WEIGHTS = ("optimizer", "optimizer_weights", "seed_generator", "metrics")
-NORMALISING = ("Normalization", "Rescaling", "Lambda")
 
 Shapes = list[tuple[int, ...]]
 
@@ -78,12 +78,13 @@ def _refuse_own_normalisation(spec: ModelSpec, model: Any, path: Path) -> None:
     """Refuse a model that would normalise what the exporter has normalised already."""
     if spec.normalisation is Normalisation.NONE:
         return
-    for layer in model._flatten_layers():
-        if type(layer).__name__ in NORMALISING:
-            raise ExportError(
-                f"the model in {path} normalises its input itself (layer {layer.name}), and the "
-                "exporter would do so again; save the model without that layer"
-            )
+    found = own_preprocessing(model)
+    if found:
+        raise ExportError(
+            f"the model in {path} normalises its input itself before its first convolution "
+            f"({', '.join(found)}), and the exporter would do so again; build it without that, "
+            "copy the weights of its layers, and save the result"
+        )
 
 
 def _with_softmax(model: Any, path: Path) -> Any:

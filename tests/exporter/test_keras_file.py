@@ -89,6 +89,41 @@ def test_whole_models_that_cannot_be_served_are_refused(tmp_path: Path) -> None:
             model_from_file(spec, path)
 
 
+@pytest.mark.parametrize("name", ["vgg16", "mobilenet_v2"])
+def test_preprocessing_in_the_graph_is_refused(tmp_path: Path, name: str) -> None:
+    spec = CATALOG[name].resized(32)
+    base = build(spec, None, top=False)
+    module = getattr(keras.applications, name)
+    image = keras.Input((32, 32, 3))
+    features = base(module.preprocess_input(keras.layers.RandomFlip()(image)))
+    pooled = keras.layers.GlobalAveragePooling2D()(features)
+    keras.Model(image, keras.layers.Dense(3, "softmax")(pooled)).save(tmp_path / "mine.keras")
+    with pytest.raises(ExportError, match="normalises its input itself") as refused:
+        model_from_file(spec, tmp_path / "mine.keras")
+    expected = {"vgg16": "GetItem", "mobilenet_v2": "TrueDivide"}
+    assert expected[name] in str(refused.value)
+    assert "Flip" not in str(refused.value)
+
+
+def test_what_changes_no_value_of_a_pixel_is_taken(tmp_path: Path) -> None:
+    augmented = keras.Sequential(
+        [
+            keras.layers.RandomFlip(),
+            keras.layers.RandomRotation(0.1),
+            keras.layers.RandomContrast(1),
+        ]
+    )
+    image = keras.Input((32, 32, 3))
+    base = build(SPEC.resized(32), None, top=False)
+    head = keras.Sequential([keras.layers.GlobalMaxPooling2D(), keras.layers.Rescaling(2.0)])
+    dense = keras.layers.Dense(3, "softmax")
+    keras.Model(image, dense(head(base(augmented(image))))).save(tmp_path / "mine.keras")
+    _, loaded = model_from_file(SPEC, tmp_path / "mine.keras")
+    picture = PICTURE[:, :32, :32]
+    plain = dense(head(base(picture)))
+    np.testing.assert_allclose(loaded(picture, training=False), plain, atol=1e-6)
+
+
 def test_weights_of_another_architecture_are_refused(trained: keras.Model, tmp_path: Path) -> None:
     path = tmp_path / "mine.weights.h5"
     trained.save_weights(path)
