@@ -1,6 +1,8 @@
 """The real stack, once a session: exported models, Triton, and a gateway in front of it."""
 
+import hashlib
 import os
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -15,7 +17,16 @@ from tests.servers import Running, start_inference
 from tests.waiting import wait_until
 
 HOME = Path(__file__).resolve().parents[2]
-REPOSITORY = HOME / ".cache/test/model_repository"
+CACHE = HOME / ".cache/test"
+# What the exported models depend on: when that has changed, they are exported again.
+INGREDIENTS = (
+    "exporter/**/*.py",
+    "exporter/*.csv",
+    "gateway/image*.py",
+    "gateway/framing.py",
+    "gateway/contract.py",
+    "requirements/export.txt",
+)
 INFERENCE_PYTHON = HOME / ".venv-inference/bin/python"
 GATEWAY_PYTHON = HOME / ".venv/bin/python"
 
@@ -28,23 +39,43 @@ class Gateway:
     process: subprocess.Popen[bytes]
 
 
-def export(*arguments: str) -> None:
-    """Run the exporter into the tests' repository; its models are kept between runs."""
+def fingerprint() -> str:
+    """Return a name for what the models would be exported by."""
+    digest = hashlib.sha256()
+    for path in sorted(path for pattern in INGREDIENTS for path in HOME.glob(pattern)):
+        digest.update(f"{path.relative_to(HOME)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def cached_repository() -> Path:
+    """Return the repository for the exporter as it is; of others, only the newest is kept."""
+    repository = CACHE / f"model_repository-{fingerprint()}"
+    others = [path for path in CACHE.glob("model_repository*") if path != repository]
+    for path in sorted(others, key=lambda path: path.stat().st_mtime)[:-1]:
+        shutil.rmtree(path)
+    return repository
+
+
+def export(repository: Path, *arguments: str) -> None:
     command = [str(INFERENCE_PYTHON), str(HOME / "export_model.py"), *arguments]
-    subprocess.run([*command, "--repository", str(REPOSITORY)], check=True, cwd=HOME)
+    subprocess.run([*command, "--repository", str(repository)], check=True, cwd=HOME)
 
 
 @pytest.fixture(scope="session")
 def repository() -> Path:
-    """EfficientNet-Lite0 with its real weights and VGG16 with seeded random ones, both at f32."""
+    """EfficientNet-Lite0 with its real weights and VGG16 with seeded random ones, both at f32.
+
+    They are kept between runs.
+    """
+    cached = cached_repository()
     for name, weights in (("efficientnet_lite0", "imagenet"), ("vgg16", "random")):
-        if not (REPOSITORY / name / "1").exists():
-            export(name, "--weights", weights)
-        config = REPOSITORY / name / "config.pbtxt"
+        if not (cached / name / "1").exists():
+            export(cached, name, "--weights", weights)
+        config = cached / name / "config.pbtxt"
         text = config.read_text()
         if 'string_value: "auto"' in text:
             config.write_text(text.replace('string_value: "auto"', 'string_value: "f32"'))
-    return REPOSITORY
+    return cached
 
 
 @pytest.fixture(scope="session")
