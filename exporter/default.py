@@ -5,8 +5,9 @@ from pathlib import Path
 
 from exporter import deferred
 from exporter.catalog import CATALOG
+from exporter.companions import complete
 from exporter.ensemble import decode_name, ensemble_name
-from exporter.errors import WeightsUnavailable
+from exporter.errors import ExportError, WeightsUnavailable
 from exporter.job import Job
 from exporter.repository import versions
 
@@ -18,21 +19,42 @@ COMPANIONS = (decode_name(""), ensemble_name(""))
 def ensure_default(repository: Path, weights: str) -> None:
     """Export the default model unless a classifier is ready; say in one line which one it is.
 
-    `weights` is the setting WEIGHTS: a file of VGG16's, "random" to ask for those by name, or
-    empty for ImageNet's. Raises ExportError, for a file that does not fit above all.
+    `weights` is the setting WEIGHTS: a file of VGG16's or "random", which are exported wherever
+    there is no VGG16 yet, or empty for ImageNet's. Raises ExportError, for a file that does not
+    fit above all.
     """
     ready = _ready(repository)
-    if ready:
-        if weights not in ("", "imagenet"):
-            _say(
-                f"WEIGHTS is ignored, for {repository} already holds {', '.join(ready)}; "
-                f"add a model with `python export_model.py {FLAGSHIP} --weights {weights}`"
-            )
-        return
-    flagship = Job(CATALOG[FLAGSHIP], weights or "imagenet", repository)
+    for name in ready:
+        _complete(repository, name)
+    if not ready:
+        _export_first(repository, weights or "imagenet")
+    elif weights not in ("", "imagenet"):
+        _export_beside(ready, repository, weights)
+
+
+def _complete(repository: Path, name: str) -> None:
     try:
-        deferred.export(flagship)
-        _say(f"serving {FLAGSHIP} with {_described(flagship.weights)}")
+        complete(repository, name)
+    except (ExportError, OSError) as error:  # the classifier can be served all the same
+        _say(f"{ensemble_name(name)} is missing and cannot be written: {error}")
+
+
+def _export_beside(ready: list[str], repository: Path, weights: str) -> None:
+    """Add VGG16 to other models; one that is there is kept, and said to be."""
+    if FLAGSHIP in ready:
+        _say(
+            f"{repository} already holds {FLAGSHIP}, which is served as it is; to add a version: "
+            f"`python3 export_model.py {FLAGSHIP} --weights {weights}`"
+        )
+        return
+    deferred.export(Job(CATALOG[FLAGSHIP], weights, repository))
+    _say(f"added {FLAGSHIP} with {_described(weights)}, beside {', '.join(ready)}")
+
+
+def _export_first(repository: Path, weights: str) -> None:
+    try:
+        deferred.export(Job(CATALOG[FLAGSHIP], weights, repository))
+        _say(f"serving {FLAGSHIP} with {_described(weights)}")
     except WeightsUnavailable:
         deferred.export(Job(CATALOG[EMBEDDED], "imagenet", repository))
         _say(

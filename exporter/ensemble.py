@@ -2,7 +2,7 @@
 
 from string import Template
 
-from exporter.catalog import INPUT, OUTPUT, ModelSpec
+from exporter.catalog import INPUT, OUTPUT
 from exporter.config import LABEL_FILE, MAX_BATCH_SIZE
 from exporter.pbtxt import quoted, with_parameters
 from gateway.contract import Contract
@@ -14,7 +14,7 @@ backend: "opencv"
 max_batch_size: $max_batch_size
 
 input { name: "image" data_type: TYPE_STRING dims: [ 1 ] }
-output { name: "tensor" data_type: TYPE_UINT8 dims: [ $size, $size, 3 ] }
+output { name: "tensor" data_type: TYPE_UINT8 dims: [ $height, $width, 3 ] }
 
 instance_group { count: 2 kind: KIND_CPU }
 # Requests are decoded each on its own: the BYTES of one whose length lies would, in 24.10, fail all
@@ -67,23 +67,24 @@ def ensemble_name(model: str) -> str:
     return f"{model}_image"
 
 
-def decode_config(spec: ModelSpec, contract: Contract) -> str:
+def decode_config(model: str, contract: Contract) -> str:
     """Return the config.pbtxt of the decoder; it carries the contract of its classifier."""
     text = _DECODE.substitute(
-        name=quoted(decode_name(spec.name)),
-        model=spec.name,
-        size=spec.size,
+        name=quoted(decode_name(model)),
+        model=model,
+        height=contract.height,
+        width=contract.width,
         max_batch_size=MAX_BATCH_SIZE,
     )
     return with_parameters(text, contract.as_parameters())
 
 
-def ensemble_config(spec: ModelSpec, classes: int) -> str:
+def ensemble_config(model: str, classes: int) -> str:
     """Return the config.pbtxt of the ensemble; it needs the classifier's label file beside it."""
     return _ENSEMBLE.substitute(
-        name=quoted(ensemble_name(spec.name)),
-        decode=quoted(decode_name(spec.name)),
-        model=quoted(spec.name),
+        name=quoted(ensemble_name(model)),
+        decode=quoted(decode_name(model)),
+        model=quoted(model),
         input=INPUT,
         output=OUTPUT,
         classes=classes,

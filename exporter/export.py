@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from exporter import savedmodel
 from exporter.catalog import INPUT, OUTPUT, ModelSpec
+from exporter.companions import write_companions
 from exporter.config import LABEL_FILE, classifier_config, contract_in, with_version
-from exporter.ensemble import decode_config, decode_name, ensemble_config, ensemble_name
 from exporter.errors import ExportError
 from exporter.golden import Golden, golden_of, golden_tensor
 from exporter.job import Job
@@ -20,6 +20,7 @@ from exporter.progress import steps
 from exporter.repository import (
     GOLDEN,
     SAVED_MODEL,
+    STAGED,
     Target,
     plan,
     publish,
@@ -58,16 +59,17 @@ def export(job: Job) -> Written:
     target = plan(job.repository, job.spec.name, job.version, job.force)
     with steps(f"exporting {job.spec.name}", 4) as progress:
         progress.begin("weights")
-        fresh = _is_fresh(target, job.force)
-        if job.labels and not fresh:  # before minutes are spent on the weights
+        replaceable = _is_replaceable(target, job.force)
+        if job.labels and not replaceable:  # before minutes are spent on the weights
             _require_same_labels(target, read_labels(job.labels))
         source = load(job.spec, job.weights, job.labels)
         labels = labels_for(source.classes, job.labels)
+        fresh = replaceable and _needs_new_texts(target, source.spec, labels)
         if not fresh:
             _require_same_labels(target, labels)
         contract = _contract(target, source.spec, fresh)
         with staging(job.repository) as stage:
-            staged = stage / str(target.version)
+            staged = stage / STAGED
             progress.begin("writing")
             savedmodel.write(source.model, source.spec, staged / SAVED_MODEL)
             progress.begin("checking")
@@ -77,22 +79,39 @@ def export(job: Job) -> Written:
             progress.begin("moving into place")
             _write_texts(target, source, labels, golden, fresh)
             publish(staged, target)
-            _write_companions(target, source.spec, contract, labels)
+            write_companions(target.repository, target.model, contract, labels)
     return Written(target, size, source.spec.size, source.classes, golden)
 
 
-def _is_fresh(target: Target, force: bool) -> bool:
-    """Say whether config.pbtxt and labels.txt are to be written anew."""
+def _is_replaceable(target: Target, force: bool) -> bool:
+    """Say whether no other version needs config.pbtxt and labels.txt to stay what they are."""
     others = set(versions(target.model_dir)) - {target.version}
     return not (target.model_dir / "config.pbtxt").exists() or (force and not others)
 
 
-def _require_same_labels(target: Target, labels: list[str]) -> None:
+def _needs_new_texts(target: Target, spec: ModelSpec, labels: list[str]) -> bool:
+    """Say whether the model has no config.pbtxt, or one that cannot be kept with its comments."""
+    path = target.model_dir / "config.pbtxt"
+    if not path.exists() or _has_other_labels(target, labels):
+        return True
+    return not _fits(contract_in(path, spec.contract), spec)
+
+
+def _fits(contract: Contract, spec: ModelSpec) -> bool:
+    return (contract.width, contract.height) == (spec.size, spec.size)
+
+
+def _has_other_labels(target: Target, labels: list[str]) -> bool:
     path = target.model_dir / LABEL_FILE
-    if path.exists() and read_labels(path) != labels:
+    return path.exists() and read_labels(path) != labels
+
+
+def _require_same_labels(target: Target, labels: list[str]) -> None:
+    if _has_other_labels(target, labels):
         raise ExportError(
-            f"{path} has other labels than these weights, and all versions of a model share them; "
-            "export to another --repository, or replace the only version with --version N --force"
+            f"{target.model_dir / LABEL_FILE} has other labels than these weights, and all "
+            "versions of a model share them; export to another --repository, or replace the only "
+            "version with --version N --force"
         )
 
 
@@ -100,7 +119,7 @@ def _contract(target: Target, spec: ModelSpec, fresh: bool) -> Contract:
     """Return the contract that holds: that of an existing config.pbtxt, else the catalog's."""
     path = target.model_dir / "config.pbtxt"
     contract = spec.contract if fresh else contract_in(path, spec.contract)
-    if (contract.width, contract.height) != (spec.size, spec.size):
+    if not _fits(contract, spec):
         raise ExportError(
             f"{path} says {contract.width}x{contract.height} pixels but these weights take "
             f"{spec.size}x{spec.size}; export to another --repository"
@@ -135,16 +154,3 @@ def _write_texts(
     config = target.model_dir / "config.pbtxt"
     text = classifier_config(source.spec, source.classes) if fresh else config.read_text()
     write_text(config, with_version(text, target.version, source.weights, golden))
-
-
-def _write_companions(
-    target: Target, spec: ModelSpec, contract: Contract, labels: list[str]
-) -> None:
-    """Write the decoder, then the ensemble that needs it and the classifier."""
-    decode = target.repository / decode_name(target.model)
-    write_text(decode / "config.pbtxt", decode_config(spec, contract))
-    (decode / "1").mkdir(exist_ok=True)
-    ensemble = target.repository / ensemble_name(target.model)
-    write_text(ensemble / LABEL_FILE, "\n".join(labels) + "\n")
-    write_text(ensemble / "config.pbtxt", ensemble_config(spec, len(labels)))
-    (ensemble / "1").mkdir(exist_ok=True)

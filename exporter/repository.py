@@ -1,5 +1,6 @@
 """The model repository on disk: versions, and writing them so that none is ever half there."""
 
+import glob
 import os
 import shutil
 import tempfile
@@ -12,6 +13,7 @@ from exporter.errors import ExportError
 
 SAVED_MODEL = "model.savedmodel"
 GOLDEN = "golden.json"
+STAGED = "version"  # not a number: Triton must not take a staged version for one to load
 _STAGING = ".export-"
 
 
@@ -57,14 +59,12 @@ def plan(repository: Path, model: str, version: int | None, force: bool) -> Targ
 def staging(repository: Path) -> Iterator[Path]:
     """Give a directory on the repository's own file system; nothing of it stays behind.
 
-    Triton and the launcher pass over it, for its name begins with a dot. What a killed export
-    has left is removed by the next one.
+    What a killed export has left is removed by the next one.
     """
     try:
         repository.mkdir(parents=True, exist_ok=True)
-        _sweep(repository)
-        prefix = f"{_STAGING}{os.getpid()}-"
-        stage = Path(tempfile.mkdtemp(prefix=prefix, dir=repository))
+        _sweep(repository.resolve())
+        stage = _stage(repository.resolve())
     except OSError as error:
         raise ExportError(f"cannot write to {repository}: {error.strerror}") from error
     try:
@@ -91,9 +91,37 @@ def publish(staged: Path, target: Target) -> None:
     staged.rename(target.version_dir)
 
 
+def _stage(repository: Path) -> Path:
+    """Make a staging directory beside the repository, or in it where nothing can be moved out.
+
+    A stock Triton takes every directory of the repository for a model, hidden ones too, and one
+    without a version stops its start. A container's volume, though, has no other place to offer.
+    """
+    inside = Path(tempfile.mkdtemp(prefix=f"{_STAGING}{os.getpid()}-", dir=repository))
+    try:
+        return inside.rename(repository.parent / inside.name.replace(_STAGING, _beside(repository)))
+    except OSError:
+        return inside
+
+
+def _beside(repository: Path) -> str:
+    """Return how the names of staging directories beside a repository begin."""
+    return f".{repository.name}-{_STAGING[1:]}"
+
+
 def _sweep(repository: Path) -> None:
     """Remove the staging directories of processes that are gone."""
-    for path in repository.glob(f"{_STAGING}*"):
-        pid = path.name.removeprefix(_STAGING).partition("-")[0]
-        if pid.isdigit() and not Path("/proc", pid).exists():
-            shutil.rmtree(path, ignore_errors=True)
+    for parent, prefix in ((repository, _STAGING), (repository.parent, _beside(repository))):
+        for path in parent.glob(f"{glob.escape(prefix)}*"):
+            if _is_abandoned(path.name.removeprefix(prefix)):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_abandoned(suffix: str) -> bool:
+    """Say whether the process that a staging directory is named after is gone.
+
+    One with our own number is not ours, which is yet to be made: in a container every export may
+    be process 1.
+    """
+    pid = suffix.partition("-")[0]
+    return pid.isdigit() and (int(pid) == os.getpid() or not Path("/proc", pid).exists())

@@ -83,7 +83,7 @@ def test_the_golden_tensor_depends_on_the_contract() -> None:
 
 
 def test_the_decoder_carries_the_contract() -> None:
-    config = parsed(decode_config(SPEC, SPEC.contract))
+    config = parsed(decode_config(SPEC.name, SPEC.contract))
     assert (config.name, config.backend) == ("inception_v3_decode", "opencv")
     assert config.input[0].data_type == TYPE_STRING
     assert (config.output[0].data_type, list(config.output[0].dims)) == (TYPE_UINT8, [299, 299, 3])
@@ -92,7 +92,7 @@ def test_the_decoder_carries_the_contract() -> None:
 
 
 def test_the_ensemble_leads_from_bytes_to_probabilities() -> None:
-    config = parsed(ensemble_config(SPEC, 7))
+    config = parsed(ensemble_config(SPEC.name, 7))
     decode, classify = config.ensemble_scheduling.step
     assert (config.input[0].data_type, list(config.output[0].dims)) == (TYPE_STRING, [7])
     assert (decode.model_name, classify.model_name) == ("inception_v3_decode", "inception_v3")

@@ -1,10 +1,14 @@
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from exporter.default import _ready, ensure_default
+from exporter.pbtxt import written_parameters
+from tests.exporter.conftest import SMALL
 
 LIGHT = """
 import sys
@@ -29,13 +33,72 @@ def test_any_model_of_the_users_counts_as_ready(
     assert capsys.readouterr().err == ""
 
 
-def test_a_setting_that_has_no_effect_is_said_to_have_none(
+def test_weights_that_are_asked_for_are_exported_beside_another_model(
+    repository: Path,
+    fine_tuned_vgg16: Callable[[int], Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = fine_tuned_vgg16(1000)
+    ensure_default(repository, str(path))
+    shown = capsys.readouterr().err
+    assert shown == f"edgelens: added vgg16 with the weights in {path}, beside {SMALL}\n"
+    assert _ready(repository) == [SMALL, "vgg16"]
+    found = written_parameters((repository / "vgg16/config.pbtxt").read_text())
+    assert found["weights"] == "file:mine.keras"
+
+
+def test_a_vgg16_that_is_there_is_kept_with_a_word_on_how_to_add_a_version(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "vgg16/1").mkdir(parents=True)
+    ensure_default(tmp_path, "mine.h5")
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"edgelens: {tmp_path} already holds vgg16")
+    assert "`python3 export_model.py vgg16 --weights mine.h5`" in shown
+    assert shown.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["vgg16"]
+
+
+def test_asking_for_imagenet_changes_nothing_where_a_model_is_ready(
     exported: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ensure_default(exported, "mine.h5")
-    shown = capsys.readouterr().err
-    assert shown.startswith("edgelens: WEIGHTS is ignored")
-    assert "export_model.py vgg16 --weights mine.h5" in shown
+    ensure_default(exported, "imagenet")
+    assert _ready(exported) == [SMALL]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [[f"{SMALL}_image"], [f"{SMALL}_image/1"], [f"{SMALL}_decode/1", f"{SMALL}_image"]],
+    ids=["ensemble", "half-an-ensemble", "all"],
+)
+def test_what_a_killed_export_did_not_come_to_is_written(repository: Path, lost: list[str]) -> None:
+    before = contents(repository)
+    for name in lost:
+        shutil.rmtree(repository / name)
+    ensure_default(repository, "")
+    assert contents(repository) == before
+
+
+def test_a_model_of_the_users_gets_no_companions(repository: Path) -> None:
+    for name in (f"{SMALL}_image", f"{SMALL}_decode"):
+        shutil.rmtree(repository / name)
+    (repository / SMALL / "config.pbtxt").write_text('platform: "tensorflow_savedmodel"\n')
+    ensure_default(repository, "")
+    assert [path.name for path in repository.iterdir()] == [SMALL]
+
+
+def test_companions_that_cannot_be_written_hinder_nothing(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(repository / f"{SMALL}_image")
+    (repository / f"{SMALL}_image").touch()
+    ensure_default(repository, "")
+    assert f"{SMALL}_image is missing and cannot be written" in capsys.readouterr().err
+
+
+def contents(repository: Path) -> dict[str, bytes | None]:
+    return {str(p): p.read_bytes() if p.is_file() else None for p in repository.rglob("*")}
 
 
 @pytest.mark.parametrize("name", ["vgg16_decode", "vgg16_image", ".export-1-x"])

@@ -3,24 +3,44 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
 import openvino
 import pytest
+import tensorflow as tf
 
-from exporter.catalog import CATALOG
+from exporter import savedmodel
+from exporter.catalog import CATALOG, ModelSpec, Normalisation
 from exporter.command import main
+from exporter.errors import ExportError
+from exporter.export import export
+from exporter.job import Job
 from exporter.pbtxt import written_parameters
+from exporter.repository import versions
 from exporter.weights import build
 from gateway.image import to_tensor
-from tests.exporter.conftest import SMALL
+from tests.exporter.conftest import SIDE, SMALL
 from tests.photos import photos
 from tests.waiting import wait_until
 
 HOME = Path(__file__).resolve().parents[2]
 SPEC = CATALOG[SMALL]
+
+
+class Fickle(keras.layers.Layer):
+    """Answers otherwise in the graph that is written than where it is called at once."""
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        return x if tf.executing_eagerly() else tf.roll(x, 1, axis=-1)
+
+
+def fickle(input_shape: tuple[int, int, int], classes: int, **_: object) -> keras.Model:
+    """Return a model whose SavedModel must differ from it, as a builder of the catalog does."""
+    head = (keras.layers.Flatten(), keras.layers.Dense(classes, "softmax"), Fickle())
+    return keras.Sequential([keras.Input(input_shape), *head])
 
 
 def run(*arguments: str, repository: Path) -> int:
@@ -92,9 +112,13 @@ def test_a_second_version_keeps_the_users_config(
     assert (found["weights_v1"], found["weights_v2"]) == ("imagenet", "random")
     assert found["interpolation"] == "area"
     assert '"area"' in (repository / f"{SMALL}_decode/config.pbtxt").read_text()
-    shown = capsys.readouterr().out
-    assert f"{SMALL}/2/model.savedmodel (20 MB)" in shown
-    assert "UINT8 [N,224,224,3]" in shown
+    golden = json.loads((repository / SMALL / "2/golden.json").read_text())
+    assert capsys.readouterr().out.splitlines() == [
+        f"{repository / SMALL}/2/model.savedmodel (20 MB)",
+        "  input   image: UINT8 [N,224,224,3], RGB",
+        "  output  probabilities: FP32 [N,1000]",
+        f"  golden picture: {golden['label']} ({golden['probability']:.2%})",
+    ]
 
 
 def test_a_taken_version_is_refused_at_once(
@@ -115,6 +139,28 @@ def test_own_classes_replace_the_only_version_if_forced(repository: Path, tmp_pa
     assert "dims: [ 2 ]" in config(repository)
     assert "dims: [ 2 ]" in (repository / f"{SMALL}_image/config.pbtxt").read_text()
     assert "golden_label_v2" not in config(repository)
+
+
+def test_replacing_the_only_version_keeps_an_edited_config(repository: Path) -> None:
+    path = repository / SMALL / "config.pbtxt"
+    path.write_text(
+        "# mine\n" + path.read_text().replace("max_batch_size: 16", "max_batch_size: 4")
+    )
+    arguments = (SMALL, "--weights", "random", "--version", "1", "--force")
+    assert run(*arguments, repository=repository) == 0
+    text = path.read_text()
+    assert text.startswith("# mine\n")
+    assert "max_batch_size: 4\n" in text
+    assert written_parameters(text)["weights_v1"] == "random"
+
+
+def test_a_savedmodel_that_differs_from_keras_is_refused_and_nothing_is_written(
+    tmp_path: Path,
+) -> None:
+    spec = ModelSpec("fickle", f"{__name__}:fickle", Normalisation.SYMMETRIC, "", size=8)
+    with pytest.raises(ExportError, match=r"differs from Keras by .*nothing was written"):
+        export(Job(spec, "imagenet", tmp_path / "models"))
+    assert list(tmp_path.rglob("*")) == [tmp_path / "models"]
 
 
 def test_labels_that_differ_from_the_models_are_refused_before_weights_are_loaded(
@@ -139,38 +185,51 @@ def test_a_file_whose_classes_have_no_labels_writes_nothing(
     assert not (tmp_path / "models").exists()
 
 
-def test_weights_of_a_users_file_are_named_after_it(tmp_path: Path) -> None:
-    base = build(CATALOG["mobilenet_v3_small"].resized(64), None, top=False)
-    head = (keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2, "softmax"))
-    keras.Sequential([base, *head]).save(tmp_path / "pets.keras")
-    (tmp_path / "labels.txt").write_text("cat\ndog\n")
-    arguments = (
-        "--weights",
-        str(tmp_path / "pets.keras"),
-        "--labels",
-        str(tmp_path / "labels.txt"),
-    )
+def test_a_users_fine_tuned_vgg16_is_served_as_it_was_trained(
+    tmp_path: Path, fine_tuned_vgg16: Callable[[int], Path]
+) -> None:
+    path = fine_tuned_vgg16(2)
+    labels = tmp_path / "pets.txt"
+    labels.write_text("cat\ndog\n")
     repository = tmp_path / "models"
-    assert run("mobilenet_v3_small", *arguments, repository=repository) == 0
-    found = written_parameters((repository / "mobilenet_v3_small/config.pbtxt").read_text())
-    assert (found["weights"], found["width"]) == ("file:pets.keras", "64")
+    arguments = ("vgg16", "--weights", str(path), "--labels", str(labels))
+    assert run(*arguments, repository=repository) == 0
+    model = repository / "vgg16"
+    found = written_parameters((model / "config.pbtxt").read_text())
+    assert (found["weights"], found["width"]) == ("file:mine.keras", str(SIDE))
+    assert (model / "labels.txt").read_text() == "cat\ndog\n"
+    assert found["golden_label_v1"] in ("cat", "dog")
+    pictures = np.random.default_rng(1).integers(0, 256, (2, SIDE, SIDE, 3)).astype(np.uint8)
+    fed = keras.applications.vgg16.preprocess_input(pictures.astype(np.float32))
+    expected = keras.saving.load_model(path).predict(fed, verbose=0)
+    answered = savedmodel.classify(model / "1/model.savedmodel", pictures)
+    np.testing.assert_allclose(answered, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_export_leaves_nothing_to_load(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    command = [sys.executable, "export_model.py", SMALL, "--repository", str(tmp_path)]
-    process = subprocess.Popen(command, cwd=HOME, stderr=subprocess.PIPE, text=True)
-    try:
-        wait_until(lambda: list(tmp_path.glob(".export-*")), "the export writes", 60)
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    left = [path.name for path in tmp_path.iterdir()]
+    repository = tmp_path / "models"
+    errors = interrupted_export(repository, number)
+    assert list(repository.iterdir()) == []
+    left = [path for path in tmp_path.iterdir() if path != repository]
     if number == signal.SIGKILL:
-        assert [name.startswith(".export-") for name in left] == [True]
+        assert [versions(path) for path in left] == [[]]
+        assert list(left[0].rglob("saved_model.pb"))
     else:
         assert left == []
         assert errors == "export_model: interrupted; nothing was left half-written\n"
+
+
+def interrupted_export(repository: Path, number: signal.Signals) -> str:
+    """Send a signal to an export once its SavedModel is staged; return what it said."""
+    command = [sys.executable, "export_model.py", SMALL, "--repository", str(repository)]
+    process = subprocess.Popen(command, cwd=HOME, stderr=subprocess.PIPE, text=True)
+    try:
+        staged = ".models-export-*/*/model.savedmodel/saved_model.pb"
+        wait_until(lambda: list(repository.parent.glob(staged)), "the export writes", 60)
+        process.send_signal(number)
+        return process.communicate(timeout=60)[1]
+    finally:
+        process.kill()

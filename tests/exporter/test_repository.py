@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import ExportError
-from exporter.repository import Target, plan, publish, staging, versions, write_text
+from exporter.repository import STAGED, Target, plan, publish, staging, versions, write_text
 
 
 def test_the_next_free_version_comes_after_the_greatest(tmp_path: Path) -> None:
@@ -27,16 +27,16 @@ def test_a_replaced_version_is_gone_as_a_whole(tmp_path: Path) -> None:
     target = Target(tmp_path, "m", 1)
     for content in ("old", "new"):
         with staging(tmp_path) as stage:
-            (stage / "1").mkdir()
-            (stage / "1" / content).touch()
-            publish(stage / "1", target)
+            (stage / STAGED).mkdir()
+            (stage / STAGED / content).touch()
+            publish(stage / STAGED, target)
     assert [path.name for path in target.version_dir.iterdir()] == ["new"]
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
 def test_a_failed_export_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), staging(tmp_path) as stage:
-        (stage / "1").mkdir()
+        (stage / STAGED).mkdir()
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
 
@@ -44,11 +44,32 @@ def test_a_failed_export_leaves_nothing(tmp_path: Path) -> None:
 def test_what_a_killed_export_left_is_swept_but_not_a_running_ones(tmp_path: Path) -> None:
     child = subprocess.Popen(["true"])
     child.wait()
-    (tmp_path / f".export-{child.pid}-x").mkdir()
-    (tmp_path / f".export-{os.getppid()}-x").mkdir()
-    with staging(tmp_path):
+    running, *gone = os.getppid(), os.getpid(), child.pid
+    for pid in (running, *gone):
+        (tmp_path / f"models/.export-{pid}-x").mkdir(parents=True)
+        (tmp_path / f".models-export-{pid}-x").mkdir()
+    with staging(tmp_path / "models"):
         pass
-    assert [path.name for path in tmp_path.iterdir()] == [f".export-{os.getppid()}-x"]
+    left = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*export*")]
+    assert sorted(left) == [f".models-export-{running}-x", f"models/.export-{running}-x"]
+
+
+def test_nothing_is_staged_where_a_stock_triton_looks(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "disk/models")
+    (tmp_path / "disk/models").mkdir(parents=True)
+    for repository in (tmp_path / "models", tmp_path / "link"):
+        with staging(repository) as stage:
+            assert list(repository.iterdir()) == []
+            assert stage.parent == repository.resolve().parent
+
+
+def test_a_volume_is_staged_in_without_a_version_to_load() -> None:
+    volume = Path("/dev/shm")  # like a container's /models, one cannot move files out of it
+    with staging(volume) as stage:
+        assert stage.parent == volume
+        (stage / STAGED).mkdir()
+        assert versions(stage) == []
+    assert not stage.exists()
 
 
 def test_a_repository_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
