@@ -24,8 +24,9 @@ help: ## list every target
 serve: .venv/.gateway .venv-inference/.export ## install, export a model, run Triton and the gateway: the main job
 	@exec $(PYTHON) serve.py
 
-model: .venv-inference/.export ## export a model: make model MODEL=vgg16 WEIGHTS=imagenet|random|FILE
-	$(INFERENCE)/python export_model.py $(MODEL) --weights $(WEIGHTS)
+model: .venv-inference/.export ## export a model: make model MODEL=vgg16 WEIGHTS=imagenet|random|FILE LABELS=FILE VERSION=N
+	$(INFERENCE)/python export_model.py $(MODEL) --weights $(WEIGHTS) \
+	    $(if $(LABELS),--labels $(LABELS)) $(if $(VERSION),--version $(VERSION))
 
 test: test-packages .venv/.dev .venv-inference/.export ## every test but those that need containers
 	$(INFERENCE)/python -m pytest tests/exporter tests/backend tests/inference
@@ -78,11 +79,11 @@ format: .venv/.dev ## format and mend what the linter can
 
 LOCK := $(GATEWAY)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade
 lock: .venv/.dev ## take the newest versions that fit together into requirements/*.txt
-	cd requirements && for name in gateway inference export dev peers audit; do \
+	cd requirements && for name in gateway inference export dev peers audit fuzz; do \
 	    ../$(LOCK) $$name.in -o $$name.txt || exit 1; done
 
 clean: ## remove the environments, caches and built archives (models stay)
-	rm -rf .venv .venv-inference .venv-peers .venv-audit .cache dist .mypy_cache .ruff_cache .pytest_cache .hypothesis examples/node/node_modules
+	rm -rf .venv .venv-inference .venv-peers .venv-audit .venv-fuzz .cache dist .mypy_cache .ruff_cache .pytest_cache .hypothesis examples/node/node_modules
 
 .PHONY: test-packages serve-packages bench-packages
 bench-packages: ; @scripts/system-packages bench

@@ -37,7 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="export_model.py",
         description="Write a model into the repository that Triton serves.",
-        epilog="Example: export_model.py vgg16 --weights my_vgg16.keras --labels my_labels.txt",
+        epilog="Example: "
+        "python3 export_model.py vgg16 --weights my_vgg16.keras --labels my_labels.txt",
     )
     parser.add_argument("model", nargs="?", metavar="MODEL", choices=CATALOG, help="see --list")
     parser.add_argument(
@@ -74,8 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     actions.add_argument(
         "--default",
         action="store_true",
-        help="export a model for `make serve` unless one is there: vgg16 with ImageNet weights or "
-        "$WEIGHTS, else efficientnet_lite0",
+        help="export a model for `make serve` unless one is there: vgg16 with ImageNet weights, "
+        "else efficientnet_lite0; $WEIGHTS (a file, or random) always gets a vgg16",
     )
     return parser
 

@@ -27,7 +27,7 @@ def require_models(repository: Path) -> list[str]:
     if not models:
         raise LaunchError(
             f"No model is ready in {repository}: export one with"
-            " `python export_model.py efficientnet_lite0`, or set MODEL_REPOSITORY."
+            " `python3 export_model.py efficientnet_lite0`, or set MODEL_REPOSITORY."
         )
     return models
 

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ import pytest
 from exporter.command import main
 
 HOME = Path(__file__).resolve().parents[2]
+BARE = [sys.executable, "-S", "export_model.py"]  # an interpreter without any packages
 
 
 def test_the_script_says_in_one_line_that_a_model_is_missing() -> None:
@@ -15,6 +17,41 @@ def test_the_script_says_in_one_line_that_a_model_is_missing() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("export_model: name a model: vgg16, ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """Return a directory that holds the script and no environment."""
+    shutil.copy(HOME / "export_model.py", tmp_path)
+    return tmp_path
+
+
+def test_the_script_finds_the_environment_that_has_its_packages() -> None:
+    done = subprocess.run([*BARE, "--list"], cwd=HOME, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("vgg16")
+
+
+def test_the_environment_gets_the_whole_command_line(elsewhere: Path) -> None:
+    python = elsewhere / ".venv-inference/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "<%s>" "$@"\nexit 3\n')
+    python.chmod(0o755)
+    command = [*BARE, "vgg16", "--weights", "my file.h5"]
+    done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True)
+    assert done.stdout == "<export_model.py><vgg16><--weights><my file.h5>"
+    assert done.returncode == 3
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["no-environment", "an-unfinished-one"])
+def test_missing_packages_are_one_sentence(elsewhere: Path, broken: bool) -> None:
+    if broken:
+        environment = elsewhere / ".venv-inference"
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    done = subprocess.run([*BARE, "--list"], cwd=elsewhere, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "export_model: its packages are not installed; run `make serve` or `make model` first\n"
+    )
 
 
 @pytest.mark.parametrize(

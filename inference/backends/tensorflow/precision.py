@@ -16,7 +16,7 @@ def choose_precision(task: Task, cpuinfo: Path = CPUINFO) -> str:
     if wanted == "int8" and not quantised.is_file():
         raise LoadError(
             f'precision is "int8" and {quantised} is missing: quantise the model with'
-            " `python export_model.py MODEL --quantize DIRECTORY_OF_PICTURES`"
+            " `python3 export_model.py MODEL --quantize DIRECTORY_OF_PICTURES`"
         )
     if wanted == "auto":
         return "int8" if quantised.is_file() else other_precision(cpuinfo)
