@@ -6,7 +6,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.errors import ContractError, EdgeLensError, TritonUnavailable, UnknownModel
+from gateway.errors import (
+    ContractError,
+    EdgeLensError,
+    ModelNotReady,
+    TritonUnavailable,
+    UnknownModel,
+)
 from gateway.model import Model, model_from_config
 from gateway.preference import preferred, stands_in_for
 from gateway.scrape import Loaded
@@ -15,6 +21,7 @@ from gateway.triton import InferenceClient
 logger = logging.getLogger(__name__)
 REFRESH_SECONDS = 2.0
 REMEMBER_SECONDS = 30.0  # a model that vanished is taken to be reloading for so long
+FORGET_SECONDS = 4.0  # a version that is refused for so long was retired, and is not reloading
 NOTHING = Loaded(frozenset(), {})
 Versions = Mapping[str, Model]
 
@@ -33,6 +40,7 @@ class Catalog:
         self._clock = clock
         self._models: Mapping[str, Versions] = {}
         self._seen: dict[str, float] = {}
+        self._refused: dict[tuple[str, str], float] = {}  # since when
         self.is_away = False  # whether Triton left the last refresh unanswered
         self._inferred: Mapping[tuple[str, str], float] = {}
         self._wake = threading.Event()
@@ -124,6 +132,7 @@ class Catalog:
         """Read one model's configuration; None for one that is gone or no classifier."""
         try:
             config = self._triton.config(name, version)
+            self._refused.pop((name, version), None)
             info = loaded.info.get((name, version), {})
             return model_from_config(config, version or _newest(config), info)
         except ContractError as error:
@@ -131,8 +140,18 @@ class Catalog:
             return None
         except UnknownModel:
             return None
+        except ModelNotReady:
+            return self._known(name, version) if self._may_return(name, version) else None
         except EdgeLensError:
-            return self._models.get(name, {}).get(version)
+            return self._known(name, version)
+
+    def _known(self, name: str, version: str) -> Model | None:
+        return self._models.get(name, {}).get(version)
+
+    def _may_return(self, name: str, version: str) -> bool:
+        """Tell whether a version may be reloading, or away on one of several replicas alone."""
+        since = self._refused.setdefault((name, version), self._clock())
+        return self._clock() - since < FORGET_SECONDS
 
 
 def newest(versions: Versions) -> Model:

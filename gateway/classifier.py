@@ -9,7 +9,7 @@ from typing import Any
 from gateway.catalog import Catalog
 from gateway.deadline import Deadline
 from gateway.decoder import Decoded, Decoder
-from gateway.errors import EdgeLensError, TritonUnavailable, UnknownModel
+from gateway.errors import EdgeLensError, ModelNotReady, UnknownModel
 from gateway.labels import Prediction
 from gateway.model import Model
 from gateway.options import ClassifyOptions
@@ -78,7 +78,14 @@ class Classifier:
         model, version = self._choose(options)
         decoded = list(self._decoder.decode(pictures, model.contract, deadline))
         tensors = [item for item in decoded if not isinstance(item, EdgeLensError)]
-        version, rows = self._infer_once_consistent(model, version, tensors, options, deadline)
+        try:
+            version, rows = self._infer_once_consistent(model, version, tensors, options, deadline)
+        except (UnknownModel, ModelNotReady):
+            if not version or options.version or options.ab:
+                raise
+            # It was drawn from the configured shares and retired since: any other will do.
+            model = self._catalog.find(model.name)
+            version, rows = self._infer_once_consistent(model, "", tensors, options, deadline)
         found = iter(rows)
         results = [
             _result(picture, item, found, options.min_score)
@@ -128,11 +135,12 @@ class Classifier:
                 for batch in batches
             ]
             return [call.result() for call in calls]
-        except UnknownModel as error:
+        except (UnknownModel, ModelNotReady) as error:
             # It was loaded a moment ago: it is being switched or reloaded.
             self._catalog.wake()
-            message = "This model is being reloaded; try again shortly."
-            raise TritonUnavailable(message) from error
+            if version and len(self._catalog.models().get(model.name, {})) > 1:
+                raise UnknownModel("No such version of this model is loaded.") from error
+            raise ModelNotReady("This model is being reloaded; try again shortly.") from error
 
     def close(self) -> None:
         """Let the threads end."""

@@ -108,6 +108,10 @@ class TritonUnavailable(EdgeLensError):
     default_retry_after = 2.0
 
 
+class ModelNotReady(TritonUnavailable):
+    """Triton answers, but has not loaded this version: it was retired, or is being loaded."""
+
+
 class DeadlineExceeded(EdgeLensError):
     """The answer would have come too late."""
 

@@ -15,6 +15,7 @@ from gateway.errors import (
     DeadlineExceeded,
     EdgeLensError,
     InferenceFailed,
+    ModelNotReady,
     Overloaded,
     TritonUnavailable,
     UnknownModel,
@@ -156,8 +157,8 @@ class TritonClient:
                 self._sleep(pause)
         try:
             result = attempt()
-        except TritonUnavailable:
-            self._down = True
+        except TritonUnavailable as error:
+            self._down = not isinstance(error, ModelNotReady)
             raise
         self._down = False
         return result
@@ -199,7 +200,14 @@ def translate(exc: grpc.RpcError) -> EdgeLensError:
     if code == grpc.StatusCode.NOT_FOUND:
         return UnknownModel("No such model, or no such version of it, is loaded.")
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
-        return TritonUnavailable("Triton cannot be reached or is starting; try again shortly.")
+        return _absence(details)
     if code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN) and "stub" in details:
         return TritonUnavailable("The model's process died and is being restarted; try again.")
     return InferenceFailed(f"Triton refused this inference ({code.name}).")
+
+
+def _absence(details: str) -> TritonUnavailable:
+    """Tell a Triton that is away from one that has not loaded the version."""
+    if "not at ready state" in details:
+        return ModelNotReady("This model is being loaded; try again shortly.")
+    return TritonUnavailable("Triton cannot be reached or is starting; try again shortly.")

@@ -13,7 +13,7 @@ from tritonclient.grpc import model_config_pb2
 from werkzeug.test import TestResponse
 
 from gateway.deadline import Deadline
-from gateway.errors import UnknownModel
+from gateway.errors import ModelNotReady, UnknownModel
 from gateway.labels import Prediction
 from gateway.model import Model
 from gateway.scrape import Loaded
@@ -61,6 +61,7 @@ class StubTriton:
         default_factory=lambda: {("colours", "1"): model_config("colours")}
     )
     failure: Exception | None = None
+    retired: set[str] = field(default_factory=set)  # versions that nobody has told the catalog of
     versions: list[str] = field(default_factory=list)
     inferred: dict[tuple[str, str], float] = field(default_factory=dict)
     batches: list[tuple[str, int]] = field(default_factory=list)
@@ -81,6 +82,8 @@ class StubTriton:
             assert self.hold.wait(20)
         if self.failure:
             raise self.failure
+        if version in self.retired:
+            raise ModelNotReady("not at ready state")
         self.batches.append((version, len(tensors)))
         answering = self.versions.pop(0) if self.versions else version or model.version
         return Answer(answering, [predictions(tensor)[:top_k] for tensor in tensors])

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from gateway.catalog import Catalog
-from gateway.errors import TritonUnavailable, UnknownModel
+from gateway.catalog import FORGET_SECONDS, Catalog
+from gateway.errors import ModelNotReady, TritonUnavailable, UnknownModel
 from gateway.scrape import Loaded
 from tests.gateway.stub import StubTriton, model_config
 from tests.waiting import wait_until
@@ -21,6 +21,7 @@ class Clock:
 class FlakyTriton(StubTriton):
     """A Triton whose metrics or configurations cannot be had."""
 
+    unready: frozenset[str] | set[str] = frozenset()
     metrics_away = False
     configs_away = False
 
@@ -32,6 +33,8 @@ class FlakyTriton(StubTriton):
     def config(self, name: str, version: str) -> object:
         if self.configs_away:
             raise TritonUnavailable("away")
+        if version in self.unready:
+            raise ModelNotReady("not at ready state")
         return super().config(name, version or "1")
 
 
@@ -99,6 +102,47 @@ def test_what_was_known_is_kept_while_triton_is_away(triton: FlakyTriton) -> Non
     catalog.refresh()
     assert catalog.is_away
     assert catalog.find("colours").version == "1"
+
+
+def test_a_version_that_stays_refused_is_forgotten(triton: FlakyTriton) -> None:
+    clock = Clock()
+    triton.configs["colours", "2"] = model_config("colours")
+    catalog = Catalog(triton, clock=clock)
+    catalog.refresh()
+    triton.unready = {"1"}
+    catalog.refresh()
+    assert set(catalog.models()["colours"]) == {"1", "2"}  # it may be reloading
+    clock.now += FORGET_SECONDS
+    catalog.refresh()
+    assert set(catalog.models()["colours"]) == {"2"}
+    with pytest.raises(UnknownModel):
+        catalog.find("colours", "1")
+    triton.unready = set()
+    catalog.refresh()
+    assert catalog.find("colours", "1").version == "1"
+
+
+def test_a_version_that_is_refused_now_and_then_is_kept(triton: FlakyTriton) -> None:
+    clock = Clock()
+    catalog = Catalog(triton, clock=clock)
+    for unready in (set(), {"1"}, set(), {"1"}):
+        triton.unready = unready
+        catalog.refresh()
+        clock.now += FORGET_SECONDS - 1
+    assert set(catalog.models()["colours"]) == {"1"}
+
+
+def test_a_model_that_is_forgotten_is_being_loaded_for_a_while(triton: FlakyTriton) -> None:
+    clock = Clock()
+    catalog = Catalog(triton, clock=clock)
+    catalog.refresh()
+    triton.unready = {"1"}
+    for _ in range(2):
+        catalog.refresh()
+        clock.now += FORGET_SECONDS
+    assert catalog.models() == {}
+    with pytest.raises(TritonUnavailable):
+        catalog.find("colours", "1")
 
 
 def test_the_default_is_found_without_metrics(triton: FlakyTriton) -> None:

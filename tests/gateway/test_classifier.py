@@ -6,6 +6,7 @@ from gateway.classifier import Classification
 from gateway.deadline import ClientGone, Deadline
 from gateway.errors import DeadlineExceeded, TritonUnavailable, UnknownModel
 from gateway.options import ClassifyOptions
+from gateway.shares import Shares
 from gateway.uploads import Picture
 from tests.gateway.stub import Gateway, Start, StubTriton, model_config, picture
 
@@ -36,6 +37,35 @@ def test_a_known_model_that_is_not_found_is_being_reloaded(gateway: Gateway) -> 
     gateway.triton.failure = UnknownModel("gone")
     with pytest.raises(TritonUnavailable, match="reloaded"):
         classify(gateway)
+
+
+def test_a_version_that_was_retired_is_unknown_and_raises_no_doubt(
+    start: Start, triton: StubTriton
+) -> None:
+    triton.configs["colours", "2"] = model_config("colours")
+    gateway = start()
+    gateway.services.readiness.check()
+    triton.retired = {"1"}
+    assert gateway.classify(query="?version=1").status_code == 404
+    assert gateway.services.readiness.is_ready()
+    assert gateway.classify().get_json()["version"] == "2"
+
+
+def test_the_only_version_is_being_reloaded_if_it_is_asked_for(gateway: Gateway) -> None:
+    gateway.triton.retired = {"1"}
+    assert gateway.classify(query="?version=1").status_code == 503
+
+
+@pytest.mark.parametrize("known", [["1"], ["1", "2"]], ids=["the only one known", "one of two"])
+def test_a_share_of_a_retired_version_goes_to_another(
+    start: Start, triton: StubTriton, known: list[str]
+) -> None:
+    triton.configs = {("colours", version): model_config("colours") for version in known}
+    gateway = start(version_shares={"colours": Shares({"1": 1})})
+    triton.retired = {"1"}
+    answer = gateway.classify()
+    assert (answer.status_code, answer.get_json()["version"]) == (200, known[-1])
+    assert gateway.classify(query="?ab=1:1").status_code in (404, 503)
 
 
 def test_bad_pictures_alone_never_reach_triton(gateway: Gateway) -> None:

@@ -16,6 +16,7 @@ from gateway.errors import (
     DeadlineExceeded,
     EdgeLensError,
     InferenceFailed,
+    ModelNotReady,
     Overloaded,
     TritonUnavailable,
     UnknownModel,
@@ -129,6 +130,7 @@ def test_no_more_labels_are_asked_for_than_there_are(standin: Standin, model: Mo
 
 CASES: list[tuple[grpc.StatusCode, str, type[EdgeLensError]]] = [
     (grpc.StatusCode.UNAVAILABLE, "failed to connect", TritonUnavailable),
+    (grpc.StatusCode.UNAVAILABLE, "'m' version 1 is not at ready state", ModelNotReady),
     (grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size", Overloaded),
     (grpc.StatusCode.UNAVAILABLE, "Request timeout expired", DeadlineExceeded),
     (grpc.StatusCode.RESOURCE_EXHAUSTED, "", Overloaded),
@@ -193,6 +195,18 @@ def test_a_model_that_one_replica_reloads_is_asked_for_again(
     standin.servicer.failures = [(grpc.StatusCode.NOT_FOUND, "unknown model")]
     assert infer(standin, model).version == "3"
     assert standin.pauses == [RETRY_PAUSES[0]]
+
+
+def test_a_version_that_is_not_loaded_does_not_count_as_triton_away(
+    standin: Standin, model: Model
+) -> None:
+    attempts = len(RETRY_PAUSES) + 1
+    unready = (grpc.StatusCode.UNAVAILABLE, "'m' version 1 is not at ready state")
+    standin.servicer.failures = [unready] * attempts
+    with pytest.raises(ModelNotReady):
+        infer(standin, model)
+    standin.servicer.failures = [unready]
+    assert infer(standin, model).version == "3"  # it was worth a second attempt
 
 
 def test_other_errors_are_not_retried(standin: Standin, model: Model) -> None:
