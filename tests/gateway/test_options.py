@@ -1,8 +1,16 @@
 """The query of /v1/classify."""
 
+import json
+import re
+from pathlib import Path
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from werkzeug.datastructures import MultiDict
 
+import gateway
 from gateway.errors import BadRequest
 from gateway.options import ClassifyOptions
 from gateway.shares import Shares
@@ -12,6 +20,35 @@ def test_options_are_read_from_the_query() -> None:
     query = MultiDict({"model": "vgg16", "version": "2", "top_k": "1000", "min_score": "5e-1"})
     assert ClassifyOptions.from_args(query) == ClassifyOptions("vgg16", "2", 1000, 0.5)
     assert ClassifyOptions.from_args(MultiDict({"ab": "1:1"})).ab == Shares({"1": 1})
+
+
+def documented(name: str) -> dict[str, Any]:
+    document = json.loads((Path(gateway.__file__).parent / "openapi.json").read_text())
+    parameters = document["paths"]["/v1/classify"]["post"]["parameters"]
+    return next(p["schema"] for p in parameters if p["name"] == name)
+
+
+@given(st.data())
+def test_every_ab_that_the_document_allows_is_read(data: st.DataObject) -> None:
+    text = data.draw(st.from_regex(documented("ab")["pattern"], fullmatch=True))
+    assert ClassifyOptions.from_args(MultiDict({"ab": text})).ab == Shares.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        ("1:90,2:10", True),
+        ("2:100", True),
+        ("1:1,11:1,111:1", True),
+        ("1:90,90:1", True),
+        ("1:1,2:2,1:3", False),
+        ("1:0", False),
+        ("1", False),
+        ("1:1,", False),
+    ],
+)
+def test_the_document_says_which_ab_are_allowed(text: str, allowed: bool) -> None:
+    assert bool(re.search(documented("ab")["pattern"], text)) == allowed
 
 
 @pytest.mark.parametrize(
