@@ -45,7 +45,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
     def parse_header(self, header_plus: bytes) -> None:
         """Parse the headers, and make room for the body."""
         super().parse_header(header_plus)
-        if self.body_rcv:
+        if self.body_rcv is not None:  # an empty one is false
             self.body = self.body_rcv.buf = Body(self.adj.inbuf_overflow)
 
     @property
@@ -68,7 +68,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         """Answer with this error once the body, which is not kept, has gone by."""
         # Waitress answers what has an `error` by its error task, without the application.
         self.error = self.refusal = error
-        if self.body:
+        if self.body is not None:
             self.body.drop()
 
     def is_too_slow(self, now: float) -> bool:

@@ -85,8 +85,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def examine(self, request: Request) -> None:
         """Refuse or forget a body that nobody will read, before it has arrived."""
-        if not request.is_work and request.body:
-            request.body.drop()
+        if not request.is_work:
+            if request.body is not None:
+                request.body.drop()
             return
         pairs = [(name.replace("_", "-"), value) for name, value in request.headers.items()]
         self._services.access.authorise(Headers(pairs))

@@ -1,6 +1,7 @@
 """Read the pictures of a request, in whichever way they were sent."""
 
 import binascii
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -9,11 +10,11 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from flask import Request
-from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
-from gateway.errors import BadRequest, EdgeLensError, TooLarge
+from gateway.budget import NO_ROOM
+from gateway.errors import BadRequest, EdgeLensError, Overloaded, TooLarge
 
 SPARE_FIELDS = 32  # form fields and JSON values that may come besides the pictures
 LONGEST_NAME = 200
@@ -58,19 +59,11 @@ class UploadLimits:
 
 
 def read_pictures(request: Request, limits: UploadLimits) -> list[Picture]:
-    """Return the request's pictures in the order sent; raise BadRequest or TooLarge."""
-    kind = request.mimetype
-    if kind == "multipart/form-data":
-        pictures = _from_multipart(request, limits)
-    elif kind == "application/x-www-form-urlencoded":
-        pictures = _from_form(request, limits)
-    elif kind == "application/json" or kind.endswith("+json"):
-        pictures = _from_json(request, limits)
-    elif kind.startswith(RAW_TYPES):
-        data = request.get_data(cache=False)
-        pictures = [Picture(None, data)] if data else []
-    else:
-        raise BadRequest(NO_PICTURE)
+    """Return the request's pictures in the order sent; raise BadRequest, TooLarge or Overloaded."""
+    try:
+        pictures = _read(request, limits)
+    except (OSError, MemoryError):  # the temporary directory or the memory is full
+        raise Overloaded(NO_ROOM) from None
     if not pictures:
         raise BadRequest(NO_PICTURE)
     if len(pictures) > limits.pictures:
@@ -78,9 +71,24 @@ def read_pictures(request: Request, limits: UploadLimits) -> list[Picture]:
     return pictures
 
 
+def _read(request: Request, limits: UploadLimits) -> list[Picture]:
+    kind = request.mimetype
+    if kind == "multipart/form-data":
+        return _from_multipart(request, limits)
+    if kind == "application/x-www-form-urlencoded":
+        return _from_form(request, limits)
+    if kind == "application/json" or kind.endswith("+json"):
+        return _from_json(request, limits)
+    if kind.startswith(RAW_TYPES):
+        data = request.get_data(cache=False)
+        return [Picture(None, data)] if data else []
+    raise BadRequest(NO_PICTURE)
+
+
 def _from_multipart(request: Request, limits: UploadLimits) -> list[Picture]:
     # Werkzeug's own `request.files` groups parts by field and so loses the order they came in.
     parser = FormDataParser(
+        stream_factory=_in_memory,
         max_form_memory_size=max(limits.base64_bytes, LEAST_FORM_MEMORY),
         max_form_parts=limits.pictures + SPARE_FIELDS,
         silent=False,
@@ -95,17 +103,18 @@ def _from_multipart(request: Request, limits: UploadLimits) -> list[Picture]:
     except (ValueError, LookupError):
         raise BadRequest("The multipart form is malformed or cut short.") from None
     fields: list[tuple[str, str]] = parsed[1]
-    uploads: list[tuple[str, FileStorage]] = parsed[2]
-    try:
-        pictures = [
-            Picture(clean_name(part.filename), part.stream.read(limits.picture_bytes + 1))
-            for _, part in uploads
-            if part.filename
-        ]
-    finally:
-        for _, part in uploads:
-            part.close()
+    # The bytes are kept once: `getvalue` copies nothing, and there are no temporary files.
+    pictures = [
+        Picture(clean_name(part.filename), part.stream.getvalue())
+        for _, part in parsed[2]
+        if part.filename
+    ]
     return pictures + list(_from_fields(fields, limits))
+
+
+def _in_memory(*_: Any, **__: Any) -> io.BytesIO:
+    """Open what a part of the form is read into; the whole body is bounded already."""
+    return io.BytesIO()
 
 
 def _from_form(request: Request, limits: UploadLimits) -> list[Picture]:
@@ -140,7 +149,10 @@ def _from_json(request: Request, limits: UploadLimits) -> list[Picture]:
     if sum(body.count(mark) for mark in b"[{,") > 8 * limits.pictures + SPARE_FIELDS:
         raise BadRequest("The JSON has too many values.")
     try:
-        document = json.loads(body)
+        text = body.decode("utf-8-sig")
+        del body  # each of these is as large as the request
+        document = json.loads(text)
+        del text
     except (ValueError, RecursionError):
         raise BadRequest("The body is not valid JSON.") from None
     if not isinstance(document, dict):

@@ -5,9 +5,11 @@ import socket
 from collections.abc import Iterator
 
 import requests
+from PIL import Image
 
 from tests.gateway.running import Running, Serve, hold_inferences, maintain, raw_classify, read_all
 from tests.gateway.stub import StubTriton, picture
+from tests.pictures import encode
 from tests.waiting import wait_until
 
 DESCRIPTION = b"GET /openapi.json HTTP/1.1\r\n\r\n"
@@ -34,6 +36,13 @@ def silent_readers(running: Running, count: int, said: bytes) -> Iterator[list[s
             client.connect(("127.0.0.1", int(running.server.effective_port)))
             client.sendall(said)
         yield clients
+
+
+def tiny_classify() -> bytes:
+    """Return a request that is much shorter than its answer."""
+    gif = encode(Image.new("RGB", (1, 1)), "GIF")
+    head = f"POST /v1/classify HTTP/1.1\r\nContent-Type: image/gif\r\nContent-Length: {len(gif)}"
+    return f"{head}\r\n\r\n".encode() + gif
 
 
 def is_healthy(running: Running) -> bool:
@@ -64,7 +73,7 @@ def test_who_reads_no_answer_keeps_no_thread(serve: Serve) -> None:
 
 def test_who_reads_no_label_keeps_no_thread(serve: Serve) -> None:
     running = serve_through_a_narrow_pipe(serve)
-    with silent_readers(running, 2, raw_classify() * (FLOOD // len(raw_classify()))):
+    with silent_readers(running, 2, tiny_classify() * (FLOOD // len(tiny_classify()))):
         assert running.classify().status_code == 200
         wait_until(lambda: running.services.admission.in_flight == 0, "all are answered", 20)
 

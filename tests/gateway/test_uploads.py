@@ -2,6 +2,7 @@
 
 import io
 import json
+import tempfile
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder
 
-from gateway.errors import BadRequest, EdgeLensError, TooLarge
+from gateway.errors import BadRequest, EdgeLensError, Overloaded, TooLarge
 from gateway.uploads import Picture, UploadLimits, clean_name, read_pictures
 from tests.gateway.stub import as_base64
 
@@ -159,6 +160,39 @@ def test_text_that_stands_for_too_many_bytes_is_that_pictures_error() -> None:
     assert (
         picture.error.message == "The picture has more than 1000 bytes, the most that is accepted."
     )
+
+
+class NoRoom(io.RawIOBase):
+    """A body that cannot be read for want of room."""
+
+    def __init__(self, failure: type[Exception]) -> None:
+        self.failure = failure
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _: Any) -> int:
+        raise self.failure
+
+
+@pytest.mark.parametrize("failure", [OSError, MemoryError])
+@pytest.mark.parametrize(
+    "kind", ["image/png", "application/json", "multipart/form-data; boundary=x"]
+)
+def test_a_body_there_is_no_room_for_is_an_honest_refusal(
+    kind: str, failure: type[Exception]
+) -> None:
+    with pytest.raises(Overloaded):
+        read(input_stream=NoRoom(failure), content_length=100, content_type=kind)
+
+
+def test_a_form_takes_no_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/dev/null/full")
+    data = bytes(2_000_000)
+    head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
+    body = head + data + b"\r\n--x--\r\n"
+    (picture,) = read(data=body, content_type="multipart/form-data; boundary=x")
+    assert picture.data == data
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,193 @@
+"""The bytes of all requests under way, counted and over real connections."""
+
+import json
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+import requests
+
+from gateway.budget import LARGE, Budget
+from gateway.deadline import Deadline
+from gateway.errors import Overloaded
+from gateway.keys import add_key
+from tests.gateway.running import JPEG, Running, Serve, hold_inferences, in_background
+from tests.gateway.stub import StubTriton, picture
+from tests.waiting import wait_until
+
+MOST = 1_000_000
+HEAD = b"POST /v1/classify HTTP/1.1\r\nContent-Type: image/jpeg\r\n"
+LENGTH = HEAD + b"Content-Length: %d\r\n\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+def serve_with_budget(serve: Serve) -> Running:
+    running = serve(threads=1)
+    running.services.budget.most = MOST
+    return running
+
+
+def keeps(running: Running, size: int) -> bool:
+    return running.services.budget.kept == size
+
+
+def test_what_is_beyond_the_bound_does_not_fit_and_what_shrinks_does() -> None:
+    budget = Budget(10)
+    assert budget.count("a", lambda: 6)
+    assert not budget.count("b", lambda: 6)
+    assert budget.count("b", lambda: 5)
+    assert budget.count("b", lambda: 4)
+    assert budget.count("a", lambda: 0)
+    assert budget.kept == 4
+
+
+def test_large_bodies_are_read_one_after_another_and_small_ones_at_any_time() -> None:
+    budget = Budget(10)
+    with budget.reading(LARGE + 1, Deadline(10)):
+        with budget.reading(LARGE, Deadline(10)):
+            pass
+        with pytest.raises(Overloaded), budget.reading(None, Deadline(0)):
+            pass
+    with budget.reading(None, Deadline(10)):
+        pass
+
+
+def test_a_body_that_finds_no_room_is_refused_without_a_thread(
+    serve: Serve, triton: StubTriton
+) -> None:
+    running = serve_with_budget(serve)
+    hold = hold_inferences(triton)
+    thread, results = in_background(running.classify)
+    assert triton.entered.acquire(timeout=20)
+    with running.connect() as other, requests.Session() as session:
+        other.sendall(LENGTH % (MOST - 50_000) + b"x" * 100_000)
+        wait_until(lambda: running.services.budget.kept > MOST - 50_000, "it is counted", 20)
+        refused = session.post(f"{running.url}/predict", data=bytes(60_000), timeout=20)
+        assert refused.status_code == 503
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert refused.json()["success"] is False
+        # The body has gone by: the same connection serves on.
+        assert session.get(f"{running.url}/healthz", timeout=20).status_code == 200
+    hold.set()
+    thread.join(20)
+    assert results[0].status_code == 200
+    wait_until(lambda: keeps(running, 0), "all room is free again", 20)
+
+
+def test_a_body_of_unknown_length_is_refused_when_it_no_longer_fits(serve: Serve) -> None:
+    running = serve_with_budget(serve)
+    with running.connect() as connection:
+        connection.sendall(CHUNKED)
+        for _ in range(20):
+            connection.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+        wait_until(lambda: keeps(running, 0), "it is forgotten", 20)
+        connection.sendall(b"0\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 503")
+        connection.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_a_refused_body_that_is_no_http_closes_the_connection(serve: Serve) -> None:
+    running = serve_with_budget(serve)
+    running.services.budget.most = 0
+    answer = running.say(CHUNKED + b"8000\r\n" + bytes(0x8000) + b"\r\nnonsense\r\n")
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"Connection: close" in answer
+
+
+def test_a_client_that_hangs_up_while_sending_frees_its_room(serve: Serve) -> None:
+    running = serve_with_budget(serve)
+    with running.connect() as connection:
+        connection.sendall(LENGTH % (MOST - 1) + b"x" * 400_000)
+        wait_until(lambda: keeps(running, MOST - 1), "it is counted", 20)
+    wait_until(lambda: keeps(running, 0), "its room is free again", 20)
+
+
+def test_a_client_that_hangs_up_while_waiting_counts_until_a_thread_is_free(
+    serve: Serve, triton: StubTriton
+) -> None:
+    running = serve_with_budget(serve)
+    hold = hold_inferences(triton)
+    thread, _ = in_background(running.classify)
+    assert triton.entered.acquire(timeout=20)
+    resting = running.services.budget.kept
+    with running.connect() as connection:
+        connection.sendall(LENGTH % 400_000 + b"x" * 400_000)
+        wait_until(lambda: running.services.admission.in_flight == 2, "it waits", 20)
+    wait_until(lambda: len(running.server.active_channels) == 1, "the hang-up is seen", 20)
+    assert keeps(running, resting + 400_000)
+    hold.set()
+    thread.join(20)
+    wait_until(lambda: keeps(running, 0), "all room is free again", 20)
+
+
+def test_a_full_temporary_directory_is_an_honest_refusal(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = serve()
+    monkeypatch.setattr(tempfile, "tempdir", "/dev/null/full")
+    refused = requests.post(
+        f"{running.url}/v1/classify", data=bytes(2_000_000), headers=JPEG, timeout=20
+    )
+    assert refused.status_code == 503
+    assert refused.json()["error"]["code"] == "overloaded"
+    assert running.classify().status_code == 200
+
+
+def test_without_a_valid_key_no_body_is_kept(serve: Serve, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    key = add_key(file, "alice")
+    running = serve_with_budget_and_keys(serve, file)
+    with running.connect() as connection:
+        connection.sendall(LENGTH % 900_000 + bytes(899_999))
+        wait_until(lambda: refused(running), "it is refused", 20)
+        assert keeps(running, 0)
+        connection.sendall(b"x")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 401")
+    headers = {**JPEG, "X-API-Key": key}
+    data = picture() + bytes(500_000)
+    answer = requests.post(f"{running.url}/v1/classify", data=data, headers=headers, timeout=20)
+    assert answer.status_code == 200
+
+
+def serve_with_budget_and_keys(serve: Serve, file: Path) -> Running:
+    running = serve(api_keys_file=file)
+    running.services.budget.most = MOST
+    return running
+
+
+def refused(running: Running) -> bool:
+    channels = list(running.server.active_channels.values())
+    return any(c.request is not None and c.request.refusal for c in channels)
+
+
+def test_a_body_that_nobody_reads_is_not_kept(serve: Serve) -> None:
+    running = serve_with_budget(serve)
+    with running.connect() as connection:
+        connection.sendall(b"POST /healthz HTTP/1.1\r\nContent-Length: 500000\r\n\r\n")
+        connection.sendall(bytes(499_999))
+        connection.sendall(b"x")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 405")
+    assert keeps(running, 0)
+
+
+def test_many_large_requests_at_once_are_answered_or_refused(serve: Serve) -> None:
+    running = serve(threads=8)
+    running.services.budget.most = 6_000_000
+    document = json.dumps({"image": "A" * 2_000_000})
+    statuses: list[int] = []
+
+    def ask() -> None:
+        headers = {"Content-Type": "application/json"}
+        url = f"{running.url}/v1/classify"
+        statuses.append(requests.post(url, data=document, headers=headers, timeout=30).status_code)
+
+    threads = [threading.Thread(target=ask) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(statuses) == 12
+    assert set(statuses) <= {415, 503}
+    wait_until(lambda: keeps(running, 0), "all room is free again", 20)
