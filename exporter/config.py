@@ -1,5 +1,6 @@
 """The config.pbtxt of a classifier: what Triton needs, and the contract that clients read."""
 
+import re
 from pathlib import Path
 from string import Template
 
@@ -35,7 +36,8 @@ dynamic_batching {
   }
 }
 response_cache { enable: true }
-version_policy { latest { num_versions: 1 } }
+# `make deploy` changes this line, once it has tested a version: no restart brings in another one.
+version_policy { specific { versions: [ 1 ] } }
 model_warmup {
   name: "one picture"
   batch_size: 1
@@ -47,6 +49,11 @@ model_warmup {
 
 # engine: "openvino" or "tensorflow"; precision: "auto", "f32", "bf16" or "int8".
 """)
+
+
+_POLICY = re.compile(
+    r"^version_policy \{ specific \{ versions: \[ [0-9, ]+ \] \} \}$", re.MULTILINE
+)
 
 
 def classifier_config(spec: ModelSpec, classes: int) -> str:
@@ -76,6 +83,11 @@ def contract_in(path: Path, default: Contract | None = None) -> Contract:
         return Contract.from_parameters((default.as_parameters() if default else {}) | written)
     except ContractError as error:
         raise ExportError(f"{path}: {error.message}") from error
+
+
+def serving(text: str, version: int) -> str:
+    """Make a config.pbtxt serve one version, unless somebody wrote a policy of his own."""
+    return _POLICY.sub(f"version_policy {{ specific {{ versions: [ {version} ] }} }}", text)
 
 
 def with_version(text: str, version: int, weights: str, golden: Golden) -> str:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from exporter import savedmodel
 from exporter.catalog import INPUT, OUTPUT, ModelSpec
 from exporter.companions import write_companions
-from exporter.config import LABEL_FILE, classifier_config, contract_in, with_version
+from exporter.config import LABEL_FILE, classifier_config, contract_in, serving, with_version
 from exporter.errors import ExportError
 from exporter.golden import Golden, golden_of, golden_tensor
 from exporter.job import Job
@@ -51,6 +51,13 @@ class Written:
             f"  input   {INPUT}: UINT8 [N,{size},{size},3], RGB\n"
             f"  output  {OUTPUT}: FP32 [N,{self.classes}]\n"
             f"  golden picture: {self.golden.label} ({self.golden.probability:.2%})"
+        ) + (self._what_next() if _others(self.target) else "")
+
+    def _what_next(self) -> str:
+        model, version = self.target.model, self.target.version
+        return (
+            f"\n  not in service yet: `make deploy MODEL={model} VERSION={version}` tests it beside"
+            " the present version, then switches"
         )
 
 
@@ -85,8 +92,13 @@ def export(job: Job) -> Written:
 
 def _is_replaceable(target: Target, force: bool) -> bool:
     """Say whether no other version needs config.pbtxt and labels.txt to stay what they are."""
-    others = set(versions(target.model_dir)) - {target.version}
-    return not (target.model_dir / "config.pbtxt").exists() or (force and not others)
+    new = not (target.model_dir / "config.pbtxt").exists()
+    return new or (force and not _others(target))
+
+
+def _others(target: Target) -> set[int]:
+    """Name the model's other versions."""
+    return set(versions(target.model_dir)) - {target.version}
 
 
 def _needs_new_texts(target: Target, spec: ModelSpec, labels: list[str]) -> bool:
@@ -153,4 +165,7 @@ def _write_texts(
         write_text(label_file, "\n".join(labels) + "\n")
     config = target.model_dir / "config.pbtxt"
     text = classifier_config(source.spec, source.classes) if fresh else config.read_text()
+    others = _others(target)
+    if fresh or not others:
+        text = serving(text, max(others, default=target.version))
     write_text(config, with_version(text, target.version, source.weights, golden))

@@ -6,7 +6,7 @@ from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import TYPE_FP32, TYPE_STRING, TYPE_UINT8, ModelConfig
 
 from exporter.catalog import CATALOG
-from exporter.config import classifier_config, contract_in, with_version
+from exporter.config import classifier_config, contract_in, serving, with_version
 from exporter.ensemble import decode_config, ensemble_config
 from exporter.errors import ExportError
 from exporter.golden import PICTURE, Golden, golden_tensor, sha256
@@ -74,6 +74,21 @@ def test_a_contract_that_cannot_be_followed_is_refused(tmp_path: Path) -> None:
     path.write_text(classifier_config(SPEC, 7).replace('"cubic"', '"nearest"'))
     with pytest.raises(ExportError, match="interpolation"):
         contract_in(path)
+
+
+def test_a_new_version_is_served_only_where_it_is_the_first() -> None:
+    text = classifier_config(SPEC, 7)
+    assert list(parsed(text).version_policy.specific.versions) == [1]
+    third = parsed(serving(text, 3))
+    assert list(third.version_policy.specific.versions) == [3]
+    assert list(
+        parsed(with_version(text, 2, "random", GOLDEN)).version_policy.specific.versions
+    ) == [1]
+
+
+def test_a_policy_of_the_users_own_is_kept() -> None:
+    text = classifier_config(SPEC, 7).replace("specific { versions: [ 1 ] }", "all { }")
+    assert serving(text, 3) == text
 
 
 def test_the_golden_tensor_depends_on_the_contract() -> None:

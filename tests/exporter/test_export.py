@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -111,6 +112,7 @@ def test_a_second_version_keeps_the_users_config(
     assert "golden_label_v2" in found
     assert (found["weights_v1"], found["weights_v2"]) == ("imagenet", "random")
     assert found["interpolation"] == "area"
+    assert "version_policy { specific { versions: [ 1 ] } }\n" in text  # it waits for a deployment
     assert '"area"' in (repository / f"{SMALL}_decode/config.pbtxt").read_text()
     golden = json.loads((repository / SMALL / "2/golden.json").read_text())
     assert capsys.readouterr().out.splitlines() == [
@@ -118,7 +120,15 @@ def test_a_second_version_keeps_the_users_config(
         "  input   image: UINT8 [N,224,224,3], RGB",
         "  output  probabilities: FP32 [N,1000]",
         f"  golden picture: {golden['label']} ({golden['probability']:.2%})",
+        f"  not in service yet: `make deploy MODEL={SMALL} VERSION=2` tests it beside the present"
+        " version, then switches",
     ]
+
+
+def test_the_only_version_is_served_whatever_its_number(repository: Path) -> None:
+    shutil.rmtree(repository / SMALL / "1")
+    assert run(SMALL, "--weights", "random", "--version", "4", repository=repository) == 0
+    assert "version_policy { specific { versions: [ 4 ] } }\n" in config(repository)
 
 
 def test_a_taken_version_is_refused_at_once(
