@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from flask import Request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
 from gateway.budget import NO_ROOM
@@ -62,7 +62,8 @@ def read_pictures(request: Request, limits: UploadLimits) -> list[Picture]:
     """Return the request's pictures in the order sent; raise BadRequest, TooLarge or Overloaded."""
     try:
         pictures = _read(request, limits)
-    except (OSError, MemoryError):  # the temporary directory or the memory is full
+    except (ClientDisconnected, MemoryError):
+        # The whole body is here: what werkzeug calls so is a temporary file that fails.
         raise Overloaded(NO_ROOM) from None
     if not pictures:
         raise BadRequest(NO_PICTURE)

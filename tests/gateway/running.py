@@ -1,5 +1,6 @@
 """A gateway's server over real connections, and what tests say to it."""
 
+import http.client
 import socket
 import threading
 from collections.abc import Callable
@@ -48,6 +49,14 @@ def read_all(connection: socket.socket) -> bytes:
     while chunk := connection.recv(65536):
         received += chunk
     return received
+
+
+def status_of_next(connection: socket.socket) -> int:
+    """Read one whole answer of a connection that stays open."""
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    answer.read()
+    return answer.status
 
 
 Serve = Callable[..., Running]

@@ -12,7 +12,14 @@ from gateway.budget import LARGE, Budget
 from gateway.deadline import Deadline
 from gateway.errors import Overloaded
 from gateway.keys import add_key
-from tests.gateway.running import JPEG, Running, Serve, hold_inferences, in_background
+from tests.gateway.running import (
+    JPEG,
+    Running,
+    Serve,
+    hold_inferences,
+    in_background,
+    status_of_next,
+)
 from tests.gateway.stub import StubTriton, picture
 from tests.waiting import wait_until
 
@@ -83,9 +90,9 @@ def test_a_body_of_unknown_length_is_refused_when_it_no_longer_fits(serve: Serve
             connection.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
         wait_until(lambda: keeps(running, 0), "it is forgotten", 20)
         connection.sendall(b"0\r\n\r\n")
-        assert connection.recv(65536).startswith(b"HTTP/1.1 503")
+        assert status_of_next(connection) == 503
         connection.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
-        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        assert status_of_next(connection) == 200
 
 
 def test_a_refused_body_that_is_no_http_closes_the_connection(serve: Serve) -> None:
@@ -144,7 +151,7 @@ def test_without_a_valid_key_no_body_is_kept(serve: Serve, tmp_path: Path) -> No
         wait_until(lambda: refused(running), "it is refused", 20)
         assert keeps(running, 0)
         connection.sendall(b"x")
-        assert connection.recv(65536).startswith(b"HTTP/1.1 401")
+        assert status_of_next(connection) == 401
     headers = {**JPEG, "X-API-Key": key}
     data = picture() + bytes(500_000)
     answer = requests.post(f"{running.url}/v1/classify", data=data, headers=headers, timeout=20)
@@ -168,7 +175,7 @@ def test_a_body_that_nobody_reads_is_not_kept(serve: Serve) -> None:
         connection.sendall(b"POST /healthz HTTP/1.1\r\nContent-Length: 500000\r\n\r\n")
         connection.sendall(bytes(499_999))
         connection.sendall(b"x")
-        assert connection.recv(65536).startswith(b"HTTP/1.1 405")
+        assert status_of_next(connection) == 405
     assert keeps(running, 0)
 
 

@@ -182,8 +182,10 @@ class NoRoom(io.RawIOBase):
 def test_a_body_there_is_no_room_for_is_an_honest_refusal(
     kind: str, failure: type[Exception]
 ) -> None:
+    environ = EnvironBuilder("/v1/classify", method="POST", content_type=kind).get_environ()
+    environ.update({"wsgi.input": NoRoom(failure), "CONTENT_LENGTH": "100"})
     with pytest.raises(Overloaded):
-        read(input_stream=NoRoom(failure), content_length=100, content_type=kind)
+        read_pictures(Request(environ), LIMITS)
 
 
 def test_a_form_takes_no_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
