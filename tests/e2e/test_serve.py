@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from tests.waiting import wait_until
 
 PHOTO = photos()[0]
 MODEL = "efficientnet_lite0"
+READY = "EdgeLens is ready: "
 HANGS = 60  # seconds after which something that should end is taken to hang
 
 
@@ -129,7 +131,8 @@ def test_ctrl_c_stops_everything(serve: Callable[..., Serve]) -> None:
     before = segments()
     running = serve()
     assert classify(running.url) == PHOTO.wnid
-    wait_until(lambda: running.url in running.log.read_text(), "the page's address is shown", 30)
+    wait_until(lambda: READY in running.log.read_text(), "the page's address is shown", 30)
+    assert f"{READY}open {running.url}/" in running.log.read_text()
     children = running.children()
     assert len(children) >= 4
     os.killpg(running.process.pid, signal.SIGINT)
@@ -137,6 +140,22 @@ def test_ctrl_c_stops_everything(serve: Callable[..., Serve]) -> None:
     assert gone(children)
     assert segments() <= before
     assert "Traceback" not in running.log.read_text()
+
+
+SIGNALS_WHILE_WAITING = """
+import signal, serve
+stop = serve.Stop()
+signal.signal(signal.SIGALRM, stop.set)
+signal.setitimer(signal.ITIMER_REAL, 1e-3, 1e-3)
+for _ in range(1_000_000):
+    stop.wait(0)
+signal.setitimer(signal.ITIMER_REAL, 0)
+"""
+
+
+def test_a_signal_at_the_worst_moment_still_stops_it() -> None:
+    command = [sys.executable, "-c", SIGNALS_WHILE_WAITING]
+    subprocess.run(command, cwd=HOME, check=True, timeout=HANGS)
 
 
 def in_flight(url: str) -> float:
@@ -183,7 +202,7 @@ def test_a_second_start_neither_installs_nor_exports(
 
 def test_every_start_says_which_model_stands_in(serve: Callable[..., Serve]) -> None:
     running = serve()
-    wait_until(lambda: running.url in running.log.read_text(), "the page's address is shown", 30)
+    wait_until(lambda: READY in running.log.read_text(), "the page's address is shown", 30)
     assert f"edgelens: {MODEL} stands in for vgg16" in running.log.read_text()
 
 
