@@ -7,6 +7,8 @@ virtual environments that `make serve` prepares. Ctrl-C or SIGTERM stops everyth
 import argparse
 import contextlib
 import ctypes
+import errno
+import http.client
 import json
 import os
 import signal
@@ -18,8 +20,11 @@ import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from inference.processes import is_working
 
 HOME = Path(__file__).resolve().parent
 INFERENCE_PYTHON = HOME / ".venv-inference/bin/python"
@@ -27,6 +32,9 @@ GATEWAY_PYTHON = HOME / ".venv/bin/python"
 EXPORT_GRACE = 15.0  # seconds
 DRAIN_SECONDS = 5.0  # that Triton outlives a gateway which still answers what it has admitted
 STOP_SECONDS = 20.0  # in all; what has not ended by then is killed
+PORT_PATIENCE = 10.0  # seconds for which an earlier run may still hold a port
+ASK_PERIOD = 2.0  # seconds between two questions to each part
+MOST_SILENCES = 4  # questions in a row that a part may leave unanswered
 STEADY = 10.0  # seconds a part must run before its next restart is immediate
 LONGEST_PAUSE = 30.0  # seconds between two attempts to restart a part that keeps failing
 PORTS = {"HTTP": "8000", "GRPC": "8001", "METRICS": "8002", "HEALTH": "8003"}
@@ -69,6 +77,7 @@ def main() -> int:
         signal.signal(number, stop.set)
     try:
         _require_environments()
+        _await_free_ports(stop)
         _require_free_port()
         _export_default_model(stop)
         with tempfile.TemporaryDirectory(prefix="edgelens-") as scratch:
@@ -95,16 +104,47 @@ def _require_environments() -> None:
             raise ServeError(f"{missing} is missing; run `make serve`, which installs it")
 
 
+def _await_free_ports(stop: Stop) -> None:
+    """Let the parts of an earlier run, whose supervisor was killed, finish what they are at."""
+    end, told = time.monotonic() + PORT_PATIENCE, False
+    while (taken := _taken_ports()) and time.monotonic() < end and not stop.is_set():
+        if not told:
+            print(f"Waiting for an earlier run to leave port {', '.join(taken)}.", flush=True)
+            told = True
+        stop.wait(0.2)
+
+
+def _taken_ports() -> list[str]:
+    triton = os.environ.get("TRITON_HOST") or "127.0.0.1"
+    places = [(triton, os.environ.get(f"TRITON_{n}_PORT") or port) for n, port in PORTS.items()]
+    places.append((os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "5000"))
+    return [port for host, port in places if _is_taken(host, port)]
+
+
+def _is_taken(host: str, port: str) -> bool:
+    """Tell whether a port is in use; whoever needs it finds out what else is wrong with it."""
+    try:
+        _listen(host, port)
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE
+    return False
+
+
+def _listen(host: str, port: str) -> None:
+    """Listen for a moment. Raises OSError."""
+    places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, _, _, address = places[0]
+    with socket.socket(family, kind) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
+
+
 def _require_free_port() -> None:
     """Find a taken port before anything is started, and before a stranger there looks ready."""
     host, port = os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "5000"
     try:
-        places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, _, _, address = places[0]
-        with socket.socket(family, kind) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen()
+        _listen(host, port)
     except OSError as error:
         raise ServeError(
             f"the gateway cannot listen on {host}:{port} ({error.strerror}); "
@@ -137,14 +177,29 @@ class Part:
     started: float = 0.0
     pause: float = 1.0
     restart_at: float = field(default=0.0)
+    health: str = ""
+    asked: float = 0.0
+    silences: int = 0
 
     def start(self) -> None:
+        self.silences = 0
         self.process = _start(self.command, self.environment)
         self.started = time.monotonic()
 
     def exit_status(self) -> int | None:
         """Return the status of a part that has ended; None while it runs or waits for a restart."""
         return self.process.poll() if self.process else None
+
+    def check(self) -> None:
+        """Kill a part that is frozen, rather than short of a processor: it is to be revived."""
+        now = time.monotonic()
+        if self.process is None or now - self.asked < ASK_PERIOD:
+            return
+        self.asked = now
+        self.silences = 0 if _answers(self.health) else self.silences + 1
+        if self.silences >= MOST_SILENCES and not is_working(self.process.pid):
+            print(f"edgelens: {self.name} does not answer; killing it", flush=True)
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     def revive(self) -> None:
         """Restart the part if it has ended; wait longer each time it ends soon after its start."""
@@ -189,14 +244,16 @@ def _serve(stop: Stop, ready_file: Path) -> int:
                 return 0
         ports = _ports(ready_file)
         inference.environment |= ports
-        gateway.environment = _addresses(ports)
+        inference.health = f"http://{_triton_host()}:{ports['TRITON_HEALTH_PORT']}/healthz"
+        gateway.environment, gateway.health = _addresses(ports), _page() + "healthz"
         gateway.start()
         _wait(stop, inference, lambda: _is_ready(gateway, ready_file))
         if not stop.is_set():
             _announce(_readiness(gateway))
         while not stop.wait(0.2):
-            inference.revive()
-            gateway.revive()
+            for part in (inference, gateway):
+                part.revive()
+                part.check()
     finally:
         _stop(gateway, inference)
     return 0
@@ -237,11 +294,16 @@ def _ports(ready_file: Path) -> dict[str, str]:
     return {f"TRITON_{name}_PORT": str(chosen[f"{name.lower()}_port"]) for name in PORTS}
 
 
-def _addresses(ports: dict[str, str]) -> dict[str, str]:
-    """Say where the gateway finds Triton, unless the user has said so."""
+def _triton_host() -> str:
+    """Return the host under which Triton can be reached, as it stands in an address."""
     host = os.environ.get("TRITON_HOST") or "127.0.0.1"
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    host = f"[{host}]" if ":" in host else host
+    return f"[{host}]" if ":" in host else host
+
+
+def _addresses(ports: dict[str, str]) -> dict[str, str]:
+    """Say where the gateway finds Triton, unless the user has said so."""
+    host = _triton_host()
     found = {
         "TRITON_URL": f"{host}:{ports['TRITON_GRPC_PORT']}",
         "TRITON_METRICS_URL": f"http://{host}:{ports['TRITON_METRICS_PORT']}/metrics",
@@ -302,12 +364,23 @@ def _start(command: list[str], extra: dict[str, str]) -> subprocess.Popen[bytes]
         cwd=HOME,
         env={**os.environ, **extra},
         start_new_session=True,
-        preexec_fn=_die_with_parent,  # noqa: PLW1509 (no thread has been started yet)
+        preexec_fn=partial(_die_with_parent, os.getpid()),  # noqa: PLW1509 (there are no threads)
     )
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os._exit(1)  # the parent died before the kernel knew
+
+
+def _answers(url: str) -> bool:
+    """Tell whether a part answers at all; it does so at once unless it is frozen or starved."""
+    try:
+        with urllib.request.urlopen(url, timeout=1):  # noqa: S310
+            return True
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
 
 
 def _finish(process: subprocess.Popen[bytes], grace: float) -> None:
