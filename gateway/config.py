@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from gateway.shares import Shares, SharesError, parse_version_shares
 
 MEGABYTE = 1024 * 1024
+GRACE_BEYOND_DEADLINE = 2.0
 ADDRESS = re.compile(r"^(\[[0-9A-Fa-f:]+\]|[^:/\s]+):\d{1,5}$")
 Value = TypeVar("Value")
 
@@ -33,7 +34,7 @@ class Settings:
     max_pictures: int = 32
     deadline_seconds: float = 10.0
     threads: int = 16
-    grace_seconds: float = 15.0
+    grace_seconds: float = 12.0
     version_shares: Mapping[str, Shares] = field(default_factory=dict)
     api_keys_file: Path | None = None
     client_rate: float = 0.0
@@ -51,6 +52,9 @@ class Settings:
                 chosen[entry.name] = _read(variable, text, _READERS[entry.name])
         if "max_upload_bytes" in chosen and "max_body_bytes" not in chosen:
             chosen["max_body_bytes"] = max(cls.max_body_bytes, 2 * chosen["max_upload_bytes"])
+        # What was admitted just before the end still has its whole deadline.
+        deadline = chosen.get("deadline_seconds", cls.deadline_seconds)
+        chosen.setdefault("grace_seconds", deadline + GRACE_BEYOND_DEADLINE)
         return cls(**chosen)
 
     def limits(self) -> dict[str, int]:

@@ -39,6 +39,12 @@ def test_a_larger_picture_limit_raises_the_body_limit() -> None:
     assert settings.max_body_bytes == 200 << 20
 
 
+def test_what_is_admitted_has_its_deadline_even_at_the_end() -> None:
+    assert Settings().grace_seconds == Settings.from_env({}).grace_seconds == 12
+    assert Settings.from_env({"DEADLINE_SECONDS": "30"}).grace_seconds == 32
+    assert Settings.from_env({"DEADLINE_SECONDS": "30", "GRACE_SECONDS": "5"}).grace_seconds == 5
+
+
 @pytest.mark.parametrize(
     ("variable", "text"),
     [
