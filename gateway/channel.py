@@ -109,8 +109,12 @@ class AppTask(WSGITask):  # type: ignore[misc]
     """Hand the request and its ticket to the application."""
 
     def get_environment(self) -> dict[str, Any]:
-        """Return the WSGI environment with the ticket in it."""
+        """Return the WSGI environment with the ticket and the client's own address in it.
+
+        Waitress would answer a proxy's malformed header itself, and log what it holds.
+        """
         environ: dict[str, Any] = super().get_environment()
+        environ["REMOTE_ADDR"] = self.channel.server.client_of(self.channel)
         if self.request.ticket:
             environ["edgelens.ticket"] = self.request.ticket
         if self.channel.server.draining:

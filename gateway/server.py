@@ -4,6 +4,7 @@ import logging
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -23,6 +24,7 @@ from gateway.services import Services
 
 logger = logging.getLogger(__name__)
 CONNECTIONS = 1000
+CROWDED = 900  # connections from which on every new one replaces an idle one
 IDLE_SECONDS = 120  # a connection without a request is closed
 CLEANUP_SECONDS = 5
 HEADER_BYTES = 32 * 1024
@@ -33,6 +35,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     """One listening socket and its connections."""
 
     channel_class = Channel
+    crowded = CROWDED
 
     def __init__(self, app: Flask, settings: Settings, services: Services) -> None:
         self.draining = False
@@ -41,6 +44,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self.budget = services.budget
         self._services = services
         self._stopping = False
+        self._doomed: list[Channel] = []
         adjustments = adjust(settings)
         dispatcher = Dispatcher(
             services.admission,
@@ -73,6 +77,12 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             self._stopping = True
             self.pull_trigger()
 
+    def handle_accept(self) -> None:
+        """Take a new connection, if need be in the place of an idle one."""
+        if len(self.active_channels) >= self.crowded:
+            self._make_room()
+        super().handle_accept()
+
     def maintenance(self, now: float) -> None:
         """Close idle connections, as waitress does, and those that send or read too slowly."""
         super().maintenance(now)
@@ -80,8 +90,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         for channel in list(self.active_channels.values()):
             channel.count()
             if channel.is_stuck(monotonic):
-                # Its socket takes nothing more, so `will_close` would wait for ever.
-                channel.handle_close()
+                self._doomed.append(channel)
 
     def examine(self, request: Request) -> None:
         """Refuse or forget a body that nobody will read, before it has arrived."""
@@ -116,8 +125,24 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         if error.retry_after is not None:
             metrics.rejections.labels(error.code).inc()
 
+    def _make_room(self) -> None:
+        """Close what has been silent longest among the idle of the address that has most of them.
+
+        So a stranger with a thousand connections shuts out nobody else.
+        """
+        idle = [channel for channel in self.active_channels.values() if not channel.requests]
+        counts = Counter(channel.addr[0] for channel in idle)
+        if idle:
+            most = max(counts.values())
+            greedy = (channel for channel in idle if counts[channel.addr[0]] == most)
+            self._doomed.append(min(greedy, key=lambda channel: channel.last_activity))
+
     def _turn(self, seconds: float) -> None:
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
+        # Not `will_close`, which waits until the socket takes more; and not within the turn, where
+        # a new connection may get the closed one's number, and its events.
+        while self._doomed:
+            self._doomed.pop().handle_close()
 
     def _drain(self) -> None:
         """Take no new connection and no new work, and answer what was admitted."""
@@ -156,9 +181,6 @@ def adjust(settings: Settings) -> Adjustments:
         # Keeps reading while a request is answered: that is how a hang-up is seen.
         "channel_request_lookahead": 1,
     }
-    if settings.trusted_proxy:
-        chosen["trusted_proxy"] = settings.trusted_proxy
-        chosen["trusted_proxy_headers"] = {"x-forwarded-for", "x-forwarded-proto"}
     return Adjustments(**chosen)
 
 

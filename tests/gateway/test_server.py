@@ -1,5 +1,6 @@
 """The server itself, over real connections."""
 
+import contextlib
 import json
 import socket
 import tempfile
@@ -21,6 +22,7 @@ from tests.gateway.running import (
     maintain,
     raw_classify,
     read_all,
+    status_of_next,
 )
 from tests.gateway.stub import StubTriton, picture
 from tests.waiting import wait_until
@@ -272,7 +274,66 @@ def test_the_address_in_a_strangers_header_is_not_believed(
     wait_until(lambda: running.services.admission.in_flight == 0, "all are answered", 10)
 
 
+@pytest.mark.parametrize("proxy", ["", "127.0.0.1", "*"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"X-Forwarded-Proto": "ftp,<b>"},
+        {"X-Forwarded-For": '"10.0.0.1'},
+        {"X-Forwarded-Host": '"'},
+        {"Forwarded": "for=;;proto=<b>"},
+    ],
+    ids=lambda header: next(iter(header)),
+)
+def test_a_malformed_header_of_a_proxy_is_neither_answered_nor_logged(
+    serve: Serve, proxy: str, header: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = requests.get(f"{serve(trusted_proxy=proxy).url}/healthz", headers=header, timeout=20)
+    assert answer.status_code == 200
+    assert "Content-Security-Policy" in answer.headers
+    assert caplog.text == ""
+
+
+def test_the_rate_is_that_of_the_client_behind_the_proxy(serve: Serve) -> None:
+    running = serve(trusted_proxy="127.0.0.1", client_rate=0.01)
+    assert post_as(running, "10.0.0.1").status_code == 200
+    assert post_as(running, "10.0.0.2").status_code == 200
+    assert post_as(running, "10.0.0.1").status_code == 429
+
+
 def post_as(running: Running, client: str) -> requests.Response:
     """Classify, saying that a proxy took the request from this client."""
     headers = {**JPEG, "X-Forwarded-For": f"6.6.6.6, {client}"}
     return requests.post(f"{running.url}/v1/classify", data=picture(), headers=headers, timeout=20)
+
+
+def test_a_crowd_of_idle_connections_shuts_nobody_out(serve: Serve) -> None:
+    running = serve()
+    running.server.crowded = 5
+    with contextlib.ExitStack() as stack:
+        friend = stack.enter_context(connect_from("127.0.0.2", running))
+        strangers = [stack.enter_context(running.connect()) for _ in range(20)]
+        wait_until(lambda: read_all(strangers[0]) == b"", "the oldest one is closed", 20)
+        assert running.classify().status_code == 200
+        assert len(running.server.active_channels) <= 6
+        friend.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+        assert status_of_next(friend) == 200
+
+
+def test_a_request_under_way_is_never_closed_for_a_newcomer(
+    serve: Serve, triton: StubTriton
+) -> None:
+    running = serve(threads=1)
+    running.server.crowded = 1
+    hold = hold_inferences(triton)
+    thread, results = in_background(running.classify)
+    assert triton.entered.acquire(timeout=20)
+    assert requests.get(f"{running.url}/healthz", timeout=20).status_code == 200
+    hold.set()
+    thread.join(20)
+    assert results[0].status_code == 200
+
+
+def connect_from(address: str, running: Running) -> socket.socket:
+    where = ("127.0.0.1", int(running.server.effective_port))
+    return socket.create_connection(where, 20, source_address=(address, 0))
