@@ -43,7 +43,9 @@ class Key:
 
     def as_line(self) -> str:
         """Return the key's line in the file."""
-        return f"{self.name}:sha256:{self.digest}" + (f":{self.rate:g}" if self.rate else "")
+        # Not `:g`, which writes small and large numbers as no line may hold them: 1e-05.
+        rate = f":{self.rate:.6f}".rstrip("0").rstrip(".") if self.rate else ""
+        return f"{self.name}:sha256:{self.digest}{rate}"
 
 
 def parse_keys(text: str) -> list[Key]:
@@ -147,8 +149,10 @@ def add_key(path: Path, name: str, rate: float | None = None) -> str:
     """Write a new key's hash into the file and return the key; raise KeysError."""
     if not NAME.fullmatch(name):
         raise KeysError("a name has 1 to 64 letters, digits, dots, dashes or underscores")
-    if rate is not None and not 0 < rate < 1e6:
-        raise KeysError("a rate is a number of requests a second above 0")
+    if rate is not None:
+        rate = round(rate, 6)
+        if not 0 < rate < 1e6:
+            raise KeysError("a rate is a number of requests a second above 0 and below 1000000")
     key = "el_" + secrets.token_urlsafe(32)
 
     def append(keys: list[Key]) -> list[Key]:

@@ -1,5 +1,6 @@
 """API keys."""
 
+import math
 import os
 import stat
 from pathlib import Path
@@ -64,6 +65,19 @@ def test_a_file_that_cannot_be_replaced_stays_as_it_is(file: Path) -> None:
     with pytest.raises(KeysError):
         add_key(file, "alice")
     assert {entry.name for entry in file.parent.iterdir()} == {"keys", ".keys.lock"}
+
+
+@pytest.mark.parametrize("rate", [0.000001, 0.00001, 0.1, 1.0, 20.0, 100000.0, 999999.999999])
+def test_every_rate_that_is_accepted_can_be_read_again(file: Path, rate: float) -> None:
+    key = add_key(file, "alice", rate)
+    assert KeyRing(file).check(key).rate == rate
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-7, 999999.9999999, 1e6, math.inf, math.nan])
+def test_no_other_rate_is_written(file: Path, rate: float) -> None:
+    with pytest.raises(KeysError, match="rate"):
+        add_key(file, "alice", rate)
+    assert not file.exists()
 
 
 def test_a_file_that_is_gone_or_broken_lets_nobody_in(file: Path) -> None:
