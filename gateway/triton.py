@@ -199,7 +199,9 @@ def translate(exc: grpc.RpcError) -> EdgeLensError:
         return DeadlineExceeded("Triton did not answer in time; try again later.")
     if code == grpc.StatusCode.NOT_FOUND:
         return UnknownModel("No such model, or no such version of it, is loaded.")
-    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+    # A replica or a balancer that ends takes its streams with it.
+    cut_off = code == grpc.StatusCode.INTERNAL and "rst_stream" in details
+    if cut_off or code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
         return _absence(details)
     if code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN) and "stub" in details:
         return TritonUnavailable("The model's process died and is being restarted; try again.")

@@ -138,6 +138,7 @@ CASES: list[tuple[grpc.StatusCode, str, type[EdgeLensError]]] = [
     (grpc.StatusCode.NOT_FOUND, "Request for unknown model", UnknownModel),
     (grpc.StatusCode.CANCELLED, "", TritonUnavailable),
     (grpc.StatusCode.INTERNAL, "Stub process 'x' is not healthy.", TritonUnavailable),
+    (grpc.StatusCode.INTERNAL, "Received RST_STREAM with error code 2", TritonUnavailable),
     (grpc.StatusCode.INTERNAL, "division by zero", InferenceFailed),
     (grpc.StatusCode.INVALID_ARGUMENT, "unexpected shape", InferenceFailed),
 ]
