@@ -162,6 +162,28 @@ def test_a_waiting_client_that_hangs_up_frees_its_place(serve: Serve, triton: St
     assert len(triton.batches) == 2
 
 
+def test_a_client_over_its_share_whose_waiting_request_hung_up_has_room_again(
+    serve: Serve, triton: StubTriton
+) -> None:
+    running = serve(threads=1, trusted_proxy="*")
+    running.services.admission.limit = 2
+    hold = hold_inferences(triton)
+    first, _ = in_background(lambda: post_as(running, "10.0.0.1"))
+    assert triton.entered.acquire(timeout=20)
+    with running.connect() as waiting:
+        waiting.sendall(raw_classify().replace(b"\r\n", b"\r\nX-Forwarded-For: 10.0.0.2\r\n", 1))
+        wait_until(lambda: running.services.admission.in_flight == 2, "the second waits", 20)
+        assert post_as(running, "10.0.0.2").status_code == 429
+    wait_until(lambda: len(running.server.active_channels) == 1, "the hang-up is seen", 20)
+    again, results = in_background(lambda: post_as(running, "10.0.0.2"))
+    queue = running.server.task_dispatcher._work
+    wait_until(lambda: any(t.channel.connected for t in queue.queue), "its place is taken", 20)
+    hold.set()
+    first.join(20)
+    again.join(20)
+    assert results[0].status_code == 200
+
+
 def test_a_request_past_its_deadline_is_dropped_before_inference(
     serve: Serve, triton: StubTriton
 ) -> None:
