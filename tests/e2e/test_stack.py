@@ -90,6 +90,15 @@ def test_a_batch_keeps_order_and_names(gateway_url: str) -> None:
     assert [r["predictions"][0]["wnid"] for r in results] == [p.wnid for p in PHOTOS]
 
 
+def test_predict_answers_a_batch_in_order(gateway_url: str) -> None:
+    files = [("images[]", (p.path.name, p.data, "image/jpeg")) for p in PHOTOS]
+    answer = requests.post(f"{gateway_url}/predict", files=files, timeout=60).json()
+    assert answer["success"] is True
+    assert [entry["class"].rsplit(": ", 1)[0] for entry in answer["result"]] == [
+        photo.label for photo in PHOTOS
+    ]
+
+
 def test_one_bad_picture_leaves_its_neighbours_alone(gateway_url: str) -> None:
     files = [
         ("images[]", ("good.jpg", PHOTOS[0].data)),
