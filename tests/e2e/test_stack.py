@@ -27,6 +27,8 @@ ODD_IMAGES = odd_images()
 MODEL = "efficientnet_lite0"
 CLIENTS = 16
 COUNTERS = ("nv_inference_count", "nv_inference_exec_count")
+HITS = "nv_cache_num_hits_per_model"
+REPETITIONS = 100
 BATCHES = 3
 MEGABYTE = 1 << 20
 
@@ -201,6 +203,32 @@ def test_concurrent_single_pictures_are_batched(gateway_url: str, triton: Runnin
     assert set(statuses) == {200}
     pictures, executions = after[0] - before[0], after[1] - before[1]
     assert pictures / executions > 3
+
+
+def test_a_repeated_picture_is_answered_without_an_inference(
+    gateway_url: str, triton: Running
+) -> None:
+    """Probes are the only inferences meanwhile; no two of them are alike."""
+    picture = distinct(PHOTOS[0].data, 0xCACE)
+
+    def send() -> str:
+        answer = requests.post(
+            f"{gateway_url}/v1/classify",
+            data=picture,
+            headers={"Content-Type": "image/jpeg"},
+            timeout=30,
+        )
+        return str(answer.json()["results"])
+
+    first = send()
+    before = [metric(triton, name) for name in (HITS, *COUNTERS)]
+    assert {send() for _ in range(REPETITIONS)} == {first}
+    hits, *inferences = (
+        metric(triton, name) - earlier
+        for name, earlier in zip((HITS, *COUNTERS), before, strict=True)
+    )
+    assert hits >= REPETITIONS
+    assert max(inferences) < REPETITIONS
 
 
 def distinct(jpeg: bytes, number: int) -> bytes:
