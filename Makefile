@@ -36,7 +36,7 @@ test-fast: .venv/.dev ## the gateway's unit tests
 	$(GATEWAY)/python -m pytest tests/gateway
 
 test-compose: .venv/.dev ## the container tests: build the images and run the stack (needs a Docker engine)
-	$(GATEWAY)/python -m pytest tests/compose
+	$(GATEWAY)/python -m pytest --timeout 900 tests/compose
 
 test-chaos: test-packages .venv/.dev .venv-inference/.export ## faults, bad requests and the API's promises under load: CHAOS_SECONDS=60
 	CHAOS_SECONDS=$(CHAOS_SECONDS) $(GATEWAY)/python -m pytest -s tests/chaos
