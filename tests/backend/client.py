@@ -5,7 +5,9 @@ import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import tritonclient.grpc as grpcclient
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import np_to_triton_dtype
 
 
@@ -28,6 +30,15 @@ class Client:
         return {
             output.name: result.as_numpy(output.name) for output in result.get_response().outputs
         }
+
+    def send(self, model, name, datatype, shape, content):
+        """Send one tensor as it is, without the checks of Triton's own client."""
+        request = service_pb2.ModelInferRequest(model_name=model)
+        request.inputs.add(name=name, datatype=datatype, shape=shape)
+        request.raw_input_contents.append(content)
+        with grpc.insecure_channel(f"127.0.0.1:{self.server.grpc_port}") as channel:
+            stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+            return stub.ModelInfer(request, timeout=60)
 
     def infer_at_once(self, model, requests):
         """Send several requests at the same time; answers or exceptions, in order."""

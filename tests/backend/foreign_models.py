@@ -24,6 +24,12 @@ from inference.backends.tensorflow.checkpoint_index import (
     read_table,
 )
 
+NUMERIC = {
+    "bool": tf.bool, "uint8": tf.uint8, "uint16": tf.uint16, "uint32": tf.uint32,
+    "uint64": tf.uint64, "int8": tf.int8, "int16": tf.int16, "int32": tf.int32, "int64": tf.int64,
+    "float16": tf.float16, "float32": tf.float32, "float64": tf.float64,
+}  # fmt: skip
+
 
 def spec(shape: list[int | None], dtype: tf.DType, name: str) -> tf.TensorSpec:
     return tf.TensorSpec(shape, dtype, name)
@@ -53,6 +59,18 @@ def several_inputs(directory: Path) -> None:
             "next": scale + 1,
         },
     )
+
+
+def all_types(directory: Path) -> None:
+    """One input and one output of every numeric type: the next number, or the opposite."""
+
+    def following(module: tf.Module, *tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        found = [tf.logical_not(t) if t.dtype == tf.bool else t + tf.cast(1, t.dtype)
+                 for t in tensors]  # fmt: skip
+        return {f"after_{name}": tensor for name, tensor in zip(NUMERIC, found, strict=True)}
+
+    specs = [spec([None, 2], kind, name) for name, kind in NUMERIC.items()]
+    save(directory / "1", *specs, serving_default=following)
 
 
 def strings(directory: Path) -> None:
@@ -173,6 +191,16 @@ def complex_numbers(directory: Path) -> None:
     )
 
 
+def sparse(directory: Path) -> None:
+    builder = tf.compat.v1.saved_model.Builder(str(directory / "1" / "model.savedmodel"))
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        x = tf.compat.v1.sparse_placeholder(tf.float32, [None, 3], "x")
+        y = tf.sparse.reduce_sum(x, 1)
+        signature = tf.compat.v1.saved_model.predict_signature_def({"x": x}, {"y": y})
+        builder.add_meta_graph_and_variables(session, ["serve"], {"serving_default": signature})
+        builder.save()
+
+
 def sequence(directory: Path) -> None:
     save(
         directory / "1",
@@ -203,6 +231,7 @@ SAVEDMODEL = 'platform: "tensorflow_savedmodel"\n'
 
 CONFIGS = {
     "several_inputs": None,
+    "all_types": ONE + parameter("precision", "f32"),
     "unbatched": None,
     "nested": ONE,
     "many_variables": ONE,
@@ -277,7 +306,7 @@ RELATIVES = {
         f'{SAVEDMODEL} {ONE} default_model_filename: "renamed.savedmodel"',
     ),
 }
-PARTS = ("strings", "unbatched", "signatures", "variable", "several_inputs", "complex_numbers")
+PARTS = ("strings", "unbatched", "signatures", "variable", "several_inputs")
 
 
 def main(target: Path) -> None:
@@ -293,7 +322,8 @@ def main(target: Path) -> None:
     renamed = repository / "renamed_file" / "1"
     (renamed / "model.savedmodel").rename(renamed / "renamed.savedmodel")
     complex_numbers(parts / "complex_numbers")
-    for name in PARTS[:-1]:
+    sparse(parts / "sparse")
+    for name in PARTS:
         shutil.copytree(repository / name, parts / name)
 
 

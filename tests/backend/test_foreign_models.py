@@ -3,9 +3,28 @@
 import base64
 import re
 
+import grpc
 import numpy as np
 import pytest
 from tritonclient.utils import InferenceServerException
+
+from inference.backends.tensorflow.cpus import available_cpus
+
+# The ends of the ranges that OpenVINO computes in: 32 bits for whole numbers.
+VALUES = {
+    "bool": [True, False],
+    "uint8": [0, 254],
+    "uint16": [0, 65_534],
+    "uint32": [0, (1 << 31) - 2],
+    "uint64": [0, (1 << 31) - 2],
+    "int8": [-128, 126],
+    "int16": [-32_768, 32_766],
+    "int32": [-(1 << 31), (1 << 31) - 2],
+    "int64": [-(1 << 31), (1 << 31) - 2],
+    "float16": [-2.0, 0.5],
+    "float32": [-2.0, 0.25],
+    "float64": [-2.0, 0.125],
+}
 
 
 def floats(*shape):
@@ -21,10 +40,25 @@ def test_several_inputs_and_outputs_of_different_types(client):
     assert answer["next"].dtype == np.int64
 
 
-def test_whole_numbers_that_openvino_would_cut_are_refused(client):
-    scale = np.array([[1 << 40]], np.int64)
-    with pytest.raises(InferenceServerException, match="1099511627776, and OpenVINO"):
-        client.infer("several_inputs", left=floats(1, 3), right=floats(1, 3), scale=scale)
+def one_of_each(**given):
+    """Make the inputs of `all_types`, zeros but for the given ones."""
+    return {name: np.zeros([1, 2], name) for name in VALUES} | given
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_every_numeric_type_goes_in_and_comes_out(client, kind):
+    values = np.array([VALUES[kind]], kind)
+    answer = client.infer("all_types", **one_of_each(**{kind: values}))[f"after_{kind}"]
+    assert answer.dtype == values.dtype
+    expected = ~values if kind == "bool" else values + values.dtype.type(1)
+    np.testing.assert_array_equal(answer, expected)
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint64", "uint32"])
+def test_whole_numbers_that_openvino_would_cut_are_refused(client, kind):
+    values = np.array([[1, 1 << 31]], kind)
+    with pytest.raises(InferenceServerException, match="2147483648, and OpenVINO"):
+        client.infer("all_types", **one_of_each(**{kind: values}))
 
 
 def test_strings_fall_back_to_tensorflow(client):
@@ -154,7 +188,8 @@ def test_auto_complete_keeps_what_the_configuration_says(client):
 def test_instances_share_the_cpus(client):
     log = client.server.log.read_text()
     assert client.config("several_inputs")["instance_group"][0]["count"] == 2
-    assert log.count("several_inputs: version 1 runs signature") == 2
+    line = r"several_inputs: version 1 runs signature .* on (\d+) threads"
+    assert re.findall(line, log) == [str(max(1, available_cpus() // 2))] * 2
 
 
 @pytest.mark.parametrize("model", ["chosen", "chosen_as_nvidia_did"])
@@ -217,6 +252,15 @@ def test_one_malformed_request_does_not_fail_its_neighbours(client):
     assert isinstance(second, InferenceServerException)
     assert "base64" in str(second)
     assert first["decoded"].tolist() == third["decoded"].tolist() == [[b"edge"]]
+
+
+def test_a_string_whose_length_lies_is_refused_and_the_next_one_answered(client):
+    good = np.array([[base64.urlsafe_b64encode(b"edge")]], np.object_)
+    with pytest.raises(grpc.RpcError) as caught:
+        client.send("strings", name="text", datatype="BYTES", shape=[1, 1], content=b"\xff\0\0\0ab")
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "expecting string of length 255" in caught.value.details()
+    assert client.infer("strings", text=good)["decoded"].tolist() == [[b"edge"]]
 
 
 def test_an_empty_string_array_of_no_rows_does_not_kill_the_model(client):

@@ -86,6 +86,12 @@ CASES = {
         kind: BATCH_ELEMENT_COUNT target_name: "x" data_type: TYPE_FP32 source_input: "x" }}""",
         ["batch_input"],
     ),
+    "batch output": (
+        "signatures",
+        f"""max_batch_size: 4 {X} {Y} batch_output {{
+        kind: BATCH_SCATTER_WITH_INPUT_SHAPE target_name: "y" source_input: "x" }}""",
+        ["batch_output"],
+    ),
     "implicit sequence state": (
         "signatures",
         f"""max_batch_size: 4 {X} {Y} sequence_batching {{ state [{{
@@ -93,6 +99,7 @@ CASES = {
         ["implicit sequence state"],
     ),
     "complex numbers": ("complex_numbers", "", ["complex64", "'x'"]),
+    "a sparse tensor": ("sparse", "", ["'x' is sparse"]),
     "a missing input": (
         "several_inputs",
         """max_batch_size: 0

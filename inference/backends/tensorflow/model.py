@@ -15,6 +15,7 @@ import triton_python_backend_utils as pb_utils
 from inference.backends.tensorflow.auto_complete import auto_complete
 from inference.backends.tensorflow.errors import LoadError, RequestError
 from inference.backends.tensorflow.info import register
+from inference.backends.tensorflow.inputs import read_inputs
 from inference.backends.tensorflow.log import Log
 
 Array = npt.NDArray[Any]
@@ -45,14 +46,9 @@ class TritonPythonModel:
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer all requests of a dynamic batch with one inference."""
-        inputs = [_inputs(request) for request in requests]
+        inputs = [read_inputs(request) for request in requests]
         answers = self._model.answer(inputs)
         return [_response(*pair) for pair in zip(requests, answers, strict=True)]
-
-
-def _inputs(request: Any) -> dict[str, Array]:
-    """Take a request's tensors, without copying them."""
-    return {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
 
 
 def _response(request: Any, answer: Mapping[str, Array] | RequestError) -> Any:

@@ -45,10 +45,12 @@ class ServedModel:
         return cls(task, engine, batcher)
 
     def answer(
-        self, requests: Sequence[Mapping[str, Array]]
+        self, requests: Sequence[Mapping[str, Array] | RequestError]
     ) -> list[Mapping[str, Array] | RequestError]:
-        """Answer every request with its outputs or its own error."""
-        return self.batcher.answer(requests)
+        """Answer every request with its outputs or its own error; what is unreadable has one."""
+        readable = [request for request in requests if not isinstance(request, RequestError)]
+        answers = iter(self.batcher.answer(readable))
+        return [r if isinstance(r, RequestError) else next(answers) for r in requests]
 
     def labels(self, args: Mapping[str, str]) -> dict[str, str]:
         """Describe the model for the metric `edgelens_model_info`."""
