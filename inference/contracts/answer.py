@@ -35,6 +35,10 @@ class Answer:
         """Return the best class's probability."""
         return self.scores[self.best]
 
+    def score(self, label: str) -> float:
+        """Return the probability of the class with a label, 0 if there is none."""
+        return next((self.scores[i] for i, text in self.labels.items() if text == label), 0.0)
+
     def distance(self, other: "Answer") -> float:
         """Return the largest difference of a class's probability."""
         return max(abs(score - other.scores.get(i, 0.0)) for i, score in self.scores.items())

@@ -52,8 +52,11 @@ class Check:
             where = f"over {endpoint.name}"
             check = partial(self._check_tensor, endpoint, expected, tensor)
             self.report.check(f"tensor {where}", check)
-            check = partial(self._check_batch, endpoint, expected, tensor)
-            self.report.check(f"batch {where}", check)
+            if expected.max_batch_size > 1:
+                check = partial(self._check_batch, endpoint, expected, tensor)
+                self.report.check(f"batch {where}", check)
+        if expected.max_batch_size < 2:
+            self.report.note("it takes one picture a request, so there is no batch to check")
         self._check_ensembles(expected, tensor)
 
     def _expectation(self) -> Expectation:
@@ -63,10 +66,10 @@ class Check:
     def _answering(self, config: Mapping[str, Any]) -> str:
         """Find out which version answers unversioned requests, by asking with zeros."""
         inputs, outputs = config["input"], config["output"]
-        shape = [1, *(max(1, int(size)) for size in inputs[0]["dims"])]
+        zeros = np.zeros([max(1, int(size)) for size in inputs[0]["dims"]], np.uint8)
         tensors = Names(inputs[0]["name"], outputs[0]["name"], 1)
-        zeros = np.zeros(shape, np.uint8)
-        return self.endpoints[0].classify(self.model, "", zeros, tensors).version
+        batch = rows([zeros], int(config.get("max_batch_size", 0)))
+        return self.endpoints[0].classify(self.model, "", batch, tensors).version
 
     def _check_tensor(self, endpoint: Endpoint, expected: Expectation, tensor: Pixels) -> None:
         problem = judge(
@@ -84,10 +87,8 @@ class Check:
     def _check_batch(self, endpoint: Endpoint, expected: Expectation, tensor: Pixels) -> None:
         """Compare rows of a batch with the same pictures alone."""
         other = noise(tensor.shape)
-        rows = [other, tensor, tensor[:, ::-1], other[::-1]][: min(BATCH, expected.max_batch_size)]
-        if len(rows) < 2:
-            return
-        batch = np.ascontiguousarray(np.stack(rows))
+        pictures = [other, tensor, tensor[:, ::-1], other[::-1]]
+        batch = rows(pictures[:BATCH], expected.max_batch_size)
         ask = endpoint.probabilities
         together = ask(self.model, self.version, batch, names(expected))
         for row, found in zip(batch, together, strict=True):
@@ -95,7 +96,7 @@ class Check:
             gap = float(np.abs(found - alone).max())
             if not gap <= expected.tolerance:
                 raise Deviation(
-                    f"a picture gets another answer in a batch of {len(rows)} than alone: a"
+                    f"a picture gets another answer in a batch of {len(batch)} than alone: a"
                     f" probability differs by {gap:.4f}"
                 )
 
@@ -107,28 +108,23 @@ class Check:
             self.report.note(f"no {ensemble} is served: encoded pictures were not checked")
             return
         if self.version:
-            newest = http.classify(self.model, "", tensor[np.newaxis], names(expected)).version
+            batch = rows([tensor], expected.max_batch_size)
+            newest = http.classify(self.model, "", batch, names(expected)).version
             if newest != self.version:
                 self.report.note(f"{ensemble} follows version {newest} and was not checked")
                 return
-        inputs, outputs = config["input"], config["output"]
-        tensors = Names(inputs[0]["name"], outputs[0]["name"], expected.classes)
         for endpoint in self.endpoints:
-            check = partial(self._check_ensemble, endpoint, ensemble, tensors, expected, tensor)
+            check = partial(self._check_ensemble, endpoint, config, expected, tensor)
             self.report.check(f"{ensemble} over {endpoint.name}", check)
 
     def _check_ensemble(
-        self,
-        endpoint: Endpoint,
-        ensemble: str,
-        tensors: Names,
-        expected: Expectation,
-        tensor: Pixels,
+        self, endpoint: Endpoint, config: Mapping[str, Any], expected: Expectation, tensor: Pixels
     ) -> None:
         picture = np.array([expected.picture], dtype=np.object_)
         other = np.array([encoded(noise((32, 32, 3)))], dtype=np.object_)
-        batch = fresh(picture, other, expected.max_batch_size)
-        answer = endpoint.classify(ensemble, "", batch, tensors)
+        batch = fresh(picture, other, int(config.get("max_batch_size", 0)))
+        tensors = Names(config["input"][0]["name"], config["output"][0]["name"], expected.classes)
+        answer = endpoint.classify(config["name"], "", batch, tensors)
         direct = self._ask(endpoint, expected, tensor)
         self._wrong = self._wrong or {
             mistake: self._ask(endpoint, expected, other)
@@ -149,8 +145,14 @@ def fresh(picture: Array, other: Array, max_batch_size: int) -> Array:
 
     Triton's response cache knows a version by its number alone: it outlives what it was asked of.
     """
-    rows = [picture, other] if max_batch_size > 1 else [picture]
-    return np.stack(rows)
+    return rows([picture, other], max_batch_size)
+
+
+def rows(pictures: Sequence[Array], max_batch_size: int) -> Array:
+    """Join as many pictures as a request may hold; a model without batches takes one as it is."""
+    if not max_batch_size:
+        return pictures[0]
+    return np.ascontiguousarray(np.stack(pictures[:max_batch_size]))
 
 
 def noise(shape: tuple[int, ...]) -> Pixels:

@@ -75,14 +75,17 @@ class Endpoint:
         return found
 
     def classify(self, model: str, version: str, batch: Array, names: "Names") -> Answer:
-        """Ask for all labels of a batch's first picture: UINT8 [N,H,W,3], or BYTES [N,1]."""
+        """Ask for all labels of a batch's first picture: UINT8 [N,H,W,3], or BYTES [N,1].
+
+        Without a batch dimension it is the only one.
+        """
         wanted = self._module.InferRequestedOutput(names.output, class_count=names.classes)
         result = self._infer(model, version, batch, names, wanted)
         version = result.get_response(**self._as_json)["model_version"]
         rows = result.as_numpy(names.output)
         if rows is None:
             raise Deviation(f"the answer has no output '{names.output}'")
-        return Answer.from_strings(rows.reshape(len(batch), -1)[0], version)
+        return Answer.from_strings(rows.reshape(-1, rows.shape[-1])[0], version)
 
     def probabilities(self, model: str, version: str, batch: Array, names: "Names") -> Array:
         """Ask for a batch's probabilities, FP32 [N,classes]."""

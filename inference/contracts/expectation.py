@@ -10,6 +10,7 @@ from typing import Any
 from gateway.contract import Contract
 from gateway.errors import EdgeLensError
 from gateway.image import Pixels, to_tensor
+from inference.contracts.answer import Answer
 from inference.contracts.errors import Deviation
 from inference.contracts.variants import variants
 
@@ -63,6 +64,10 @@ class Expectation:
     def tolerance(self) -> float:
         """Return by how much a probability may deviate at this precision."""
         return TOLERANCES.get(self.precision, COARSEST)
+
+    def gap(self, answer: Answer) -> float:
+        """Return by how much an answer's probability of the golden label differs."""
+        return abs(answer.score(self.label) - self.probability)
 
     def tensor(self) -> Pixels:
         """Return the golden picture as the contract says, UINT8 [H,W,3].

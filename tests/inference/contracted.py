@@ -40,7 +40,8 @@ class TritonPythonModel:
 
     def answer(self, request):
         tensors = pb_utils.get_input_tensor_by_name(request, "image").as_numpy()
-        found = classify(TAKEN)
+        batch = (TAKEN).reshape(-1, *tensors.shape[-3:])
+        found = classify(batch).reshape(*tensors.shape[:-3], 10)
         return pb_utils.InferenceResponse([pb_utils.Tensor("probabilities", found)])
 """
 RIGHT, SWAPPED = "tensors", "np.ascontiguousarray(tensors[..., ::-1])"
@@ -48,7 +49,7 @@ FIRST_ONLY = "np.repeat(tensors[:1], len(tensors), axis=0)"
 
 CLASSIFIER = f"""
 backend: "python"
-max_batch_size: 4
+max_batch_size: BATCH
 input {{ name: "image" data_type: TYPE_UINT8 dims: [ {SIDE}, {SIDE}, 3 ] }}
 output {{ name: "probabilities" data_type: TYPE_FP32 dims: [ 10 ] label_filename: "labels.txt" }}
 instance_group {{ count: 1 kind: KIND_CPU }}
@@ -79,19 +80,30 @@ ensemble_scheduling {{
 """
 
 
-def golden() -> dict[str, str]:
-    """Say what a right model answers to the golden picture."""
+def golden(picture: bytes = PICTURE, exported: Contract = CONTRACT) -> dict[str, str]:
+    """Say what a model answers to the golden picture if it was `exported` with this contract."""
     namespace: dict = {}
     exec(PROJECTION, namespace)
-    tensor = to_tensor(PICTURE, CONTRACT)
-    probabilities = namespace["classify"](tensor[np.newaxis])[0]
+    right, taken = to_tensor(picture, CONTRACT), to_tensor(picture, exported)
+    probabilities = namespace["classify"](taken[np.newaxis])[0]
     best = int(probabilities.argmax())
     return {
         "precision": "f32",
-        "golden_picture": base64.b64encode(PICTURE).decode(),
-        "golden_tensor_sha256": hashlib.sha256(tensor.tobytes()).hexdigest(),
+        "golden_picture": base64.b64encode(picture).decode(),
+        "golden_tensor_sha256": hashlib.sha256(right.tobytes()).hexdigest(),
         "golden_label_v1": LABELS[best],
         "golden_probability_v1": f"{probabilities[best]:.6f}",
+    }
+
+
+def configuration(**changes: str) -> dict:
+    """Give a classifier's configuration as Triton does."""
+    stated = {**CONTRACT.as_parameters(), **golden(), **changes}
+    return {
+        "input": [{"name": "image", "data_type": "TYPE_UINT8", "dims": ["64", "64", "3"]}],
+        "output": [{"name": "probabilities", "data_type": "TYPE_FP32", "dims": ["10"]}],
+        "max_batch_size": 4,
+        "parameters": {name: {"string_value": text} for name, text in stated.items() if text},
     }
 
 
@@ -100,12 +112,13 @@ def add_classifier(
     name: str,
     takes: str = RIGHT,
     labels: list[str] | None = None,
+    batch: int = 4,
     **parameters: str,
 ) -> None:
     """Write a classifier; parameters given as keywords replace those of the contract."""
     stated = {**CONTRACT.as_parameters(), **golden(), **parameters}
     given = {key: value for key, value in stated.items() if value}
-    directory = add(repository, name, CLASSIFIER, given)
+    directory = add(repository, name, CLASSIFIER.replace("BATCH", str(batch)), given)
     (directory / "1/model.py").write_text(MODEL.replace("TAKEN", takes))
     write_labels(directory, LABELS if labels is None else labels)
 

@@ -1,0 +1,97 @@
+"""What the self-test calls an answer, for models that were exported with a mistake."""
+
+import re
+
+import numpy as np
+import pytest
+
+from gateway.contract import Contract
+from gateway.image import Pixels
+from inference.contracts.answer import Answer
+from inference.contracts.expectation import Expectation
+from inference.contracts.judgement import NOISE_AT_AUTO, judge
+from inference.contracts.variants import variants
+from tests.inference.contracted import (
+    CONTRACT,
+    LABELS,
+    PICTURE,
+    PROJECTION,
+    configuration,
+    golden,
+)
+from tests.photos import photos
+
+NAMESPACE: dict = {}
+exec(PROJECTION, NAMESPACE)
+# A best label that differs, at nearly the golden probability, is no proof of a wrong label file.
+LABEL_DIFFERS = [(9, "channel order"), (5, "resize")]
+MISTAKES = {variant.mistake(): variant.contract for variant in variants(CONTRACT)}
+# The last one is square, so that two of the mistakes are the same.
+PHOTOS = [photo.data for photo in photos()[:-1]]
+
+
+def expectation(picture: bytes, exported: Contract, precision: str) -> Expectation:
+    stated = golden(picture, exported) | {"precision": precision}
+    return Expectation.from_config(configuration(**stated), "1")
+
+
+def ask(tensor: Pixels, off: float = 0.0) -> Answer:
+    """Answer as the model does whose right input is the one it was exported with."""
+    scores = NAMESPACE["classify"](tensor[np.newaxis])[0]
+    best = int(scores.argmax())
+    scores[best] += off
+    order = [best, *(i for i in range(len(scores)) if i != best)]
+    return Answer.from_strings([f"{scores[i]}:{i}:{LABELS[i]}" for i in order])
+
+
+@pytest.mark.parametrize("precision", ["f32", "auto"])
+@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("photo", range(len(PHOTOS)))
+def test_no_mistake_is_taken_for_another(photo: int, mistake: str, precision: str) -> None:
+    expected = expectation(PHOTOS[photo], MISTAKES[mistake], precision)
+    answer = ask(expected.tensor())
+    found = judge(answer, expected, ask)
+    if answer.label != expected.label or expected.gap(answer) > expected.tolerance:
+        assert found == f"{mistake}: the model expects that, against its own contract"
+    else:
+        assert found is None or found.startswith(mistake)
+
+
+@pytest.mark.parametrize(("photo", "kind"), LABEL_DIFFERS)
+def test_another_label_at_nearly_the_same_probability_may_be_a_mistake(
+    photo: int, kind: str
+) -> None:
+    exported = next(c for mistake, c in MISTAKES.items() if mistake.startswith(f"wrong {kind}"))
+    expected = expectation(PHOTOS[photo], exported, "auto")
+    answer = ask(expected.tensor())
+    assert answer.label != expected.label
+    assert abs(answer.probability - expected.probability) < expected.tolerance
+    assert str(judge(answer, expected, ask)).startswith(f"wrong {kind}")
+
+
+def test_a_mistake_within_the_tolerance_of_auto_is_noticed() -> None:
+    exported = MISTAKES["wrong channel order (BGR instead of RGB)"]
+    expected = expectation(PICTURE, exported, "auto")
+    answer = ask(expected.tensor())
+    assert answer.label == expected.label
+    assert NOISE_AT_AUTO < expected.gap(answer) < expected.tolerance
+    assert str(judge(answer, expected, ask)).startswith("wrong channel order")
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8", "auto"])
+@pytest.mark.parametrize("off", [-0.01, 0.0, 0.01])
+@pytest.mark.parametrize("photo", range(len(PHOTOS)))
+def test_the_rounding_of_a_right_model_is_no_mistake(
+    photo: int, off: float, precision: str
+) -> None:
+    expected = expectation(PHOTOS[photo], CONTRACT, precision)
+    assert judge(ask(expected.tensor(), off), expected, ask) is None
+
+
+def test_a_label_file_of_another_model_is_called_so() -> None:
+    expected = expectation(PICTURE, CONTRACT, "auto")
+    answer = ask(expected.tensor())
+    labels = {i: LABELS[(i + 1) % len(LABELS)] for i in answer.labels}
+    other = Answer("1", answer.best, answer.scores, labels)
+    found = judge(other, expected, lambda tensor: other)
+    assert re.match("wrong label file: class 3 is called", str(found))
