@@ -16,6 +16,21 @@ from tests.inference.calls import Answer, call, command, infer, pids, run_of, st
 from tests.servers import HOME, PYTHON, Running, inference_env, launched, start_inference
 from tests.waiting import wait_until
 
+GRPC_KEY = "triton-grpc-protocol-x-edgelens-admin"
+CLOSED = [
+    ("get_model_repository_index",),
+    ("load_model", "echo"),
+    ("unload_model", "echo"),
+    ("get_log_settings",),
+    ("update_log_settings", {"log_verbose_level": 1}),
+    ("get_trace_settings",),
+    ("update_trace_settings", None, {"trace_level": ["TIMESTAMPS"]}),
+    ("get_inference_statistics", "echo"),
+    ("get_system_shared_memory_status",),
+    ("register_system_shared_memory", "mine", "/mine", 8),
+    ("get_cuda_shared_memory_status",),
+]
+
 
 def leftovers(server: Running) -> list[str]:
     """List what a launcher has outside its own process."""
@@ -66,11 +81,27 @@ def test_other_doors_are_closed_without_the_key(server: Running, path: str) -> N
     assert call(server.http_port, path).status == 403
 
 
-def test_only_the_key_opens_the_repository_over_grpc(server: Running) -> None:
+@pytest.mark.parametrize("action", ["load", "unload"])
+def test_nobody_loads_or_unloads_without_the_key(server: Running, action: str) -> None:
+    path = f"/v2/repository/models/echo/{action}"
+    assert call(server.http_port, path, b"{}").status == 403
+    assert call(server.http_port, path, b"{}", x_edgelens_admin="wrong").status == 403
+    assert infer(server, [1, 2, 3, 4]).status == 200
+
+
+@pytest.mark.parametrize("door", CLOSED, ids=lambda door: door[0])
+@pytest.mark.parametrize("headers", [None, {GRPC_KEY: "wrong"}], ids=["no key", "wrong key"])
+def test_every_door_is_closed_over_grpc(server: Running, door: tuple, headers: dict) -> None:
+    method, *arguments = door
     with tritonclient.grpc.InferenceServerClient(f"{server.host}:{server.grpc_port}") as client:
         with pytest.raises(tritonclient.grpc.InferenceServerException, match="restricted"):
-            client.get_model_repository_index()
-        key = {"triton-grpc-protocol-x-edgelens-admin": server.admin_key}
+            getattr(client, method)(*arguments, headers=headers)
+        assert client.is_model_ready("echo")
+
+
+def test_the_key_opens_the_repository_over_grpc(server: Running) -> None:
+    with tritonclient.grpc.InferenceServerClient(f"{server.host}:{server.grpc_port}") as client:
+        key = {GRPC_KEY: server.admin_key}
         assert client.get_model_repository_index(headers=key).models
 
 
@@ -78,6 +109,12 @@ def test_only_the_owner_can_read_the_key(server: Running) -> None:
     path = server.runtime_dir / "admin-key"
     assert path.read_text() == server.admin_key
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_nobody_prints_the_key(server: Running) -> None:
+    assert call(server.http_port, "/v2/repository/index", b"{}", x_edgelens_admin="wrong").body
+    assert server.admin_key not in server.printed()
+    assert server.admin_key not in server.log.read_text()
 
 
 def test_models_do_not_get_the_key(repository: Path) -> None:
