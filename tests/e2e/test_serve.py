@@ -14,6 +14,7 @@ import psutil
 import pytest
 import requests
 
+from inference.identity import Run
 from tests.e2e.conftest import HOME, free_port, is_ready
 from tests.photos import photos
 from tests.servers import Running
@@ -120,7 +121,9 @@ def classify(url: str) -> str:
 
 
 def segments() -> set[str]:
-    return {path.name for path in Path("/dev/shm").iterdir() if "shm_region" in path.name}
+    """Return what runs that have ended left in shared memory."""
+    runs = {path.name: Run.from_name(path.name) for path in Path("/dev/shm").iterdir()}
+    return {name for name, run in runs.items() if run and run.is_gone()}
 
 
 def gone(processes: list[psutil.Process]) -> bool:
