@@ -1,6 +1,7 @@
 """Run the gateway: `python -m gateway`."""
 
 import ctypes
+import faulthandler
 import logging
 import os
 import resource
@@ -13,16 +14,18 @@ from gateway.config import SettingError, Settings
 from gateway.keys import KeysError
 from gateway.server import Server, stop_on_signals
 from gateway.services import Services
+from gateway.triton import InferenceClient
 
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
 
 
-def main() -> int:
+def main(triton: InferenceClient | None = None) -> int:
     """Serve until SIGTERM or Ctrl-C; return the exit status."""
+    silence_libraries()
     logging.basicConfig(format="gateway: %(levelname)s: %(message)s", level=logging.WARNING)
     try:
         settings = Settings.from_env(os.environ)
-        app = create_app(settings)
+        app = create_app(settings, triton)
         services: Services = app.extensions["edgelens"]
         server = Server(app, settings, services)
     except (SettingError, KeysError) as error:
@@ -40,6 +43,18 @@ def main() -> int:
     services.stop()
     server.close()
     return 0
+
+
+def silence_libraries() -> None:
+    """Keep standard error for Python's own lines, and for the last words of a crash.
+
+    libjpeg and libpng write a line there for each damaged picture, and cannot be told not to.
+    """
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+    faulthandler.enable(sys.stderr)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 def _prepare_process() -> None:

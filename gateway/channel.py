@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
 from werkzeug.datastructures import Headers
 
@@ -44,7 +44,10 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
 
     def parse_header(self, header_plus: bytes) -> None:
         """Parse the headers, and make room for the body."""
-        super().parse_header(header_plus)
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # urlsplit's, which waitress lets through: `http://[`
+            raise ParsingError("Bad URI") from error
         if self.body_rcv is not None:  # an empty one is false
             self.body = self.body_rcv.buf = Body(self.adj.inbuf_overflow)
 

@@ -11,13 +11,22 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.pictures import encode, scene
+
 HOME = Path(__file__).resolve().parents[2]
+ALONE = ["-m", "gateway"]
+WITH_STUB = [
+    "-c",
+    "from gateway.__main__ import main; from tests.gateway.stub import StubTriton; "
+    "raise SystemExit(main(StubTriton()))",
+]
+SECRET = "hunter2"
 NOBODY = {"TRITON_URL": "127.0.0.1:9", "TRITON_METRICS_URL": "http://127.0.0.1:9/metrics"}
 
 
-def start(**settings: str) -> subprocess.Popen[str]:
+def start(program: list[str] = ALONE, **settings: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "gateway"],
+        [sys.executable, *program],
         cwd=HOME,
         env={**os.environ, **NOBODY, "PORT": "0", **settings},
         stdout=subprocess.PIPE,
@@ -26,12 +35,16 @@ def start(**settings: str) -> subprocess.Popen[str]:
     )
 
 
+def address_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    return process.stdout.readline().rsplit(" ", 1)[1].strip()
+
+
 @pytest.fixture
 def running() -> Iterator[tuple[subprocess.Popen[str], str]]:
     with start() as process:
         try:
-            assert process.stdout
-            yield process, process.stdout.readline().rsplit(" ", 1)[1].strip()
+            yield process, address_of(process)
         finally:
             process.kill()
 
@@ -78,3 +91,65 @@ def test_a_port_in_use_is_one_sentence() -> None:
     assert process.returncode == 1
     assert complaints.count("\n") == 1
     assert f"127.0.0.1:{port}" in complaints
+
+
+def broken_pictures() -> Iterator[bytes]:
+    """Yield damaged pictures of which the libraries that decode them like to complain."""
+    for kind in ("JPEG", "PNG"):
+        sound = encode(scene(96, 72), kind)
+        for at in range(len(sound) // 2, len(sound) - 40, 40):
+            yield sound[:at] + SECRET.encode() * 3 + sound[at + 3 * len(SECRET) :]
+
+
+def say(url: str, raw: bytes) -> None:
+    host, port = url.split("/")[2].split(":")
+    with socket.create_connection((host, int(port)), 20) as connection:
+        connection.sendall(raw)
+        connection.recv(65536)
+
+
+def send_hostile_requests(url: str) -> None:
+    """Say the secret in every place a request has."""
+    classify = f"{url}v1/classify"
+    headers = {"X-Forwarded-For": f'"{SECRET}', "X-Forwarded-Proto": SECRET, "X-API-Key": SECRET}
+    for data in broken_pictures():
+        assert (
+            requests.post(classify, files={"image": (SECRET, data)}, timeout=20).status_code < 500
+        )
+    for path in (SECRET, f"%0a{SECRET}", f"v1/classify?model={SECRET}", f"static/{SECRET}"):
+        answer = requests.get(url + path, headers=headers, timeout=20)
+        assert answer.status_code in (404, 405)
+        assert SECRET not in answer.text
+    for kind in ("application/json", "multipart/form-data; boundary=x", "image/png", SECRET):
+        answer = requests.post(
+            classify, SECRET, headers={**headers, "Content-Type": kind}, timeout=20
+        )
+        assert 400 <= answer.status_code < 500
+    for raw in (
+        f"{SECRET}\r\n\r\n",
+        f"GET / HTTP/1.1\r\n{SECRET}\r\n\r\n",
+        f"GET {SECRET}://[\r\n\r\n",
+    ):
+        say(url, raw.encode())
+
+
+def test_nothing_of_a_request_is_logged() -> None:
+    with start(WITH_STUB, MODEL="colours", TRUSTED_PROXY="*") as process:
+        try:
+            send_hostile_requests(address_of(process))
+            process.terminate()
+            said, complaints = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert (said, complaints) == ("", "")
+
+
+def test_the_libraries_are_silent_and_the_gateway_is_not() -> None:
+    program = (
+        "import os, sys; from gateway.__main__ import silence_libraries; silence_libraries(); "
+        "os.write(2, b'a library'); print('the gateway', file=sys.stderr); os.abort()"
+    )
+    with start(["-c", program]) as process:
+        _, complaints = process.communicate(timeout=30)
+    assert complaints.startswith("the gateway\nFatal Python error: Aborted")

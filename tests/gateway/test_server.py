@@ -43,6 +43,7 @@ def test_a_picture_is_classified_over_http(serve: Serve) -> None:
     ("raw", "status", "code"),
     [
         (b"nonsense\r\n\r\n", 400, "bad_request"),
+        (b"GET http://[ HTTP/1.1\r\n\r\n", 400, "bad_request"),
         (b"POST /predict HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400, "bad_request"),
         (b"POST /predict HTTP/1.1\r\nContent-Length: 999999999999\r\n\r\n", 413, "too_large"),
         (
@@ -53,7 +54,15 @@ def test_a_picture_is_classified_over_http(serve: Serve) -> None:
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "not_implemented"),
         (b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000 + b"\r\n\r\n", 431, "headers_too_large"),
     ],
-    ids=["no HTTP", "negative length", "too long", "bad chunk", "unknown encoding", "headers"],
+    ids=[
+        "no HTTP",
+        "bad address",
+        "negative length",
+        "too long",
+        "bad chunk",
+        "unknown encoding",
+        "headers",
+    ],
 )
 def test_broken_http_is_answered_in_the_one_shape(
     serve: Serve, raw: bytes, status: int, code: str
