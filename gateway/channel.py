@@ -6,6 +6,7 @@ from typing import Any
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
+from waitress.utilities import BadRequest
 from werkzeug.datastructures import Headers
 
 from gateway.admission import Ticket
@@ -50,6 +51,15 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
             raise ParsingError("Bad URI") from error
         if self.body_rcv is not None:  # an empty one is false
             self.body = self.body_rcv.buf = Body(self.adj.inbuf_overflow)
+
+    def received(self, data: bytes) -> int:
+        """Take in what is this request's; waitress bounds no line between chunks."""
+        consumed: int = super().received(data)
+        if self.chunked:
+            between = len(self.body_rcv.control_line) + len(self.body_rcv.trailer)
+            if between > self.adj.max_request_header_size:
+                self.error, self.completed = BadRequest("Endless line"), True
+        return consumed
 
     @property
     def route(self) -> str:
