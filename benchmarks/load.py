@@ -1,14 +1,22 @@
-"""The load generator: wrk, a kept C program that needs a small part of one core for this."""
+"""A load: one run of the generator, in which a window is counted once the server is warm."""
 
-import json
-import os
-import subprocess
-import tempfile
+import statistics
+import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-SCRIPT = Path(__file__).with_name("pictures.lua")
-LONGEST_ANSWER = 60  # seconds
+from benchmarks.answers import Answer, share
+from benchmarks.generator import Generator
+
+LONGEST_ANSWER = 30  # seconds that a run waits for what was asked before the window closed
+LONGEST_WARMING = 40  # seconds
+
+Window = tuple[float, float]
+
+
+class NoAnswers(Exception):
+    """Nothing was answered where a load was to be measured."""
 
 
 @dataclass(frozen=True)
@@ -22,34 +30,89 @@ class Target:
 
 @dataclass(frozen=True)
 class Load:
-    """What a load of some seconds showed; latencies in milliseconds."""
+    """What a window of a load showed; latencies in milliseconds.
 
-    requests: int
-    seconds: float
+    `generator` is how much of one core the load generator took.
+    """
+
+    throughput: float
+    answers: int
     p50_ms: float
     p99_ms: float
     errors: int
-
-    @property
-    def throughput(self) -> float:
-        """Good answers a second."""
-        return self.requests / self.seconds
+    generator: float
 
 
-def press(target: Target, clients: int, seconds: float, distinct: bool = False) -> Load:
-    """Let `clients` connections post one body after another for some seconds."""
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as listing:
-        listing.write("\n".join(str(path) for path in target.bodies) + "\n")
-        listing.flush()
-        environment = {
-            **os.environ,
-            "BENCH_BODIES": listing.name,
-            "BENCH_HEADERS": "\n".join(f"{k}: {v}" for k, v in target.headers.items()),
-        }
-        if distinct:
-            environment["BENCH_DISTINCT"] = "yes"
-        command = ["wrk", f"-t{min(clients, 2)}", f"-c{clients}", f"-d{max(1, round(seconds))}s"]
-        command += [f"--timeout={LONGEST_ANSWER}s", "-s", str(SCRIPT), target.url]
-        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    (line,) = (text for text in run.stdout.splitlines() if text.startswith("RESULT "))
-    return Load(**json.loads(line.removeprefix("RESULT ")))
+@dataclass(frozen=True)
+class Plan:
+    """How to press: warm for some seconds and answers, then count for some seconds.
+
+    `salt`, four characters, makes every body different, also from those of another salt.
+    """
+
+    clients: int = 16
+    warm_seconds: float = 1.0
+    warm_answers: int = 0
+    seconds: float = 5.0
+    salt: str = ""
+
+
+def press(target: Target, plan: Plan) -> Load:
+    """Let every client post one body after another; raise NoAnswers where that is in vain.
+
+    Nothing is broken off between warming and counting: what a slow server has begun meanwhile
+    is not forgotten, and no abandoned request takes its time.
+    """
+    longest = LONGEST_WARMING + plan.seconds + LONGEST_ANSWER
+    with closing(Generator(target.url, plan.clients, longest, LONGEST_ANSWER)) as generator:
+        generator.start(target.bodies, target.headers, plan.salt)
+        answers, window = _watch(generator, plan)
+        used = generator.stop()
+    return measured(answers, window, generator.lost, used)
+
+
+def measured(answers: list[Answer], window: Window, lost: int, generator: float) -> Load:
+    """Sum up what was answered in a window.
+
+    An answer counts by the share of its time that lies in the window: counting heads instead would
+    be wrong by a whole batch at either end, a fifth of what a slow server answers.
+    """
+    good = [answer for answer in answers if answer.status == 200]
+    inside = [answer for answer in good if window[0] <= answer.end <= window[1]]
+    refused = sum(window[0] <= a.end <= window[1] for a in answers if a.status != 200)
+    if len(inside) < 2:
+        raise NoAnswers(f"{len(inside)} good answers and {refused + lost} errors")
+    times = [(answer.end - answer.begin) * 1e3 for answer in inside]
+    return Load(
+        throughput=sum(share(answer, window) for answer in good) / (window[1] - window[0]),
+        answers=len(inside),
+        p50_ms=statistics.median(times),
+        p99_ms=statistics.quantiles(times, n=100, method="inclusive")[98],
+        errors=refused + lost,
+        generator=generator,
+    )
+
+
+def _watch(generator: Generator, plan: Plan) -> tuple[list[Answer], Window]:
+    """Collect answers until every client has had one from after the window; return both."""
+    began, opened = time.monotonic(), 0.0
+    answers: list[Answer] = []
+    for news in generator.answers():
+        answers += news
+        now = time.monotonic()
+        warm = now - began >= plan.warm_seconds and len(answers) >= plan.warm_answers
+        if not opened and (warm or now - began > LONGEST_WARMING):
+            opened = now
+        if opened and _is_over(answers, opened + plan.seconds, now, plan.clients):
+            break
+    if not opened:
+        raise NoAnswers("the load generator ended by itself")
+    return answers, (opened, opened + plan.seconds)
+
+
+def _is_over(answers: list[Answer], closed: float, now: float, clients: int) -> bool:
+    """Tell whether what was asked before the window closed has been answered, or is given up."""
+    if now < closed:
+        return False
+    late = {answer.client for answer in answers if answer.end > closed}
+    return len(late) == clients or now > closed + LONGEST_ANSWER

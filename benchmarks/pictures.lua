@@ -1,40 +1,60 @@
 -- wrk script: posts the files named in BENCH_BODIES (one path a line), in turn, as they are.
--- BENCH_HEADERS holds "Name: value" lines. With BENCH_DISTINCT set, every body differs in its last
--- bytes, so that no cache can answer; only for tensors, where each byte is a pixel.
-local bodies, headers, number = {}, {}, 0
-local distinct = os.getenv("BENCH_DISTINCT") ~= nil
+-- BENCH_HEADERS holds "Name: value" lines. With BENCH_DISTINCT set, every body ends in other bytes,
+-- so that no cache can answer; only for tensors, where each byte is a pixel.
+-- For each answer it prints "client begin end status", times in seconds of the monotonic clock. wrk
+-- must run a thread for each connection: only then is it known which request an answer belongs to.
+local ffi = require("ffi")
+ffi.cdef [[
+    typedef struct { long sec; long nsec; } moment;
+    int clock_gettime(int clock, moment *now);
+]]
+local MONOTONIC = 1
+local moment = ffi.new("moment")
+local bodies, requests, headers, number, begin = {}, {}, {}, 0, 0
+local salt = os.getenv("BENCH_DISTINCT")
 
-for path in io.lines(os.getenv("BENCH_BODIES")) do
-    local file = assert(io.open(path, "rb"))
-    bodies[#bodies + 1] = file:read("*a")
-    file:close()
-end
-for line in (os.getenv("BENCH_HEADERS") or ""):gmatch("[^\n]+") do
-    local name, value = line:match("^([^:]+):%s*(.*)$")
-    headers[name] = value
+local function now()
+    ffi.C.clock_gettime(MONOTONIC, moment)
+    return tonumber(moment.sec) + tonumber(moment.nsec) / 1e9
 end
 
-local threads = 0
+local clients = 0
 function setup(thread)
-    thread:set("offset", threads * 5)
-    threads = threads + 1
+    io.stdout:setvbuf("line")
+    thread:set("client", clients)
+    clients = clients + 1
+end
+
+function init()
+    for line in (os.getenv("BENCH_HEADERS") or ""):gmatch("[^\n]+") do
+        local name, value = line:match("^([^:]+):%s*(.*)$")
+        headers[name] = value
+    end
+    for path in io.lines(os.getenv("BENCH_BODIES")) do
+        local file = assert(io.open(path, "rb"))
+        bodies[#bodies + 1] = file:read("*a")
+        file:close()
+        requests[#requests + 1] = wrk.format("POST", nil, headers, bodies[#bodies])
+    end
 end
 
 function request()
     number = number + 1
-    local body = bodies[(number + offset) % #bodies + 1]
-    if distinct then
-        local stamp = string.format("%02d%010d", offset, number)
-        body = body:sub(1, -13) .. stamp
+    local place = (number + client * 5) % #bodies + 1
+    local text = requests[place]
+    if salt then
+        local stamp = string.format("%s%02d%06d", salt, client, number)
+        text = wrk.format("POST", nil, headers, bodies[place]:sub(1, -#stamp - 1) .. stamp)
     end
-    return wrk.format("POST", nil, headers, body)
+    begin = now()
+    return text
 end
 
-function done(summary, latency, _)
+function response(status)
+    io.write(string.format("%d %.6f %.6f %d\n", client, begin, now(), status))
+end
+
+function done(summary)
     local errors = summary.errors
-    io.write(string.format(
-        "RESULT {\"requests\": %d, \"seconds\": %.6f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"errors\": %d}\n",
-        summary.requests - errors.status, summary.duration / 1e6,
-        latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
-        errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+    io.write(string.format("lost %d\n", errors.connect + errors.read + errors.write + errors.timeout))
 end
