@@ -1,4 +1,7 @@
-"""The article's app: Flask's own server, Keras's VGG16 in the process, one `predict` a request."""
+"""The article's app: Flask's own server, Keras's VGG16 in the process, one `predict` a request.
+
+Flask's server runs a thread for each request, which is its default, and nothing is batched.
+"""
 
 import argparse
 
@@ -27,5 +30,7 @@ def predict():
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
+    parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
-    app.run(host="127.0.0.1", port=parser.parse_args().port)
+    options = parser.parse_args()
+    app.run(host=options.host, port=options.port)

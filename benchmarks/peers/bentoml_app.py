@@ -1,4 +1,7 @@
-"""BentoML with adaptive batching, as its documents show: an API service over a batchable one."""
+"""BentoML with adaptive batching: an API service over a batchable one, each in its own process.
+
+As https://docs.bentoml.com/en/latest/get-started/adaptive-batching.html shows for several services.
+"""
 
 from pathlib import Path
 
@@ -6,21 +9,25 @@ import bentoml
 import numpy as np
 
 from benchmarks.peers import engines
-from benchmarks.peers.pictures import MAX_BATCH, tensor, top5
+from benchmarks.peers.engines import MAX_BATCH
+from benchmarks.peers.pictures import tensor, top5
+
+TIMEOUT = 60  # seconds, BentoML's default
+LATENCY = 10_000  # ms: of all sixteen clients at float32; a request foreseen to take longer is shed
+CONCURRENCY = 64  # more than the clients there are: it only tells the service what to expect
 
 
-@bentoml.service(traffic={"timeout": 60})
+@bentoml.service(traffic={"timeout": TIMEOUT})
 class Model:
     def __init__(self) -> None:
         self.model = engines.load()
-        self.model(np.zeros((MAX_BATCH, 224, 224, 3), np.uint8))
 
-    @bentoml.api(batchable=True, max_batch_size=MAX_BATCH, max_latency_ms=10000)
+    @bentoml.api(batchable=True, max_batch_size=MAX_BATCH, max_latency_ms=LATENCY)
     def infer(self, pictures: np.ndarray) -> np.ndarray:
         return self.model(pictures)
 
 
-@bentoml.service(traffic={"timeout": 60, "concurrency": 64})
+@bentoml.service(traffic={"timeout": TIMEOUT, "concurrency": CONCURRENCY})
 class Classifier:
     model = bentoml.depends(Model)
 

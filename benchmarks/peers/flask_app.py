@@ -1,4 +1,8 @@
-"""Flask and the SavedModel in one process, behind gunicorn with threads; no batching."""
+"""Flask and the SavedModel in one process, behind gunicorn with threads; no batching.
+
+As https://flask.palletsprojects.com/en/stable/deploying/gunicorn/ says; gunicorn.conf.py beside
+this file has the numbers.
+"""
 
 from flask import Flask, jsonify, request
 
@@ -6,7 +10,7 @@ from benchmarks.peers import engines
 from benchmarks.peers.pictures import tensor, top5
 
 app = Flask(__name__)
-model = engines.load()
+model = engines.load(batched=False)
 
 
 @app.get("/healthz")

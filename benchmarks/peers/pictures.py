@@ -7,14 +7,12 @@ import cv2
 import numpy as np
 
 SIZE, SHORTER_SIDE = 224, 256
-SAVED_MODEL = Path(os.environ.get("BENCH_SAVED_MODEL", "."))
-PRECISION = os.environ.get("BENCH_PRECISION", "f32")
-ENGINE = os.environ.get("BENCH_ENGINE", "tensorflow")
-MAX_BATCH = 16
 LABELS = [
     line.split(" ", 1)
     for line in Path(os.environ.get("BENCH_LABELS", os.devnull)).read_text().splitlines()
 ]
+# As in EdgeLens: pictures are decoded side by side, OpenCV's own threads would only compete.
+cv2.setNumThreads(1)
 
 
 def tensor(jpeg: bytes) -> np.ndarray:

@@ -1,27 +1,52 @@
-"""Ray Serve with `serve.batch`, as its documents show."""
+"""Ray Serve with `serve.batch`; decoding and inference in threads, so that batches form meanwhile.
+
+As https://docs.ray.io/en/latest/serve/advanced-guides/dyn-req-batch.html and
+https://docs.ray.io/en/latest/serve/advanced-guides/asyncio-best-practices.html show.
+"""
+
+import argparse
+import asyncio
+import signal
 
 import numpy as np
+import ray
 from ray import serve
 from starlette.requests import Request
 
 from benchmarks.peers import engines
-from benchmarks.peers.pictures import MAX_BATCH, tensor, top5
+from benchmarks.peers.engines import MAX_BATCH
+from benchmarks.peers.pictures import tensor, top5
+
+BATCH_WAIT = 0.005  # seconds: longer than sixteen clients need to ask again, far below a batch
+ONGOING = 64  # more than the clients there are, so that batches are filled
+CPUS = 2  # what the one replica may use; Ray limits OpenMP's threads to it
 
 
-@serve.deployment(max_ongoing_requests=64, ray_actor_options={"num_cpus": 1})
+@serve.deployment(max_ongoing_requests=ONGOING, ray_actor_options={"num_cpus": CPUS})
 class Classifier:
     def __init__(self) -> None:
         self.model = engines.load()
-        self.model(np.zeros((MAX_BATCH, 224, 224, 3), np.uint8))
 
-    @serve.batch(max_batch_size=MAX_BATCH, batch_wait_timeout_s=0.005)
+    @serve.batch(max_batch_size=MAX_BATCH, batch_wait_timeout_s=BATCH_WAIT)
     async def infer(self, pictures: list[np.ndarray]) -> list[np.ndarray]:
-        return list(self.model(np.stack(pictures)))
+        return list(await asyncio.to_thread(self.model, np.stack(pictures)))
 
     async def __call__(self, request: Request) -> dict:
         if request.method == "GET":
             return {"status": "ok"}
-        return top5(await self.infer(tensor(await request.body())))
+        picture = await asyncio.to_thread(tensor, await request.body())
+        return top5(await self.infer(picture))
 
 
-app = Classifier.bind()
+if __name__ == "__main__":
+    # Ray imports the deployment by its module's name, in processes of its own.
+    from benchmarks.peers.ray_app import Classifier as Deployment
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: ray.shutdown() or exit(0))
+    ray.init(num_cpus=CPUS, include_dashboard=False, log_to_driver=False)
+    serve.start(http_options={"host": options.host, "port": options.port})
+    serve.run(Deployment.bind(), route_prefix="/", blocking=True)
