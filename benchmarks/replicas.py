@@ -4,79 +4,43 @@ The stand-in model sleeps for 200 ms and takes one picture at a time, so a repli
 pictures a second; HAProxy balances single gRPC calls, as it does in docker-compose.yml.
 """
 
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from benchmarks.contenders import GATEWAY, INFERENCE, Contender, free_port, running, target
-from benchmarks.load import press
-from benchmarks.repositories import PHOTOS
+from benchmarks.bodies import Bodies
+from benchmarks.load import Plan, press
+from benchmarks.servers import free_port
+from benchmarks.stand_ins import StandIns, gateway
 
 COUNTS = (1, 2, 4, 8, 16)
 CLIENTS_EACH = 3
-SECONDS = 8
-STAND_IN = Path(__file__).with_name("stand_in")
+NAP = 0.2  # seconds
 
 
-def measure(scratch: Path) -> dict[str, float]:
-    """Return answers a second through gateway and balancer, by the number of replicas."""
-    repository = _repository(scratch)
+def measure(bodies: Bodies, seconds: float) -> dict[str, dict[str, Any]]:
+    """Return what a load through gateway and balancer showed, by the number of replicas."""
     found = {}
+    stand_ins = StandIns.written(bodies.scratch / "replicas", NAP)
     with ExitStack() as stack:
-        replicas = []
+        replicas: list[dict[str, int]] = []
         for count in COUNTS:
-            while len(replicas) < count:
-                replicas.append(stack.enter_context(_replica(repository, len(replicas))))
-            found[str(count)] = _throughput(replicas, scratch)
+            replicas += stand_ins.started(stack, range(len(replicas), count))
+            found[str(count)] = _pressed(replicas, bodies, seconds)
     return found
 
 
-def _throughput(replicas: list[dict[str, int]], scratch: Path) -> float:
-    with _balancer([replica["GRPC"] for replica in replicas], scratch) as port:
-        gateway = Contender(
-            f"gateway-{len(replicas)}",
-            [str(GATEWAY), "-m", "gateway"],
-            "/v1/classify",
-            health="/readyz",
-            environment={
-                "TRITON_URL": f"127.0.0.1:{port}",
-                "TRITON_METRICS_URL": f"http://127.0.0.1:{replicas[0]['METRICS']}/metrics",
-                "THREADS": str(CLIENTS_EACH * len(replicas)),
-            },
-        )
-        with running(gateway) as server:
-            pressed = target(server, PHOTOS, scratch)
-            clients = CLIENTS_EACH * len(replicas)
-            press(pressed, clients, 2)
-            return press(pressed, clients, SECONDS).throughput
-
-
-def _repository(scratch: Path) -> Path:
-    repository = scratch / "stand-in"
-    (repository / "stand_in/1").mkdir(parents=True)
-    shutil.copy(STAND_IN / "config.pbtxt", repository / "stand_in")
-    shutil.copy(STAND_IN / "model.py", repository / "stand_in/1")
-    labels = "\n".join(f"n{number:08d} class {number}" for number in range(10))
-    (repository / "stand_in/labels.txt").write_text(labels + "\n")
-    return repository
-
-
-@contextmanager
-def _replica(repository: Path, number: int) -> Iterator[dict[str, int]]:
-    ports = {name: free_port() for name in ("HTTP", "GRPC", "METRICS", "HEALTH")}
-    environment = {f"TRITON_{name}_PORT": str(port) for name, port in ports.items()}
-    environment |= {
-        "MODEL_REPOSITORY": str(repository),
-        "EDGELENS_RUNTIME_DIR": str(repository.parent / f"run-{number}"),
-    }
-    contender = Contender(
-        f"replica-{number}", [str(INFERENCE), "-m", "inference"], "/", environment=environment
-    )
-    with running(contender, f"http://127.0.0.1:{ports['HEALTH']}/readyz"):
-        yield ports
+def _pressed(replicas: list[dict[str, int]], bodies: Bodies, seconds: float) -> dict[str, Any]:
+    clients = CLIENTS_EACH * len(replicas)
+    metrics = replicas[0]["METRICS"]
+    with (
+        _balancer([replica["GRPC"] for replica in replicas], bodies.scratch) as port,
+        gateway(f"gateway-{len(replicas)}", port, metrics, threads=clients) as server,
+    ):
+        return asdict(press(bodies.target(server), Plan(clients=clients, seconds=seconds)))
 
 
 @contextmanager
@@ -86,11 +50,8 @@ def _balancer(ports: list[int], scratch: Path) -> Iterator[int]:
     template = Path(__file__).with_name("replicas.cfg").read_text()
     config = scratch / "haproxy.cfg"
     config.write_text(template.replace("{servers}", servers).replace("{port}", str(port)))
-    process = subprocess.Popen(
-        ["haproxy", "-db", "-q", "-f", str(config)],
-        stdin=subprocess.DEVNULL,
-        env={**os.environ},
-    )
+    command = ["haproxy", "-db", "-q", "-f", str(config)]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     try:
         yield port
     finally:

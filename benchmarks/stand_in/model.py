@@ -1,18 +1,21 @@
 """A stand-in classifier for Triton's Python backend: it sleeps as long as a slow model computes."""
 
+import json
 import time
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-INFERENCE = 0.2  # seconds for an execution, whatever its batch
-
 
 class TritonPythonModel:
     """Answers ten fixed probabilities after a nap that costs no processor time."""
 
+    def initialize(self, args: dict) -> None:
+        parameters = json.loads(args["model_config"])["parameters"]
+        self._nap = float(parameters["nap_seconds"]["string_value"])
+
     def execute(self, requests: list) -> list:
-        time.sleep(INFERENCE)
+        time.sleep(self._nap)
         return [self._answer(request) for request in requests]
 
     def _answer(self, request: object) -> object:

@@ -1,0 +1,74 @@
+"""What the load posts: photographs as they are, in a form, or as ready tensors."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.load import Target
+from benchmarks.places import PHOTOS
+from benchmarks.servers import Server
+
+SIDE = 224
+BOUNDARY = "edgelens-benchmark"
+
+
+@dataclass(frozen=True)
+class Bodies:
+    """The photographs in the forms in which servers take them, written once."""
+
+    scratch: Path
+
+    def target(self, server: Server) -> Target:
+        """Say how to press a server with photographs."""
+        if server.contender.kind == "form":
+            content_type = f"multipart/form-data; boundary={BOUNDARY}"
+            return Target(server.url, self._forms(), {"Content-Type": content_type})
+        return Target(server.url, PHOTOS, {"Content-Type": "image/jpeg"})
+
+    def tensors(self, server: Server, model: str) -> Target:
+        """Say how to press a server's own Triton with ready tensors, over HTTP."""
+        header = _inference_header()
+        url = f"{server.triton}/v2/models/{model}/infer"
+        headers = {"Inference-Header-Content-Length": str(len(header))}
+        return Target(url, self._tensors(header), headers)
+
+    def _forms(self) -> list[Path]:
+        head = (
+            f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="request"; '
+            'filename="picture.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+        ).encode()
+        tail = f"\r\n--{BOUNDARY}--\r\n".encode()
+        return [
+            self._written(f"{photo.stem}.form", head + photo.read_bytes() + tail)
+            for photo in PHOTOS
+        ]
+
+    def _tensors(self, header: bytes) -> list[Path]:
+        from gateway.contract import Contract
+        from gateway.image import to_tensor
+
+        contract = Contract(SIDE, SIDE, 256, "center", "cubic", "RGB", "0-255")
+        return [
+            self._written(
+                f"{photo.stem}.tensor", header + to_tensor(photo.read_bytes(), contract).tobytes()
+            )
+            for photo in PHOTOS
+        ]
+
+    def _written(self, name: str, content: bytes) -> Path:
+        path = self.scratch / name
+        if not path.exists():
+            path.write_bytes(content)
+        return path
+
+
+def _inference_header() -> bytes:
+    """Ask for the five best labels of one binary tensor, in the KServe protocol's JSON."""
+    tensor = {
+        "name": "image",
+        "shape": [1, SIDE, SIDE, 3],
+        "datatype": "UINT8",
+        "parameters": {"binary_data_size": SIDE * SIDE * 3},
+    }
+    wanted = {"name": "probabilities", "parameters": {"classification": 5}}
+    return json.dumps({"inputs": [tensor], "outputs": [wanted]}).encode()

@@ -1,0 +1,36 @@
+"""What Triton's response cache costs where it cannot help, and gains where it can."""
+
+import statistics
+from typing import Any
+
+from benchmarks.bodies import Bodies
+from benchmarks.contenders import edgelens
+from benchmarks.exports import LITE0
+from benchmarks.load import Plan, press
+from benchmarks.repositories import Repositories
+from benchmarks.servers import running
+
+PAIRS = 5
+
+
+def measure(repositories: Repositories, bodies: Bodies, seconds: float) -> dict[str, Any]:
+    """Return `cache_cost`, a share of throughput with tensors that never repeat, and `cache`.
+
+    Tensors, for without decoding and gateway the cache's share of the work is at its largest.
+    """
+    on = edgelens("cache on", repositories, LITE0, "bf16", cache=True)
+    off = edgelens("cache off", repositories, LITE0, "bf16")
+    with running(on) as cached, running(off) as plain:
+        targets = [bodies.tensors(server, LITE0) for server in (cached, plain)]
+        costs = []
+        for pair in range(PAIRS):
+            plan = Plan(seconds=seconds, salt=f"{pair:04d}")
+            # Each first in turn: the second of a pair meets a warmer machine.
+            order = (0, 1) if pair % 2 else (1, 0)
+            rates = {number: press(targets[number], plan).throughput for number in order}
+            costs.append(1 - rates[0] / rates[1])
+        lone = Plan(clients=1, seconds=seconds)
+        hit = press(bodies.target(cached), lone)
+        miss = press(bodies.target(plain), lone)
+    times = {"hit_p50_ms": hit.p50_ms, "without_p50_ms": miss.p50_ms}
+    return {"cache_cost": statistics.median(costs), "cache": {"costs": costs, **times}}

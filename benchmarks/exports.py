@@ -1,0 +1,103 @@
+"""The models that are measured: exported once, quantised once, and made anew when stale."""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.places import HOME, INFERENCE, KEPT, PHOTOS
+
+VGG16, LITE0 = "vgg16", "efficientnet_lite0"
+WEIGHTS = {VGG16: "random", LITE0: "imagenet"}
+AGREEMENT = re.compile(r"top-1 agreement with f32 ([\d.]+)%")
+# What an exported model depends on: the exporter, and the preprocessing that it checks itself with.
+SOURCES = (
+    "export_model.py",
+    "exporter/*.py",
+    "gateway/image*.py",
+    "gateway/framing.py",
+    "gateway/contract.py",
+    "gateway/formats/*.py",
+    "data/*",
+    "requirements/export.txt",
+)
+
+
+class Exports:
+    """Both models in one repository, with int8 variants beside the SavedModels."""
+
+    def __init__(self, root: Path = KEPT / "exported") -> None:
+        self.root = root
+        self._sources = digest(path for pattern in SOURCES for path in HOME.glob(pattern))
+
+    def prepare(self, pictures: Path | None) -> float | None:
+        """Make what is missing; return Lite0's agreement of int8 with f32, None without pictures.
+
+        VGG16's weights are random, so its int8 variant is for speed alone: it is calibrated on
+        variants of the test photographs, and no agreement is asked of it.
+        """
+        if _read(self.root / "made.json") != {"sources": self._sources}:
+            self._export()
+        variants = _variants(self.root.with_name("variants"))
+        self._quantise(VGG16, variants)
+        agreement = self._quantise(LITE0, pictures or variants)
+        return agreement if pictures else None
+
+    def _export(self) -> None:
+        shutil.rmtree(self.root, ignore_errors=True)
+        for model, weights in WEIGHTS.items():
+            self._run(model, "--weights", weights)
+        (self.root / "made.json").write_text(json.dumps({"sources": self._sources}))
+
+    def _quantise(self, model: str, pictures: Path) -> float | None:
+        """Quantise unless that has been done with the very same pictures."""
+        key = digest(path for path in pictures.iterdir() if path.is_file())
+        note = self.root / model / "int8.json"
+        known = _read(note)
+        if known.get("pictures") != key:
+            said = self._run(model, "--quantize", str(pictures), "--min-agreement", "0")
+            found = AGREEMENT.search(said)
+            known = {"pictures": key, "agreement": float(found[1]) / 100 if found else None}
+            note.write_text(json.dumps(known))
+        agreement: float | None = known["agreement"]
+        return agreement
+
+    def _run(self, *arguments: str) -> str:
+        command = [str(INFERENCE), "export_model.py", *arguments, "--repository", str(self.root)]
+        run = subprocess.run(command, cwd=HOME, stdout=subprocess.PIPE, text=True, check=True)
+        return run.stdout
+
+
+def digest(paths: Iterable[Path]) -> str:
+    """Sum up files by name and content."""
+    total = hashlib.sha256()
+    for path in sorted(paths):
+        if path.is_file():
+            total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+    except (OSError, ValueError):
+        return {}
+
+
+def _variants(directory: Path) -> Path:
+    """Write mirrored and cropped copies of the test photographs; return their directory."""
+    import cv2
+
+    directory.mkdir(parents=True, exist_ok=True)
+    for photo in PHOTOS:
+        picture = cv2.imread(str(photo))
+        height, width = picture.shape[:2]
+        cuts = [picture, picture[:, ::-1], picture[: height * 3 // 4], picture[:, width // 4 :]]
+        for number, cut in enumerate(cuts):
+            cv2.imwrite(str(directory / f"{photo.stem}-{number}.png"), cut)
+    return directory

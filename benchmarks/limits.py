@@ -1,0 +1,65 @@
+"""What bounds every server: the engine alone and decoding alone, measured in their environments."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.exports import LITE0, VGG16, WEIGHTS
+from benchmarks.places import GATEWAY, HOME, INFERENCE, PHOTOS
+from benchmarks.repositories import INT8, Repositories
+
+LONGEST = 300  # seconds
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Measure what needs no server."""
+
+    repositories: Repositories
+    seconds: float = 1.5
+
+    def engines(self) -> dict[str, dict[str, Any]]:
+        """Measure the engine, by model and precision, at the precisions that are compared."""
+        return {
+            VGG16: {name: self.engine(VGG16, name) for name in ("bf16", "int8")},
+            LITE0: {"bf16": self.engine(LITE0, "bf16")},
+        }
+
+    def engine(self, model: str, precision: str, *batches: int) -> dict[str, Any]:
+        """Measure the engine with one model; what int8 leaves unquantised is computed in bf16."""
+        path = self.repositories.saved_model(model)
+        if precision == "int8":
+            path = path.with_name(INT8[0])
+        sizes = ["--batches", *batches] if batches else []
+        return _said(
+            *(INFERENCE, "-m", "benchmarks.raw", "engine", path, "--precision", "bf16"),
+            *("--seconds", self.seconds, *sizes),
+        )
+
+    def decoding(self) -> float:
+        """Return the median time to turn a photograph into a tensor, in ms."""
+        command = (GATEWAY, "-m", "benchmarks.raw", "decode", *PHOTOS, "--seconds", self.seconds)
+        return float(_said(*command)["p50_ms"])
+
+    def labels(self, photo: Path) -> dict[str, list[str]]:
+        """Return each model's five best labels of a photograph at float32."""
+        return {model: self._labels(model, photo) for model in WEIGHTS}
+
+    def _labels(self, model: str, photo: Path) -> list[str]:
+        path, names = self.repositories.saved_model(model), self.repositories.labels(model)
+        best: list[str] = _said(INFERENCE, "-m", "benchmarks.raw", "labels", path, names, photo)[
+            "best"
+        ]
+        return best
+
+
+def _said(*command: object) -> dict[str, Any]:
+    """Run a program in the project's directory and return what its last line says."""
+    words = [str(word) for word in command]
+    run = subprocess.run(words, cwd=HOME, capture_output=True, text=True, timeout=LONGEST)
+    if run.returncode != 0:
+        raise RuntimeError(f"{' '.join(words[1:4])} failed: {run.stderr[-2000:]}")
+    answer: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    return answer

@@ -1,0 +1,144 @@
+"""The Markdown page of a run."""
+
+from typing import Any
+
+from benchmarks.ratios import GOALS
+from benchmarks.spread import spread
+
+Rows = list[list[str]]
+
+
+def page(results: dict[str, Any]) -> str:
+    """Return the whole page; what was not measured is said or left out."""
+    parts = [_head(results), _goals(results["ratios"])]
+    parts += [_loads(results, model) for model in results["loads"]]
+    parts += [_engine(results), _alone(results), _resting(results), _cache(results)]
+    parts += [_replicas(results), _failed(results)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def table(titles: list[str], rows: Rows) -> str:
+    """Return a Markdown table."""
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _head(results: dict[str, Any]) -> str:
+    about = results["machine"]
+    return (
+        "# Results of `make bench`\n\n"
+        f"{about['cpu']}, {about['cores']} cores ({', '.join(about['flags'])}). "
+        f"{results['rounds']} rounds, measured in {results['measuring_seconds']} s. Absolute "
+        "figures are illustration; the ratios were taken in one run on this machine.\n\n"
+        f"Load: {results['generator']}."
+    )
+
+
+def _goals(ratios: dict[str, float | None]) -> str:
+    rows = []
+    for name, (sign, goal) in GOALS.items():
+        value = ratios.get(name)
+        if value is None:
+            rows.append([f"`{name}`", f"{sign} {goal}", "not measured", ""])
+            continue
+        met = value >= goal if sign == ">=" else value <= goal
+        rows.append([f"`{name}`", f"{sign} {goal}", f"{value:.3f}", "met" if met else "MISSED"])
+    return table(["ratio", "goal", "measured", ""], rows)
+
+
+def _loads(results: dict[str, Any], model: str) -> str:
+    titles = ["contender", "answers/s", "p50 ms", "p99 ms", "errors", "memory MB", "start s"]
+    titles += ["label as at f32", "load generator's share of a core"]
+    rows = [_row(name, loads) for name, loads in results["loads"][model].items()]
+    return (
+        f"## {model}, {results['clients']} clients\n\nMedian, and least to greatest over the "
+        f"rounds; errors of all rounds.\n\n{table(titles, rows)}"
+    )
+
+
+def _row(name: str, loads: list[dict[str, Any]]) -> list[str]:
+    return [
+        name,
+        spread(loads, "throughput").text(1),
+        spread(loads, "p50_ms").text(0),
+        spread(loads, "p99_ms").text(0),
+        str(sum(load["errors"] for load in loads)),
+        spread(loads, "memory").scaled(1e-6).text(0),
+        spread(loads, "start_seconds").text(1),
+        "yes" if all(load["same_label"] for load in loads) else "among the five best",
+        f"{max(load['generator'] for load in loads):.1%}",
+    ]
+
+
+def _engine(results: dict[str, Any]) -> str:
+    if not results["raw"]:
+        return ""
+    rows = []
+    for model, precisions in results["raw"][0].items():
+        for precision in precisions:
+            measured = [raw[model][precision] for raw in results["raw"]]
+            best, latency = spread(measured, "best").text(1), spread(measured, "p50_ms").text(1)
+            rows.append([f"{model}, {precision}", best, latency])
+    titles = ["the engine alone", "best batch, images/s", "one picture, p50 ms"]
+    return table(titles, rows)
+
+
+def _alone(results: dict[str, Any]) -> str:
+    if "alone" not in results:
+        return ""
+    named = {
+        "gateway_p50_ms": "gateway and Triton, JPEG to labels",
+        "triton_p50_ms": "Triton, tensor to labels",
+        "inference_p50_ms": "inference alone",
+        "decode_p50_ms": "decoding and resizing alone",
+    }
+    rows = [[text, f"{results['alone'][key]:.2f}"] for key, text in named.items()]
+    return "## One client, EfficientNet-Lite0\n\n" + table(["part", "p50 ms"], rows)
+
+
+def _resting(results: dict[str, Any]) -> str:
+    if "resting" not in results:
+        return ""
+    rows = []
+    for name, held in results["resting"].items():
+        parts = ", ".join(f"{part} {size:.0f}" for part, size in held["parts_mb"].items())
+        ratio = held["mb"] / held["weights_mb"]
+        figures = [f"{held['mb']:.0f} ({parts})", f"{held['weights_mb']:.0f}", f"{ratio:.2f}"]
+        rows.append([name, f"{results['start'][name]:.1f}", *figures])
+    titles = ["model", "`serve.py` to /readyz, s", "Triton at rest, MB", "weights, MB", "ratio"]
+    return "## Start and rest\n\n" + table(titles, rows)
+
+
+def _cache(results: dict[str, Any]) -> str:
+    if "cache" not in results:
+        return ""
+    cache = results["cache"]
+    least, greatest = min(cache["costs"]), max(cache["costs"])
+    return (
+        "## Response cache\n\n"
+        f"Pictures that never repeat: {results['cache_cost']:.1%} of the throughput "
+        f"({least:.1%} to {greatest:.1%}). A repeated picture is answered in "
+        f"{cache['hit_p50_ms']:.1f} ms instead of {cache['without_p50_ms']:.1f} ms "
+        "(p50, one client, through the gateway)."
+    )
+
+
+def _replicas(results: dict[str, Any]) -> str:
+    lines = []
+    if "gateway_ceiling" in results:
+        ceiling = results["gateway_ceiling"]
+        lines.append(f"One gateway process passes on {ceiling:.0f} requests/s at most.")
+    if "replicas" in results:
+        rows = [
+            [count, f"{load['throughput']:.1f}", f"{load['p99_ms']:.0f}", str(load["errors"])]
+            for count, load in results["replicas"].items()
+        ]
+        lines.append(table(["replicas", "answers/s", "p99 ms", "errors"], rows))
+    return "\n\n".join(["## A model that takes no processor time", *lines]) if lines else ""
+
+
+def _failed(results: dict[str, Any]) -> str:
+    if not results["failed"]:
+        return ""
+    rows = [[name, " ".join(reason.split())] for name, reason in results["failed"].items()]
+    return "## Failed\n\n" + table(["part", "reason"], rows)

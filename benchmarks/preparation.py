@@ -1,0 +1,34 @@
+"""What must be there before anything is measured."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.contenders import edgelens
+from benchmarks.exports import WEIGHTS, Exports
+from benchmarks.limits import Limits
+from benchmarks.places import KEPT, PHOTOS
+from benchmarks.repositories import PRECISIONS, Repositories
+from benchmarks.servers import running
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Repositories, int8's agreement with f32, and each model's labels of the first photograph."""
+
+    repositories: Repositories
+    agreement: float | None
+    best: dict[str, list[str]]
+
+
+def prepare(pictures: Path | None) -> Prepared:
+    """Export, quantise, lay out, and start each model once, so that later starts find its cache."""
+    exports = Exports()
+    agreement = exports.prepare(pictures)
+    repositories = Repositories(exports.root)
+    repositories.lay_out()
+    if not (KEPT / "converted").exists():
+        for model in WEIGHTS:
+            for precision in PRECISIONS:
+                with running(edgelens("first start", repositories, model, precision)):
+                    pass
+    return Prepared(repositories, agreement, Limits(repositories).labels(PHOTOS[0]))

@@ -1,0 +1,52 @@
+"""How soon EdgeLens answers on a prepared machine, and what Triton holds while nothing comes."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contenders import edgelens
+from benchmarks.exports import LITE0, VGG16
+from benchmarks.repositories import Repositories
+from benchmarks.servers import Server, running
+
+IDLE = 4  # seconds: the backend gives memory back after three without a large batch
+SERVED = ((VGG16, "bf16"), (VGG16, "int8"), (LITE0, "bf16"))
+SERVER, STUB = "tritonserver", "triton_python_backend_stub"
+
+
+def measure(repositories: Repositories) -> dict[str, dict[str, Any]]:
+    """Return `start`, seconds from `python3 serve.py` to /readyz, and `resting`, megabytes."""
+    start, resting = {}, {}
+    for model, precision in SERVED:
+        contender = edgelens(f"resting {model} {precision}", repositories, model, precision, True)
+        with running(contender) as server:
+            time.sleep(IDLE)
+            weights = repositories.weight_bytes(model, precision) / 1e6
+            start[f"{model}, {precision}"] = server.start_seconds
+            held = _memory(server, repositories.of(model, precision))
+            resting[f"{model}, {precision}"] = held | {"weights_mb": weights}
+    return {"start": start, "resting": resting}
+
+
+def _memory(server: Server, repository: Path) -> dict[str, Any]:
+    parts = {name: size / 1e6 for name, size in _parts(server, repository)}
+    return {"mb": sum(parts.values()), "parts_mb": parts}
+
+
+def _parts(server: Server, repository: Path) -> Iterator[tuple[str, int]]:
+    """Give the server and the models' processes by name, with their bytes."""
+    for command, size in server.processes():
+        program = Path(command[0]).name if command else ""
+        if program == SERVER:
+            yield SERVER, size
+        elif program == STUB:
+            yield _model_of(command, repository), size
+
+
+def _model_of(command: list[str], repository: Path) -> str:
+    """Name a stub's model: one of its arguments lies in the model's directory."""
+    for word in command[1:]:
+        if Path(word).is_relative_to(repository):
+            return Path(word).relative_to(repository).parts[0]
+    return STUB

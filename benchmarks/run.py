@@ -1,0 +1,134 @@
+"""One run: every part in its order, within its time; a part that fails costs no other."""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks import alone, caching, ceiling, contenders, replicas, report, resting
+from benchmarks.bodies import Bodies
+from benchmarks.clock import Clock
+from benchmarks.exports import LITE0, VGG16
+from benchmarks.generator import WHY
+from benchmarks.limits import Limits
+from benchmarks.preparation import Prepared
+from benchmarks.ratios import ratios
+from benchmarks.rounds import Rounds
+from benchmarks.servers import Contender
+
+CLOSING = 15  # seconds: the report
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    rounds: int
+    seconds: float
+    only: str = ""
+
+
+class Run:
+    """Collects results; the report is written again after every step worth keeping."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        clock: Clock,
+        size: Size,
+        scratch: Path,
+        directory: Path = report.RESULTS,
+    ) -> None:
+        self._prepared, self._clock, self._size = prepared, clock, size
+        self._directory = directory
+        self._bodies = Bodies(scratch)
+        self._limits = Limits(prepared.repositories, seconds=min(1.5, size.seconds))
+        self.results: dict[str, Any] = {
+            "clients": 16,
+            "rounds": 0,
+            "generator": WHY,
+            "int8_agreement": prepared.agreement,
+            "raw": [],
+            "loads": {},
+            "failed": {},
+        }
+
+    def measure(self) -> Path:
+        """Measure everything; return the page that tells of it."""
+        for name, part in self._parts().items():
+            if re.search(self._size.only, name):
+                self._attempt(name, partial(self._add, part))
+        self._attempt("engine alone", self._raw)
+        page = self.report()
+        while self.results["rounds"] < self._size.rounds:
+            began = time.monotonic()
+            self._round()
+            page = self.report()
+            if not self._clock.suffices(time.monotonic() - began + CLOSING):
+                break
+        self._clock.say("done")
+        return page
+
+    def report(self) -> Path:
+        """Write what is known so far."""
+        self.results["measuring_seconds"] = round(self._clock.passed())
+        self.results["ratios"] = ratios(self.results)
+        return report.write(self.results, self._directory)
+
+    def _parts(self) -> Mapping[str, Callable[[], dict[str, Any]]]:
+        """Return what is measured once, by its name on the terminal."""
+        seconds, repositories = self._size.seconds, self._prepared.repositories
+        return {
+            "start and rest": lambda: resting.measure(repositories),
+            "a lone request": lambda: {
+                "alone": alone.measure(self._limits, self._bodies, seconds / 2)
+            },
+            "cache": lambda: caching.measure(repositories, self._bodies, seconds / 3),
+            "ceiling of a gateway": lambda: ceiling.measure(self._bodies, seconds),
+            "replicas": lambda: {"replicas": replicas.measure(self._bodies, seconds)},
+        }
+
+    def _round(self) -> None:
+        number = self.results["rounds"] + 1
+        seconds = {VGG16: self._size.seconds, LITE0: self._size.seconds * 2 / 3}
+        rounds = Rounds(self._bodies, seconds, self._prepared.best)
+        for model, entrants in contenders.field(self._prepared.repositories).items():
+            for contender in entrants:
+                if re.search(self._size.only, contender.name) and self._has_time(contender.name):
+                    name = f"{contender.name}, {model}"
+                    work = partial(self._enter, rounds, contender, model)
+                    self._attempt(f"{name} (round {number})", work)
+        # Two ratios divide by the engine's own speed: it is measured as often as the others.
+        self._attempt("engine alone", self._raw)
+        self.results["rounds"] = number
+
+    def _has_time(self, name: str) -> bool:
+        """Tell whether another contender may begin; the report says which one may not."""
+        if self._clock.suffices(CLOSING):
+            return True
+        self.results["failed"][name] = "no time was left"
+        return False
+
+    def _add(self, part: Callable[[], dict[str, Any]]) -> None:
+        self.results.update(part())
+
+    def _enter(self, rounds: Rounds, contender: Contender, model: str) -> None:
+        loads = rounds.measure(contender, model)
+        kept = self.results["loads"].setdefault(model, {})
+        for name, load in loads.items():
+            kept.setdefault(name, []).append(load)
+
+    def _raw(self) -> None:
+        self.results["raw"].append(self._limits.engines())
+
+    def _attempt(self, name: str, work: Callable[[], None]) -> None:
+        """Do a piece of work; what it raises becomes a line of the report."""
+        self._clock.say(name)
+        try:
+            work()
+        except Exception as error:  # one contender's failure, of whatever kind, is not the run's
+            self.results["failed"][name] = f"{type(error).__name__}: {error}"
+            self._clock.say(f"FAILED: {name}: {error}")

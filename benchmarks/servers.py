@@ -1,0 +1,157 @@
+"""A contender that runs: started, awaited, measured from outside, and ended with all it started."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from benchmarks.places import HOME, KEPT, LOGS
+
+START = 90  # seconds a contender may take until it answers
+STOP = 15
+PORTS = ("HTTP", "GRPC", "METRICS", "HEALTH")
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A server under test. `command` may hold {port}; `kind` says what its bodies are."""
+
+    name: str
+    command: list[str]
+    path: str
+    kind: str = "jpeg"
+    health: str = "/healthz"
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A contender that answers; `start_seconds` is how long that took."""
+
+    contender: Contender
+    process: subprocess.Popen[bytes]
+    port: int
+    ports: dict[str, int]
+    start_seconds: float
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}{self.contender.path}"
+
+    @property
+    def triton(self) -> str:
+        return f"http://127.0.0.1:{self.ports['HTTP']}"
+
+    def memory(self) -> int:
+        """Return the proportional resident size of the whole process tree in bytes."""
+        return sum(size for _, size in self.processes())
+
+    def processes(self) -> list[tuple[list[str], int]]:
+        """Return the command line and the proportional resident size of each process."""
+        found = []
+        for process in tree(self.process.pid):
+            with contextlib.suppress(psutil.Error):  # it may end meanwhile
+                found.append((process.cmdline(), process.memory_full_info().pss))
+        return found
+
+
+@contextmanager
+def running(contender: Contender, health: str = "") -> Iterator[Server]:
+    """Start a contender, wait until it answers (at `health` if given), and end it afterwards."""
+    port = free_port()
+    ports = {name: free_port() for name in PORTS}
+    LOGS.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    process = _start(contender, port, ports)
+    try:
+        known = health or f"http://127.0.0.1:{port}{contender.health}"
+        _wait(process, known, contender.name)
+        yield Server(contender, process, port, ports, time.monotonic() - began)
+    finally:
+        _end(process)
+
+
+def _start(contender: Contender, port: int, ports: dict[str, int]) -> subprocess.Popen[bytes]:
+    environment = {
+        **os.environ,
+        "PORT": str(port),
+        "EDGELENS_RUNTIME_DIR": str(log(contender.name).with_suffix(".run")),
+        "EDGELENS_CACHE_DIR": str(KEPT / "converted"),
+    }
+    environment |= {f"TRITON_{name}_PORT": str(number) for name, number in ports.items()}
+    with log(contender.name).open("wb") as file:
+        return subprocess.Popen(
+            [word.replace("{port}", str(port)) for word in contender.command],
+            cwd=HOME,
+            env=environment | contender.environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+
+def log(name: str) -> Path:
+    """Name the file that has what a contender printed."""
+    return LOGS / f"{name.replace('/', '-')}.log"
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, name: str) -> None:
+    end = time.monotonic() + START
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise RuntimeError(f"{name} ended by itself; see {log(name)}")
+        if _answers(url):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"{name} did not answer within {START} s; see {log(name)}")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Stop a contender and everything it started, also what left its process group."""
+    children = tree(process.pid)[1:]
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    for child in psutil.wait_procs(children, timeout=5)[1]:
+        with contextlib.suppress(psutil.Error):
+            child.kill()
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """Return a process and all below it; nothing if it has gone."""
+    try:
+        top = psutil.Process(pid)
+        return [top, *top.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,67 @@
+"""Triton replicas with a model that sleeps instead of computing, and the gateway before them."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.places import GATEWAY, INFERENCE
+from benchmarks.servers import PORTS, Contender, Server, free_port, running
+
+MODEL = Path(__file__).with_name("stand_in")
+NAP = 'string_value: "0.2"'  # seconds, as the model's configuration has it
+AT_ONCE = 2  # replicas that start side by side
+
+
+@dataclass(frozen=True)
+class StandIns:
+    """A repository with the stand-in, in a directory of its own."""
+
+    directory: Path
+
+    @classmethod
+    def written(cls, directory: Path, nap: float) -> "StandIns":
+        """Write the repository; each execution takes `nap` seconds."""
+        model = directory / "repository/stand_in"
+        (model / "1").mkdir(parents=True)
+        config = (MODEL / "config.pbtxt").read_text()
+        (model / "config.pbtxt").write_text(config.replace(NAP, f'string_value: "{nap}"'))
+        shutil.copy(MODEL / "model.py", model / "1")
+        labels = "\n".join(f"n{number:08d} class {number}" for number in range(10))
+        (model / "labels.txt").write_text(labels + "\n")
+        return cls(directory)
+
+    def started(self, stack: ExitStack, numbers: Sequence[int]) -> list[dict[str, int]]:
+        """Start replicas with these numbers; return their ports. The stack ends them."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(lambda n: stack.enter_context(self.replica(n)), numbers))
+
+    @contextmanager
+    def replica(self, number: int) -> Iterator[dict[str, int]]:
+        """Run one Triton with the stand-in; give its ports."""
+        ports = {name: free_port() for name in PORTS}
+        environment = {f"TRITON_{name}_PORT": str(port) for name, port in ports.items()}
+        environment |= {
+            "MODEL_REPOSITORY": str(self.directory / "repository"),
+            "EDGELENS_RUNTIME_DIR": str(self.directory / f"run-{number}"),
+        }
+        command = [str(INFERENCE), "-m", "inference"]
+        contender = Contender(f"replica-{number}", command, "/", environment=environment)
+        with running(contender, f"http://127.0.0.1:{ports['HEALTH']}/readyz"):
+            yield ports
+
+
+@contextmanager
+def gateway(name: str, grpc: int, metrics: int, threads: int) -> Iterator[Server]:
+    """Run one gateway process before the Triton, or the balancer, at these ports."""
+    environment = {
+        "TRITON_URL": f"127.0.0.1:{grpc}",
+        "TRITON_METRICS_URL": f"http://127.0.0.1:{metrics}/metrics",
+        "THREADS": str(threads),
+    }
+    command = [str(GATEWAY), "-m", "gateway"]
+    contender = Contender(name, command, "/v1/classify", health="/readyz", environment=environment)
+    with running(contender) as server:
+        yield server
