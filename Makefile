@@ -15,7 +15,7 @@ CHAOS_SECONDS ?= 60
 
 export PYTHON
 
-.PHONY: help serve model test test-fast test-compose test-chaos soak bench audit sbom deploy selftest \
+.PHONY: help serve model test test-fast test-compose test-chaos soak bench bench-overload audit sbom deploy selftest \
     bundle unbundle check format lock clean
 
 help: ## list every target
@@ -30,7 +30,7 @@ model: .venv-inference/.export ## export a model: make model MODEL=vgg16 WEIGHTS
 
 test: test-packages .venv/.dev .venv-inference/.export ## every test but those that need containers
 	$(INFERENCE)/python -m pytest tests/exporter tests/backend tests/inference
-	$(GATEWAY)/python -m pytest tests/gateway tests/examples tests/e2e
+	$(GATEWAY)/python -m pytest tests/gateway tests/examples tests/benchmarks tests/e2e
 
 test-fast: .venv/.dev ## the gateway's unit tests
 	$(GATEWAY)/python -m pytest tests/gateway
@@ -44,8 +44,11 @@ test-chaos: test-packages .venv/.dev .venv-inference/.export ## faults, bad requ
 soak: .venv/.dev ## keep a running `make serve` busy and report its memory: MINUTES=30
 	$(GATEWAY)/python -m tests.chaos.soak --minutes $(MINUTES)
 
-bench: .venv-peers/.peers .venv-inference/.export .venv/.gateway bench-packages ## measure beside the peers, 15 minutes: PICTURES=DIR for int8
-	.venv-peers/bin/python -m benchmarks $(if $(PICTURES),--pictures $(PICTURES))
+bench: .venv-peers/.peers .venv-inference/.export .venv/.gateway bench-packages ## measure beside the peers, 15 minutes: PICTURES=DIR for int8's agreement
+	.venv-peers/bin/python -m benchmarks $(if $(PICTURES),--pictures $(PICTURES)) $(BENCH_FLAGS)
+
+bench-overload: .venv-peers/.peers .venv-inference/.export .venv/.gateway bench-packages ## goodput under ten times the load
+	.venv-peers/bin/python -m benchmarks.overload
 
 audit: .venv-audit/.audit ## known vulnerabilities of the pinned packages
 	scripts/audit
