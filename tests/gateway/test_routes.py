@@ -1,5 +1,6 @@
 """The endpoints, as a client sees them."""
 
+import gzip
 import io
 import threading
 
@@ -44,6 +45,33 @@ def test_one_bad_picture_fails_alone(gateway: Gateway) -> None:
     assert answer.status_code == 200
     assert good["predictions"][0]["label"] == "red"
     assert bad["error"]["code"] == "not_a_picture"
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (gzip.compress(picture()), "image/jpeg"),
+        (gzip.compress(b'{"image": "QQ=="}'), "application/json"),
+        (gzip.compress(b"image=QQ=="), "application/x-www-form-urlencoded"),
+        (gzip.compress(b"--x--\r\n"), "multipart/form-data; boundary=x"),
+    ],
+    ids=["picture", "JSON", "form", "multipart"],
+)
+def test_a_compressed_body_is_refused(gateway: Gateway, data: bytes, kind: str) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    answer = gateway.client.post("/v1/classify", data=data, content_type=kind, headers=headers)
+    assert 400 <= answer.status_code < 500
+
+
+def test_a_form_within_a_form_is_no_picture(gateway: Gateway) -> None:
+    body, kind = picture(), "image/jpeg"
+    for level in range(50):
+        part = 'Content-Disposition: form-data; name="a"; filename="a.jpg"\r\nContent-Type: '
+        head = f"--level{level:02}\r\n{part}{kind}\r\n\r\n".encode()
+        body = head + body + f"\r\n--level{level:02}--\r\n".encode()
+        kind = f"multipart/form-data; boundary=level{level:02}"
+    answer = gateway.client.post("/v1/classify", data=body, content_type=kind)
+    assert answer.status_code == 415
 
 
 def test_a_request_whose_only_picture_is_bad_has_its_status(gateway: Gateway) -> None:
