@@ -91,9 +91,7 @@ class Classifier:
             _result(picture, item, found, options.min_score)
             for picture, item in zip(pictures, decoded, strict=True)
         ]
-        version = version or model.version
-        answered = self._catalog.models().get(model.name, {}).get(version, model)
-        return Classification(answered, version, results)
+        return Classification(model, version or model.version, results)
 
     def _choose(self, options: ClassifyOptions) -> tuple[Model, str]:
         """Return the model and the version to name to Triton; "" leaves the version to it."""

@@ -236,6 +236,7 @@ def test_a_hanging_triton_keeps_nobody_waiting_for_a_thread(
     refused = running.classify()
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
     assert refused.json()["error"]["code"] == "triton_unavailable"
+    assert first.is_alive()  # so that there was no thread for the second one
     hold.set()
     first.join(20)
 
