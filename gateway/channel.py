@@ -40,6 +40,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         self.pace = Pace(self.began)
         self.body: Body | None = None
         self.examined = False
+        self.client = ""
         self.ticket: Ticket | None = None
         self.refusal: EdgeLensError | None = None
 
@@ -64,7 +65,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
     @property
     def route(self) -> str:
         """Return the path as the application will see it."""
-        return "/" + str(getattr(self, "path", "")).lstrip("/")
+        return "/" + self.path.lstrip("/")
 
     @property
     def is_work(self) -> bool:
@@ -73,9 +74,8 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
 
     @property
     def size(self) -> int:
-        """Return the bytes that its body takes up, or will when it has arrived."""
-        kept = self.body is not None and self.body.kept
-        return max(self.content_length, self.body_bytes_received) if kept else 0
+        """Return the bytes that its body takes up."""
+        return self.body_bytes_received if self.body is not None and self.body.kept else 0
 
     def refuse(self, error: EdgeLensError) -> None:
         """Answer with this error once the body, which is not kept, has gone by."""
@@ -127,7 +127,7 @@ class AppTask(WSGITask):  # type: ignore[misc]
         Waitress would answer a proxy's malformed header itself, and log what it holds.
         """
         environ: dict[str, Any] = super().get_environment()
-        environ["REMOTE_ADDR"] = self.channel.server.client_of(self.channel)
+        environ["REMOTE_ADDR"] = self.channel.server.client_of(self.channel, self.request)
         if self.request.ticket:
             environ["edgelens.ticket"] = self.request.ticket
         if self.channel.server.draining:
@@ -183,6 +183,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         fits: bool = self.server.budget.count(self, self._kept)
         return fits
 
+    def refuse(self, error: EdgeLensError) -> None:
+        """Refuse the request that is arriving."""
+        if self.request is not None:
+            self.request.refuse(error)
+            self.server.count_refusal(self.request.route, error)
+            self.count()
+
     def send(self, data: bytes, do_close: bool = True) -> int:
         """Send what the client takes, and count it."""
         sent: int = super().send(data, do_close)
@@ -233,13 +240,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         try:
             if not request.examined:
                 request.examined = True
-                self.server.examine(request)
-            if request.body.failed or (request.body.kept and not fits):
+                self.server.examine(self, request)
+            if request.body.failed:
                 raise Overloaded(NO_ROOM, self.server.retry_after())
         except EdgeLensError as error:
-            request.refuse(error)
-            self.server.count_refusal(request.route, error)
-            self.count()
+            self.refuse(error)
+        if not fits and request.body.kept:
+            self.server.make_room()
 
     def _cut_queue(self) -> bool:
         """Answer no more than a few requests that came at once, then close the connection.

@@ -24,7 +24,7 @@ class Dispatcher:
         self,
         admission: Admission,
         threads: int,
-        client_of: Callable[[Channel], str],
+        client_of: Callable[[Channel, Request], str],
         require_model: Callable[[Request], None],
         refused: Callable[[str, EdgeLensError], None],
     ) -> None:
@@ -72,11 +72,11 @@ class Dispatcher:
             # Here already: every thread may be waiting for a Triton that hangs.
             self._require_model(request)
             try:
-                request.ticket = self._admission.enter(self._client_of(channel))
+                request.ticket = self._admission.enter(self._client_of(channel, request))
             except (Overloaded, TooManyRequests):
                 if not self._sweep():
                     raise
-                request.ticket = self._admission.enter(self._client_of(channel))
+                request.ticket = self._admission.enter(self._client_of(channel, request))
         except EdgeLensError as error:
             request.refuse(error)
             self._refused(request.route, error)

@@ -16,10 +16,11 @@ from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from werkzeug.datastructures import Headers
 
+from gateway.budget import NO_ROOM
 from gateway.channel import Channel, Request
 from gateway.config import Settings
 from gateway.dispatcher import Dispatcher
-from gateway.errors import EdgeLensError
+from gateway.errors import EdgeLensError, Overloaded
 from gateway.services import Services
 
 logger = logging.getLogger(__name__)
@@ -92,8 +93,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             if channel.is_stuck(monotonic):
                 self._doomed.append(channel)
 
-    def examine(self, request: Request) -> None:
+    def examine(self, channel: Channel, request: Request) -> None:
         """Refuse or forget a body that nobody will read, before it has arrived."""
+        request.client = self.client_of(channel, request)
         if not request.is_work:
             if request.body is not None:
                 request.body.drop()
@@ -101,15 +103,27 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         pairs = [(name.replace("_", "-"), value) for name, value in request.headers.items()]
         self._services.access.authorise(Headers(pairs))
 
+    def make_room(self) -> None:
+        """Refuse the largest upload of the client that has most bytes arriving.
+
+        So nobody's slow or large uploads keep the others from sending theirs.
+        """
+        arriving: Counter[str] = Counter()
+        uploads = [(c, c.request) for c in self.active_channels.values() if c.request is not None]
+        for _, request in uploads:
+            arriving[request.client] += request.size
+        channel, _ = max(uploads, key=lambda upload: (arriving[upload[1].client], upload[1].size))
+        channel.refuse(Overloaded(NO_ROOM, self.retry_after()))
+
     def retry_after(self) -> float:
         """Return the seconds until what is under way now will be answered."""
         return self._services.admission.retry_after()
 
-    def client_of(self, channel: Channel) -> str:
+    def client_of(self, channel: Channel, request: Request) -> str:
         """Return the client's address; behind the trusted proxy, the one that the proxy saw."""
         address: str = channel.addr[0]
         if self._settings.trusted_proxy in ("*", address):
-            forwarded: str = channel.requests[0].headers.get("X_FORWARDED_FOR", "")
+            forwarded: str = request.headers.get("X_FORWARDED_FOR", "")
             return forwarded.rpartition(",")[2].strip() or address
         return address
 

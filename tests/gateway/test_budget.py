@@ -4,6 +4,7 @@ import json
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -29,8 +30,8 @@ LENGTH = HEAD + b"Content-Length: %d\r\n\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
-def serve_with_budget(serve: Serve) -> Running:
-    running = serve(threads=1)
+def serve_with_budget(serve: Serve, **settings: Any) -> Running:
+    running = serve(threads=1, **settings)
     running.services.budget.most = MOST
     return running
 
@@ -67,10 +68,8 @@ def test_a_body_that_finds_no_room_is_refused_without_a_thread(
     hold = hold_inferences(triton)
     thread, results = in_background(running.classify)
     assert triton.entered.acquire(timeout=20)
-    with running.connect() as other, requests.Session() as session:
-        other.sendall(LENGTH % (MOST - 50_000) + b"x" * 100_000)
-        wait_until(lambda: running.services.budget.kept > MOST - 50_000, "it is counted", 20)
-        refused = session.post(f"{running.url}/predict", data=bytes(60_000), timeout=20)
+    with requests.Session() as session:
+        refused = session.post(f"{running.url}/predict", data=bytes(2 * MOST), timeout=20)
         assert refused.status_code == 503
         assert int(refused.headers["Retry-After"]) >= 1
         assert refused.json()["success"] is False
@@ -79,6 +78,23 @@ def test_a_body_that_finds_no_room_is_refused_without_a_thread(
     hold.set()
     thread.join(20)
     assert results[0].status_code == 200
+    wait_until(lambda: keeps(running, 0), "all room is free again", 20)
+
+
+def test_the_client_that_sends_most_gives_way_to_others(serve: Serve) -> None:
+    running = serve_with_budget(serve, trusted_proxy="*")
+    greedy, modest = (HEAD + f"X-Forwarded-For: {n}\r\n".encode() for n in ("1.1.1.1", "2.2.2.2"))
+    length = b"Content-Length: %d\r\n\r\n"
+    with running.connect() as large, running.connect() as small, running.connect() as other:
+        large.sendall(greedy + length % 500_001 + bytes(500_000))
+        small.sendall(greedy + length % 400_001 + bytes(400_000))
+        wait_until(lambda: keeps(running, 900_000), "both are arriving", 20)
+        other.sendall(modest + length % 450_000 + picture() + bytes(450_000 - len(picture())))
+        assert status_of_next(other) == 200
+        large.sendall(b"x")
+        small.sendall(b"x")
+        assert status_of_next(large) == 503
+        assert status_of_next(small) == 415
     wait_until(lambda: keeps(running, 0), "all room is free again", 20)
 
 
@@ -106,8 +122,8 @@ def test_a_refused_body_that_is_no_http_closes_the_connection(serve: Serve) -> N
 def test_a_client_that_hangs_up_while_sending_frees_its_room(serve: Serve) -> None:
     running = serve_with_budget(serve)
     with running.connect() as connection:
-        connection.sendall(LENGTH % (MOST - 1) + b"x" * 400_000)
-        wait_until(lambda: keeps(running, MOST - 1), "it is counted", 20)
+        connection.sendall(LENGTH % MOST + bytes(400_000))
+        wait_until(lambda: keeps(running, 400_000), "it is counted", 20)
     wait_until(lambda: keeps(running, 0), "its room is free again", 20)
 
 
@@ -145,7 +161,7 @@ def test_a_full_temporary_directory_is_an_honest_refusal(
 def test_without_a_valid_key_no_body_is_kept(serve: Serve, tmp_path: Path) -> None:
     file = tmp_path / "keys"
     key = add_key(file, "alice")
-    running = serve_with_budget_and_keys(serve, file)
+    running = serve_with_budget(serve, api_keys_file=file)
     with running.connect() as connection:
         connection.sendall(LENGTH % 900_000 + bytes(899_999))
         wait_until(lambda: refused(running), "it is refused", 20)
@@ -156,12 +172,6 @@ def test_without_a_valid_key_no_body_is_kept(serve: Serve, tmp_path: Path) -> No
     data = picture() + bytes(500_000)
     answer = requests.post(f"{running.url}/v1/classify", data=data, headers=headers, timeout=20)
     assert answer.status_code == 200
-
-
-def serve_with_budget_and_keys(serve: Serve, file: Path) -> Running:
-    running = serve(api_keys_file=file)
-    running.services.budget.most = MOST
-    return running
 
 
 def refused(running: Running) -> bool:
