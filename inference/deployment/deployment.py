@@ -76,7 +76,8 @@ class Deployment:
         place, server = self.place, self.server
         title = f"{place.model} v{version}, tested apart"
         try:
-            server.unload(place.candidate)
+            if server.versions(place.candidate):  # a deployment was killed
+                server.unload(place.candidate)
             place.write_candidate(version)
             server.load(place.candidate)
             server.test(place.candidate, version, title)

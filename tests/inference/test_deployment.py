@@ -34,9 +34,12 @@ class Server:
     def __init__(self, place: Place, loaded: set[int], unfit: str = "", refuses: bool = False):
         self.place, self.serving, self.unfit, self.refuses = place, loaded, unfit, refuses
         self.calls: list[str] = []
+        self.forgotten: set[int] = set()  # versions of a candidate that nobody has removed
 
     def versions(self, model: str) -> set[int]:
-        return self.serving if model == self.place.model else set()
+        return {self.place.model: self.serving, self.place.candidate: self.forgotten}.get(
+            model, set()
+        )
 
     def load(self, model: str) -> None:
         self.calls.append(f"load {model}")
@@ -80,9 +83,16 @@ def test_a_version_is_tested_apart_before_the_model_loads_it(place: Place) -> No
     server = Server(place, {1})
     deployment(place, server).deploy(2, keep=1)
     apart = ["load .cat_candidate", "test .cat_candidate 2", "unload .cat_candidate"]
-    assert server.calls == ["unload .cat_candidate", *apart, "load cat", "test cat 2"]
+    assert server.calls == [*apart, "load cat", "test cat 2"]
     assert server.serving == {1, 2}
     assert policy(place) == "version_policy { specific { versions: [ 1, 2 ] } }"
+
+
+def test_what_a_killed_deployment_left_is_unloaded_first(place: Place) -> None:
+    server = Server(place, {1})
+    server.forgotten = {3}
+    deployment(place, server).deploy(2, keep=1)
+    assert server.calls[:2] == ["unload .cat_candidate", "load .cat_candidate"]
 
 
 def test_a_loaded_version_is_tested_apart_again_for_it_may_have_been_replaced(place: Place) -> None:
