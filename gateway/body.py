@@ -6,9 +6,9 @@ from waitress.buffers import OverflowableBuffer
 
 
 class Body(OverflowableBuffer):  # type: ignore[misc]
-    """Waitress's buffer, which can also forget: a refused body is read on, so that whoever sends
+    """Waitress's buffer, which can also forget what it holds and what follows.
 
-    it reads the answer instead of a reset, but it takes up no room.
+    A refused body is read on, so that its sender meets the answer and no reset, but takes no room.
     """
 
     kept = True

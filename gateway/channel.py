@@ -1,138 +1,18 @@
-"""Waitress's connections, with our errors in JSON; slow and greedy clients are cut off."""
+"""Waitress's connections; those that send or keep too much, or too slowly, are cut off."""
 
 import time
 from typing import Any
 
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser, ParsingError
-from waitress.task import ErrorTask, WSGITask
-from waitress.utilities import BadRequest
-from werkzeug.datastructures import Headers
 
-from gateway.admission import Ticket
-from gateway.body import Body
 from gateway.budget import NO_ROOM
-from gateway.errors import EdgeLensError, Overloaded, TooLarge
-from gateway.headers import add_headers
+from gateway.errors import EdgeLensError, Overloaded
 from gateway.pace import Pace
-from gateway.refusals import JSON_TYPE, refusal_body, refusal_headers
+from gateway.reply import AppTask, RefusalTask
+from gateway.request import Request
 
-WORK = frozenset({"/predict", "/v1/classify"})
-LONGEST = 600.0  # seconds in which a request must have arrived, however steadily it comes
 PIECE = 16 * 1024  # bytes parsed at a time: as many requests as fit are parsed before they count
 MOST_QUEUED = 4  # requests of one connection
-MESSAGES = {
-    400: ("bad_request", "The request is not valid HTTP."),
-    413: (TooLarge.code, "The request has too many bytes."),
-    431: ("headers_too_large", "The request's headers are too large."),
-    501: ("not_implemented", "This transfer encoding is not supported."),
-}
-
-
-class Request(HTTPRequestParser):  # type: ignore[misc]
-    """A request as it arrives, then its place among those admitted, or why it has none."""
-
-    path = ""  # what is hardly HTTP never gets one, and waitress asks for it
-
-    def __init__(self, adj: Any) -> None:
-        super().__init__(adj)
-        self.began = time.monotonic()
-        self.pace = Pace(self.began)
-        self.body: Body | None = None
-        self.examined = False
-        self.client = ""
-        self.ticket: Ticket | None = None
-        self.refusal: EdgeLensError | None = None
-
-    def parse_header(self, header_plus: bytes) -> None:
-        """Parse the headers, and make room for the body."""
-        try:
-            super().parse_header(header_plus)
-        except ValueError as error:  # urlsplit's, which waitress lets through: `http://[`
-            raise ParsingError("Bad URI") from error
-        if self.body_rcv is not None:  # an empty one is false
-            self.body = self.body_rcv.buf = Body(self.adj.inbuf_overflow)
-
-    def received(self, data: bytes) -> int:
-        """Take in what is this request's; waitress bounds no line between chunks."""
-        consumed: int = super().received(data)
-        if self.chunked:
-            between = len(self.body_rcv.control_line) + len(self.body_rcv.trailer)
-            if between > self.adj.max_request_header_size:
-                self.error, self.completed = BadRequest("Endless line"), True
-        return consumed
-
-    @property
-    def route(self) -> str:
-        """Return the path as the application will see it."""
-        return "/" + self.path.lstrip("/")
-
-    @property
-    def is_work(self) -> bool:
-        """Tell whether this is a request to classify pictures."""
-        return not self.error and self.command == "POST" and self.route in WORK
-
-    @property
-    def size(self) -> int:
-        """Return the bytes that its body takes up."""
-        return self.body_bytes_received if self.body is not None and self.body.kept else 0
-
-    def refuse(self, error: EdgeLensError) -> None:
-        """Answer with this error once the body, which is not kept, has gone by."""
-        # Waitress answers what has an `error` by its error task, without the application.
-        self.error = self.refusal = error
-        if self.body is not None:
-            self.body.drop()
-
-    def is_too_slow(self, now: float) -> bool:
-        """Tell whether it arrives more slowly than any honest client sends."""
-        return self.pace.is_slow(now, self.body_bytes_received) or now - self.began > LONGEST
-
-
-class RefusalTask(ErrorTask):  # type: ignore[misc]
-    """Answer an error of HTTP itself, or a request that was not admitted, in our one shape."""
-
-    def execute(self) -> None:
-        """Write the answer; the connection stays open only where its bytes are in step."""
-        # What turned out not to be HTTP after its refusal leaves the bytes out of step.
-        refusal = self.request.refusal if self.request.refusal is self.request.error else None
-        path = getattr(self.request, "path", "")
-        if refusal:
-            status, headers = refusal.status, refusal_headers(refusal)
-            body = refusal_body(path, refusal.code, refusal.message)
-        else:
-            status = self.request.error.code
-            code, message = MESSAGES.get(status, ("internal_error", "The gateway failed."))
-            headers, body = (
-                Headers([("Content-Type", JSON_TYPE)]),
-                refusal_body(path, code, message),
-            )
-            self.set_close_on_finish()
-        if self.channel.server.draining:
-            self.set_close_on_finish()
-        origin = self.request.headers.get("ORIGIN", "")
-        add_headers(headers, origin, self.channel.server.cors_origins)
-        self.status = f"{status} {'Refused' if refusal else self.request.error.reason}"
-        self.response_headers.extend(headers)
-        self.content_length = len(body)
-        self.write(body)
-
-
-class AppTask(WSGITask):  # type: ignore[misc]
-    """Hand the request and its ticket to the application."""
-
-    def get_environment(self) -> dict[str, Any]:
-        """Return the WSGI environment with the ticket and the client's own address in it.
-
-        Waitress would answer a proxy's malformed header itself, and log what it holds.
-        """
-        environ: dict[str, Any] = super().get_environment()
-        environ["REMOTE_ADDR"] = self.channel.server.client_of(self.channel, self.request)
-        if self.request.ticket:
-            environ["edgelens.ticket"] = self.request.ticket
-        if self.channel.server.draining:
-            self.set_close_on_finish()
-        return environ
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
@@ -246,7 +126,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         except EdgeLensError as error:
             self.refuse(error)
         if not fits and request.body.kept:
-            self.server.make_room()
+            self.server.refuse_greediest()
 
     def _cut_queue(self) -> bool:
         """Answer no more than a few requests that came at once, then close the connection.

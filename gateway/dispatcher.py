@@ -11,8 +11,9 @@ from collections.abc import Callable
 from waitress.task import ThreadedTaskDispatcher
 
 from gateway.admission import Admission
-from gateway.channel import Channel, Request
+from gateway.channel import Channel
 from gateway.errors import EdgeLensError, Overloaded, TooManyRequests, TritonUnavailable
+from gateway.request import Request
 
 LIGHT_THREADS = 4
 

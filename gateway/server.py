@@ -17,10 +17,11 @@ from waitress.server import TcpWSGIServer
 from werkzeug.datastructures import Headers
 
 from gateway.budget import NO_ROOM
-from gateway.channel import Channel, Request
+from gateway.channel import Channel
 from gateway.config import Settings
 from gateway.dispatcher import Dispatcher
 from gateway.errors import EdgeLensError, Overloaded
+from gateway.request import Request
 from gateway.services import Services
 
 logger = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def handle_accept(self) -> None:
         """Take a new connection, if need be in the place of an idle one."""
         if len(self.active_channels) >= self.crowded:
-            self._make_room()
+            self._shed_idle()
         super().handle_accept()
 
     def maintenance(self, now: float) -> None:
@@ -103,7 +104,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         pairs = [(name.replace("_", "-"), value) for name, value in request.headers.items()]
         self._services.access.authorise(Headers(pairs))
 
-    def make_room(self) -> None:
+    def refuse_greediest(self) -> None:
         """Refuse the largest upload of the client that has most bytes arriving.
 
         So nobody's slow or large uploads keep the others from sending theirs.
@@ -139,7 +140,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         if error.retry_after is not None:
             metrics.rejections.labels(error.code).inc()
 
-    def _make_room(self) -> None:
+    def _shed_idle(self) -> None:
         """Close what has been silent longest among the idle of the address that has most of them.
 
         So a stranger with a thousand connections shuts out nobody else.

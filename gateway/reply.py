@@ -1,0 +1,63 @@
+"""What waitress does with a request: hand it to the application, or answer its refusal in JSON."""
+
+from typing import Any
+
+from waitress.task import ErrorTask, WSGITask
+from werkzeug.datastructures import Headers
+
+from gateway.errors import TooLarge
+from gateway.headers import add_headers
+from gateway.refusals import JSON_TYPE, refusal_body, refusal_headers
+
+MESSAGES = {
+    400: ("bad_request", "The request is not valid HTTP."),
+    413: (TooLarge.code, "The request has too many bytes."),
+    431: ("headers_too_large", "The request's headers are too large."),
+    501: ("not_implemented", "This transfer encoding is not supported."),
+}
+
+
+class RefusalTask(ErrorTask):  # type: ignore[misc]
+    """Answer an error of HTTP itself, or a request that was not admitted, in our one shape."""
+
+    def execute(self) -> None:
+        """Write the answer; the connection stays open only where its bytes are in step."""
+        # What turned out not to be HTTP after its refusal leaves the bytes out of step.
+        refusal = self.request.refusal if self.request.refusal is self.request.error else None
+        path = getattr(self.request, "path", "")
+        if refusal:
+            status, headers = refusal.status, refusal_headers(refusal)
+            body = refusal_body(path, refusal.code, refusal.message)
+        else:
+            status = self.request.error.code
+            code, message = MESSAGES.get(status, ("internal_error", "The gateway failed."))
+            headers, body = (
+                Headers([("Content-Type", JSON_TYPE)]),
+                refusal_body(path, code, message),
+            )
+            self.set_close_on_finish()
+        if self.channel.server.draining:
+            self.set_close_on_finish()
+        origin = self.request.headers.get("ORIGIN", "")
+        add_headers(headers, origin, self.channel.server.cors_origins)
+        self.status = f"{status} {'Refused' if refusal else self.request.error.reason}"
+        self.response_headers.extend(headers)
+        self.content_length = len(body)
+        self.write(body)
+
+
+class AppTask(WSGITask):  # type: ignore[misc]
+    """Hand the request and its ticket to the application."""
+
+    def get_environment(self) -> dict[str, Any]:
+        """Return the WSGI environment with the ticket and the client's own address in it.
+
+        Waitress would answer a proxy's malformed header itself, and log what it holds.
+        """
+        environ: dict[str, Any] = super().get_environment()
+        environ["REMOTE_ADDR"] = self.channel.server.client_of(self.channel, self.request)
+        if self.request.ticket:
+            environ["edgelens.ticket"] = self.request.ticket
+        if self.channel.server.draining:
+            self.set_close_on_finish()
+        return environ

@@ -1,0 +1,75 @@
+"""A request of waitress as it arrives: its body, its pace, and what became of it."""
+
+import time
+from typing import Any
+
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.utilities import BadRequest
+
+from gateway.admission import Ticket
+from gateway.body import Body
+from gateway.errors import EdgeLensError
+from gateway.pace import Pace
+
+WORK = frozenset({"/predict", "/v1/classify"})
+LONGEST = 600.0  # seconds in which a request must have arrived, however steadily it comes
+
+
+class Request(HTTPRequestParser):  # type: ignore[misc]
+    """A request as it arrives, then its place among those admitted, or why it has none."""
+
+    path = ""  # what is hardly HTTP never gets one, and waitress asks for it
+
+    def __init__(self, adj: Any) -> None:
+        super().__init__(adj)
+        self.began = time.monotonic()
+        self.pace = Pace(self.began)
+        self.body: Body | None = None
+        self.examined = False
+        self.client = ""
+        self.ticket: Ticket | None = None
+        self.refusal: EdgeLensError | None = None
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Parse the headers, and make room for the body."""
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # urlsplit's, which waitress lets through: `http://[`
+            raise ParsingError("Bad URI") from error
+        if self.body_rcv is not None:  # an empty one is false
+            self.body = self.body_rcv.buf = Body(self.adj.inbuf_overflow)
+
+    def received(self, data: bytes) -> int:
+        """Take in what is this request's; waitress bounds no line between chunks."""
+        consumed: int = super().received(data)
+        if self.chunked:
+            between = len(self.body_rcv.control_line) + len(self.body_rcv.trailer)
+            if between > self.adj.max_request_header_size:
+                self.error, self.completed = BadRequest("Endless line"), True
+        return consumed
+
+    @property
+    def route(self) -> str:
+        """Return the path as the application will see it."""
+        return "/" + self.path.lstrip("/")
+
+    @property
+    def is_work(self) -> bool:
+        """Tell whether this is a request to classify pictures."""
+        return not self.error and self.command == "POST" and self.route in WORK
+
+    @property
+    def size(self) -> int:
+        """Return the bytes that its body takes up."""
+        return self.body_bytes_received if self.body is not None and self.body.kept else 0
+
+    def refuse(self, error: EdgeLensError) -> None:
+        """Answer with this error once the body, which is not kept, has gone by."""
+        # Waitress answers what has an `error` by its error task, without the application.
+        self.error = self.refusal = error
+        if self.body is not None:
+            self.body.drop()
+
+    def is_too_slow(self, now: float) -> bool:
+        """Tell whether it arrives more slowly than any honest client sends."""
+        return self.pace.is_slow(now, self.body_bytes_received) or now - self.began > LONGEST
