@@ -48,16 +48,21 @@ class Check:
         tensor = self.report.check("golden tensor", expected.tensor)
         if tensor is None:
             return
-        for endpoint in self.endpoints:
-            where = f"over {endpoint.name}"
-            check = partial(self._check_tensor, endpoint, expected, tensor)
-            self.report.check(f"tensor {where}", check)
-            if expected.max_batch_size > 1:
-                check = partial(self._check_batch, endpoint, expected, tensor)
-                self.report.check(f"batch {where}", check)
-        if expected.max_batch_size < 2:
-            self.report.note("it takes one picture a request, so there is no batch to check")
+        self._check_model(expected, tensor)
         self._check_ensembles(expected, tensor)
+
+    def _check_model(self, expected: Expectation, tensor: Pixels) -> None:
+        """Check the model itself over each protocol: one picture, and several if it takes them."""
+        checks = {"tensor": self._check_tensor}
+        if expected.max_batch_size > 1:
+            checks["batch"] = self._check_batch
+        else:
+            self.report.note("it takes one picture a request, so there is no batch to check")
+        for endpoint in self.endpoints:
+            for what, check in checks.items():
+                self.report.check(
+                    f"{what} over {endpoint.name}", partial(check, endpoint, expected, tensor)
+                )
 
     def _expectation(self) -> Expectation:
         config = self.endpoints[0].config(self.model, self.version)
