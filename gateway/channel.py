@@ -41,8 +41,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         answer, and that time would be missing for the pictures that were admitted.
         """
         taken = True
-        for at in range(0, len(data), PIECE):
-            taken = super().received(data[at : at + PIECE])
+        while data:
+            piece = PIECE if self.request is None else max(PIECE, self.request.missing)
+            taken = super().received(data[:piece])
+            data = data[piece:]
             self._examine()
             while self.refuse_now:
                 self.refuse_now = False

@@ -63,6 +63,11 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         """Return the bytes that its body takes up."""
         return self.body_bytes_received if self.body is not None and self.body.kept else 0
 
+    @property
+    def missing(self) -> int:
+        """Return the bytes of its body that are still to come, as far as is known."""
+        return 0 if self.body is None else self.content_length - self.body_bytes_received
+
     def refuse(self, error: EdgeLensError) -> None:
         """Answer with this error once the body, which is not kept, has gone by."""
         # Waitress answers what has an `error` by its error task, without the application.
