@@ -95,9 +95,9 @@ def test_a_port_in_use_is_one_sentence() -> None:
 
 def broken_pictures() -> Iterator[bytes]:
     """Yield damaged pictures of which the libraries that decode them like to complain."""
-    for kind in ("JPEG", "PNG"):
+    for kind in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "AVIF", "BMP"):
         sound = encode(scene(96, 72), kind)
-        for at in range(len(sound) // 2, len(sound) - 40, 40):
+        for at in range(30, len(sound) - 40, max(40, len(sound) // 20)):
             yield sound[:at] + SECRET.encode() * 3 + sound[at + 3 * len(SECRET) :]
 
 
