@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--minutes", type=float, default=15, help="bound of the measuring (15)")
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds at most (3)")
-    parser.add_argument("--seconds", type=float, default=6, help="of one measurement (6)")
+    parser.add_argument("--seconds", type=float, default=5, help="of one measurement (5)")
     parser.add_argument(
         "--only", default="", help="pattern: only contenders and parts whose name it is in"
     )

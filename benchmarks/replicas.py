@@ -6,7 +6,7 @@ pictures a second; HAProxy balances single gRPC calls, as it does in docker-comp
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,10 @@ NAP = 0.2  # seconds
 def measure(bodies: Bodies, seconds: float) -> dict[str, dict[str, Any]]:
     """Return what a load through gateway and balancer showed, by the number of replicas."""
     found = {}
-    stand_ins = StandIns.written(bodies.scratch / "replicas", NAP)
-    with ExitStack() as stack:
-        replicas: list[dict[str, int]] = []
+    replicas: list[dict[str, int]] = []
+    with closing(StandIns(bodies.scratch / "replicas", NAP)) as stand_ins:
         for count in COUNTS:
-            replicas += stand_ins.started(stack, range(len(replicas), count))
+            replicas += stand_ins.start(range(len(replicas), count))
             found[str(count)] = _pressed(replicas, bodies, seconds)
     return found
 

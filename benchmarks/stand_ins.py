@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.places import GATEWAY, INFERENCE
@@ -15,15 +14,12 @@ NAP = 'string_value: "0.2"'  # seconds, as the model's configuration has it
 AT_ONCE = 2  # replicas that start side by side
 
 
-@dataclass(frozen=True)
 class StandIns:
-    """A repository with the stand-in, in a directory of its own."""
+    """Replicas that serve the stand-in from a directory of their own; each answer takes `nap` s."""
 
-    directory: Path
-
-    @classmethod
-    def written(cls, directory: Path, nap: float) -> "StandIns":
-        """Write the repository; each execution takes `nap` seconds."""
+    def __init__(self, directory: Path, nap: float) -> None:
+        self._directory = directory
+        self._stacks: list[ExitStack] = []
         model = directory / "repository/stand_in"
         (model / "1").mkdir(parents=True)
         config = (MODEL / "config.pbtxt").read_text()
@@ -31,21 +27,30 @@ class StandIns:
         shutil.copy(MODEL / "model.py", model / "1")
         labels = "\n".join(f"n{number:08d} class {number}" for number in range(10))
         (model / "labels.txt").write_text(labels + "\n")
-        return cls(directory)
 
-    def started(self, stack: ExitStack, numbers: Sequence[int]) -> list[dict[str, int]]:
-        """Start replicas with these numbers; return their ports. The stack ends them."""
+    def start(self, numbers: Sequence[int]) -> list[dict[str, int]]:
+        """Start replicas with these numbers; return their ports."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(lambda n: stack.enter_context(self.replica(n)), numbers))
+            return list(pool.map(self._started, numbers))
+
+    def close(self) -> None:
+        """End all replicas, side by side: each takes a second or two over it."""
+        with ThreadPoolExecutor(max(1, len(self._stacks))) as pool:
+            list(pool.map(ExitStack.close, self._stacks))
+
+    def _started(self, number: int) -> dict[str, int]:
+        stack = ExitStack()
+        self._stacks.append(stack)
+        return stack.enter_context(self._replica(number))
 
     @contextmanager
-    def replica(self, number: int) -> Iterator[dict[str, int]]:
+    def _replica(self, number: int) -> Iterator[dict[str, int]]:
         """Run one Triton with the stand-in; give its ports."""
         ports = {name: free_port() for name in PORTS}
         environment = {f"TRITON_{name}_PORT": str(port) for name, port in ports.items()}
         environment |= {
-            "MODEL_REPOSITORY": str(self.directory / "repository"),
-            "EDGELENS_RUNTIME_DIR": str(self.directory / f"run-{number}"),
+            "MODEL_REPOSITORY": str(self._directory / "repository"),
+            "EDGELENS_RUNTIME_DIR": str(self._directory / f"run-{number}"),
         }
         command = [str(INFERENCE), "-m", "inference"]
         contender = Contender(f"replica-{number}", command, "/", environment=environment)
