@@ -16,6 +16,7 @@ LOAD_SECONDS = 900.0
 UNLOAD_SECONDS = 60.0
 FREE_SECONDS = 10.0
 POLL_SECONDS = 0.1
+GONE = "UNAVAILABLE"
 FORBIDDEN = 403
 
 
@@ -43,6 +44,7 @@ class Server:
 
         A version whose process has died is "unloading" in 24.10 ever after: it holds no memory.
         """
+        ready = self.versions(model)
         try:
             self.client.unload(model, UNLOAD_SECONDS)
         except TritonRefused:
@@ -50,7 +52,7 @@ class Server:
         except TritonError as error:
             raise DeployError(_first(str(error))) from None
         end = time.monotonic() + FREE_SECONDS
-        while time.monotonic() < end and self._is_leaving(model):
+        while time.monotonic() < end and self._are_leaving(model, ready):
             time.sleep(POLL_SECONDS)
 
     def test(self, model: str, version: int, title: str) -> None:
@@ -60,8 +62,9 @@ class Server:
         if report.deviations:
             raise DeployError("; ".join(report.deviations))
 
-    def _is_leaving(self, model: str) -> bool:
-        return any(state != "UNAVAILABLE" for state in self._states(model).values())
+    def _are_leaving(self, model: str, versions: set[int]) -> bool:
+        states = self._states(model)
+        return any(states.get(str(number), GONE) != GONE for number in versions)
 
     def _states(self, model: str) -> dict[str, str]:
         """Map a model's versions to what they are doing."""
@@ -77,7 +80,7 @@ class Server:
         except TritonError as error:
             raise DeployError(f"the server does not answer: {error}") from None
         return {
-            entry["version"]: entry.get("state", "UNAVAILABLE")
+            entry["version"]: entry.get("state", GONE)
             for entry in json.loads(answer)
             if entry["name"] == model and entry.get("version")
         }
