@@ -39,6 +39,7 @@ class Load:
     answers: int
     p50_ms: float
     p99_ms: float
+    longest_ms: float
     errors: int
     generator: float
 
@@ -88,6 +89,7 @@ def measured(answers: list[Answer], window: Window, lost: int, generator: float)
         answers=len(inside),
         p50_ms=statistics.median(times),
         p99_ms=statistics.quantiles(times, n=100, method="inclusive")[98],
+        longest_ms=max(times),
         errors=refused + lost,
         generator=generator,
     )

@@ -19,6 +19,7 @@ def load(throughput: float) -> dict[str, Any]:
         "answers": 100,
         "p50_ms": 10.0,
         "p99_ms": 20.0,
+        "longest_ms": 30.0,
         "errors": 0,
         "generator": 0.01,
         "memory": 500_000_000,
