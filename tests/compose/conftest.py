@@ -10,6 +10,13 @@ from tests.compose.stack import Stack, fresh_clone
 from tests.photos import Photo, photos
 
 IMAGES = ("edgelens-inference:test", "edgelens-gateway:test", "edgelens-export:test")
+# What needs no engine first; then the running stack, and what needs no more than its images last.
+ORDER = ("kubernetes", "stack", "faults", "down", "bundle", "swarm")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the files in the order that starts the stack once."""
+    items.sort(key=lambda item: ORDER.index(item.path.stem.removeprefix("test_")))
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +40,8 @@ def clone(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def stack(clone: Path) -> Iterator[Stack]:
-    """The stack after `docker compose up -d` and nothing else; tests leave it as they find it."""
-    stack = Stack(clone, bind="127.0.0.77")
+    """The stack after `docker compose up -d` and nothing else, without Triton's response cache."""
+    stack = Stack(clone, bind="127.0.0.77", extra={"TRITON_CACHE_BYTES": "0"})
     stack.remove()
     try:
         stack.up()
@@ -44,7 +51,25 @@ def stack(clone: Path) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def images(stack: Stack) -> tuple[str, ...]:
+def scaled(stack: Stack, hammer: Photo) -> Stack:
+    """The stack with three Triton replicas and two gateways in service."""
+    stack.wait_for_label(hammer.data)
+    stack.up(triton=3, gateway=2)
+    stack.wait_for_replicas(3)
+    stack.wait_for_replicas(2, "gateway")
+    return stack
+
+
+@pytest.fixture(scope="session")
+def resting(stack: Stack, hammer: Photo) -> Stack:
+    """The stack after `docker compose down`: its images and its model are all there is."""
+    stack.wait_for_label(hammer.data)
+    stack.compose("down", "--timeout", "5")
+    return stack
+
+
+@pytest.fixture(scope="session")
+def images(resting: Stack) -> tuple[str, ...]:
     """The images that `docker compose up -d` has built."""
     return IMAGES
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import requests
 import tritonclient.grpc as triton_grpc
 from tritonclient.utils import InferenceServerException
@@ -16,7 +17,15 @@ from tests.waiting import wait_until
 
 PAUSE = 0.1  # seconds between two requests of a client
 CLIENT_LIMIT = 60.0  # seconds after which a client gives up
-GATEWAY, HTTP, GRPC = ALL = ("gateway", "Triton over HTTP", "Triton over gRPC")
+# The last two are more than the balancer's buffer holds: a large photo on its way to a gateway, and
+# the tensors of eight photos on their way to Triton.
+GATEWAY, HTTP, GRPC, LARGE, MANY = ALL = (
+    "gateway",
+    "Triton over HTTP",
+    "Triton over gRPC",
+    "a large photo",
+    "eight photos",
+)
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,7 @@ class Load:
 
 
 def gateway_client(stack: Stack, photos: list[Photo], start: int) -> Callable[[int], str]:
-    """Post photographs to the gateway and compare the best label."""
+    """Post one photograph after another to the gateway and compare the best label."""
     session = requests.Session()
 
     def ask(number: int) -> str:
@@ -96,12 +105,52 @@ def gateway_client(stack: Stack, photos: list[Photo], start: int) -> Callable[[i
         answer = session.post(
             f"{stack.url}/v1/classify", photo.data, headers=JPEG, timeout=CLIENT_LIMIT
         )
-        if answer.status_code != 200:
-            return f"{answer.status_code} {answer.text[:150]}"
-        wnid = answer.json()["results"][0]["predictions"][0]["wnid"]
-        return "" if wnid == photo.wnid else f"{photo.path.name} is {wnid}"
+        return compare(answer, [photo.wnid])
 
     return ask
+
+
+def large_client(stack: Stack, photo: Photo) -> Callable[[int], str]:
+    """Post one photograph, enlarged to more than a megabyte."""
+    session = requests.Session()
+    body = enlarged(photo)
+
+    def ask(_: int) -> str:
+        answer = session.post(f"{stack.url}/v1/classify", body, headers=JPEG, timeout=CLIENT_LIMIT)
+        return compare(answer, [photo.wnid])
+
+    return ask
+
+
+def many_client(stack: Stack, photos: list[Photo]) -> Callable[[int], str]:
+    """Post several photographs in one request."""
+    session = requests.Session()
+    files = [("images[]", (photo.path.name, photo.data, "image/jpeg")) for photo in photos]
+
+    def ask(_: int) -> str:
+        answer = session.post(f"{stack.url}/v1/classify", files=files, timeout=CLIENT_LIMIT)
+        return compare(answer, [photo.wnid for photo in photos])
+
+    return ask
+
+
+def compare(answer: requests.Response, wnids: list[str]) -> str:
+    """Say what is wrong with an answer; nothing, if its best labels are these."""
+    if answer.status_code != 200:
+        return f"{answer.status_code} {answer.text[:150]}"
+    found = [result["predictions"][0]["wnid"] for result in answer.json()["results"]]
+    return "" if found == wnids else f"{wnids} are {found}"
+
+
+def enlarged(photo: Photo) -> bytes:
+    """Return a photograph as a JPEG of more than a megabyte."""
+    pixels = cv2.imread(str(photo.path))
+    for factor in (2, 4, 6, 8):
+        larger = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+        jpeg: bytes = cv2.imencode(".jpg", larger, (cv2.IMWRITE_JPEG_QUALITY, 100))[1].tobytes()
+        if len(jpeg) > 1_200_000:
+            return jpeg
+    raise AssertionError(f"{photo.path} stays small")
 
 
 def http_client(stack: Stack, model: str, body: bytes) -> Callable[[int], str]:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import requests
 
-from tests.compose.docker import DockerError, docker, python_in, run
+from tests.compose.docker import docker, inspect, run
 from tests.waiting import wait_until
 
 HOME = Path(__file__).resolve().parents[2]
-FETCH = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=5).read().decode())"
 JPEG = {"Content-Type": "image/jpeg"}
 START_LIMIT = 240.0  # seconds; generous, the export included
 
@@ -98,42 +97,58 @@ class Stack:
         wait_until(answered, "a picture is classified", START_LIMIT)
         return answers[-1]
 
-    def balancer_metric(self, name: str) -> float:
-        """Read one of the balancer's metrics; only its private network reaches them."""
-        text = self._fetch("http://balancer:8404/metrics")
-        found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
-        assert found, f"the balancer has no metric {name}"
-        return float(found[1])
+    def balancer_metric(self, start: str) -> float:
+        """Add up the balancer's metrics whose lines start like this."""
+        (balancer,) = self.containers("balancer")
+        return sum_metric(f"http://{address_of(balancer)}:8404/metrics", start)
 
     def wait_for_replicas(self, number: int, backend: str = "triton_grpc") -> None:
         """Wait until the balancer has exactly so many replicas in service."""
         metric = f'haproxy_backend_active_servers{{proxy="{backend}"}}'
+        (balancer,) = self.containers("balancer")
 
         def reached() -> bool:
             try:
-                return self.balancer_metric(metric) == number
-            except DockerError:  # the replica that was asked is on its way out
+                url = f"http://{address_of(balancer)}:8404/metrics"
+                return sum_metric(url, metric) == number
+            except requests.ConnectionError:  # it is starting
                 return False
 
         wait_until(reached, f"{number} replicas of {backend} are in service", 120)
 
+    def losses(self) -> float:
+        """Count how often the balancer has taken a replica out of service."""
+        return self.balancer_metric('haproxy_server_check_up_down_total{proxy="triton_grpc"')
+
     def inferences(self) -> dict[str, float]:
         """Count the requests that each Triton replica has answered."""
-        return {name: _requests_of(name) for name in self.containers("triton")}
-
-    def _fetch(self, url: str) -> str:
-        asker = next(
-            name
-            for name in self.containers("gateway")
-            if docker("inspect", "--format", "{{.State.Paused}}", name) == "false"
-        )
-        return python_in(asker, FETCH, url)
+        return {name: requests_of(name) for name in self.containers("triton")}
 
 
-def _requests_of(container: str) -> float:
-    metrics = python_in(container, FETCH, "http://127.0.0.1:8002/metrics")
-    lines = re.findall(r"^nv_inference_request_success\{[^}]*\} (\S+)$", metrics, re.MULTILINE)
-    return sum(map(float, lines))
+def address_of(container: str) -> str:
+    """Return one of a container's addresses in its networks, which this machine reaches too."""
+    networks = inspect(container)["NetworkSettings"]["Networks"].values()
+    return next((network["IPAddress"] for network in networks if network["IPAddress"]), "0.0.0.0")
+
+
+def requests_of(container: str) -> float:
+    """Count the requests that a Triton replica has answered."""
+    return sum_metric(
+        f"http://{address_of(container)}:8002/metrics", "nv_inference_request_success{"
+    )
+
+
+def sum_metric(url: str, start: str) -> float:
+    """Add up the metrics whose lines start like this."""
+    text = requests.get(url, timeout=5).text
+    found = re.findall(rf"^{re.escape(start)}.* (\S+)$", text, re.MULTILINE)
+    assert found, f"{url} has no metric {start}"
+    return sum(map(float, found))
+
+
+def is_healthy(container: str) -> bool:
+    """Tell whether the engine calls a container healthy."""
+    return bool(inspect(container)["State"]["Health"]["Status"] == "healthy")
 
 
 def kill_from_outside(container: str) -> None:
