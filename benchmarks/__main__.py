@@ -18,7 +18,10 @@ from benchmarks.run import Run, Size
 
 
 def main() -> int:
-    options = _parser().parse_args()
+    parser = _parser()
+    options = parser.parse_args()
+    if options.pictures and not options.pictures.is_dir():
+        parser.error(f"there is no directory {options.pictures}")
     # Contenders must not outlive a run that is told to stop.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""What the load posts: photographs as they are, in a form, or as ready tensors."""
+"""What the load posts: photographs as they are, or as ready tensors."""
 
 import json
 from dataclasses import dataclass
@@ -9,20 +9,16 @@ from benchmarks.places import PHOTOS
 from benchmarks.servers import Server
 
 SIDE = 224
-BOUNDARY = "edgelens-benchmark"
 
 
 @dataclass(frozen=True)
 class Bodies:
-    """The photographs in the forms in which servers take them, written once."""
+    """The photographs in the shapes in which servers take them, written once."""
 
     scratch: Path
 
     def target(self, server: Server) -> Target:
         """Say how to press a server with photographs."""
-        if server.contender.kind == "form":
-            content_type = f"multipart/form-data; boundary={BOUNDARY}"
-            return Target(server.url, self._forms(), {"Content-Type": content_type})
         return Target(server.url, PHOTOS, {"Content-Type": "image/jpeg"})
 
     def tensors(self, server: Server, model: str) -> Target:
@@ -31,17 +27,6 @@ class Bodies:
         url = f"{server.triton}/v2/models/{model}/infer"
         headers = {"Inference-Header-Content-Length": str(len(header))}
         return Target(url, self._tensors(header), headers)
-
-    def _forms(self) -> list[Path]:
-        head = (
-            f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="request"; '
-            'filename="picture.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
-        ).encode()
-        tail = f"\r\n--{BOUNDARY}--\r\n".encode()
-        return [
-            self._written(f"{photo.stem}.form", head + photo.read_bytes() + tail)
-            for photo in PHOTOS
-        ]
 
     def _tensors(self, header: bytes) -> list[Path]:
         from gateway.contract import Contract

@@ -35,7 +35,6 @@ COMMANDS: Mapping[str, list[str]] = {
     "Ray Serve": [str(PEERS / "python"), "-m", "benchmarks.peers.ray_app", *PORT],
 }
 HEALTH = {"LitServe": "/health", "BentoML": "/readyz"}
-KIND = {"LitServe": "form"}
 
 
 def field(repositories: Repositories) -> dict[str, list[Contender]]:
@@ -77,8 +76,8 @@ def peer(name: str, repositories: Repositories, model: str) -> Contender:
         "BENCH_SAVED_MODEL": str(repositories.saved_model(model)),
         "BENCH_ENGINE": engine,
     }
-    health, kind = HEALTH.get(product, "/healthz"), KIND.get(product, "jpeg")
-    return Contender(name, COMMANDS[product], "/predict", kind, health, environment)
+    health = HEALTH.get(product, "/healthz")
+    return Contender(name, COMMANDS[product], "/predict", health, environment)
 
 
 def article(repositories: Repositories) -> Contender:

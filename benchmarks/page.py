@@ -43,7 +43,10 @@ def _goals(ratios: dict[str, float | None]) -> str:
             continue
         met = value >= goal if sign == ">=" else value <= goal
         rows.append([f"`{name}`", f"{sign} {goal}", f"{value:.3f}", "met" if met else "MISSED"])
-    return table(["ratio", "goal", "measured", ""], rows)
+    goals = table(["ratio", "goal", "measured", ""], rows)
+    if ratios.get("int8_agreement_lite0") is None:
+        goals += "\n\nint8's agreement needs photographs: `make bench PICTURES=DIR`."
+    return goals
 
 
 def _loads(results: dict[str, Any], model: str) -> str:

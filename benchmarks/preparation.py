@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.contenders import edgelens
 from benchmarks.exports import WEIGHTS, Exports
 from benchmarks.limits import Limits
-from benchmarks.places import KEPT, PHOTOS
+from benchmarks.places import PHOTOS
 from benchmarks.repositories import PRECISIONS, Repositories
 from benchmarks.servers import running
 
@@ -26,9 +26,15 @@ def prepare(pictures: Path | None) -> Prepared:
     agreement = exports.prepare(pictures)
     repositories = Repositories(exports.root)
     repositories.lay_out()
-    if not (KEPT / "converted").exists():
-        for model in WEIGHTS:
-            for precision in PRECISIONS:
-                with running(edgelens("first start", repositories, model, precision)):
-                    pass
+    started = exports.root / "started"  # goes when the models are exported anew
+    if not started.exists():
+        _start(repositories)
+        started.touch()
     return Prepared(repositories, agreement, Limits(repositories).labels(PHOTOS[0]))
+
+
+def _start(repositories: Repositories) -> None:
+    for model in WEIGHTS:
+        for precision in PRECISIONS:
+            with running(edgelens("first start", repositories, model, precision)):
+                pass

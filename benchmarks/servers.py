@@ -24,12 +24,11 @@ PORTS = ("HTTP", "GRPC", "METRICS", "HEALTH")
 
 @dataclass(frozen=True)
 class Contender:
-    """A server under test. `command` may hold {port}; `kind` says what its bodies are."""
+    """A server under test. `command` may hold {port}; it takes pictures at `path`."""
 
     name: str
     command: list[str]
     path: str
-    kind: str = "jpeg"
     health: str = "/healthz"
     environment: dict[str, str] = field(default_factory=dict)
 
