@@ -15,9 +15,10 @@ from benchmarks.peers.pictures import tensor, top5
 TIMEOUT = 60  # seconds, BentoML's default
 LATENCY = 10_000  # ms: of all sixteen clients at float32; a request foreseen to take longer is shed
 CONCURRENCY = 64  # more than the clients there are: it only tells the service what to expect
+QUIET = {"access": {"enabled": False}}  # no other contender writes a line for each request
 
 
-@bentoml.service(traffic={"timeout": TIMEOUT})
+@bentoml.service(traffic={"timeout": TIMEOUT}, logging=QUIET)
 class Model:
     def __init__(self) -> None:
         self.model = engines.load()
@@ -27,7 +28,7 @@ class Model:
         return self.model(pictures)
 
 
-@bentoml.service(traffic={"timeout": TIMEOUT, "concurrency": CONCURRENCY})
+@bentoml.service(traffic={"timeout": TIMEOUT, "concurrency": CONCURRENCY}, logging=QUIET)
 class Classifier:
     model = bentoml.depends(Model)
 
