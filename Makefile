@@ -12,10 +12,11 @@ WEIGHTS ?= imagenet
 URL ?= http://127.0.0.1:8000
 MINUTES ?= 30
 CHAOS_SECONDS ?= 60
+FUZZ_SECONDS ?= 180
 
 export PYTHON
 
-.PHONY: help serve model test test-fast test-compose test-chaos soak bench bench-overload audit sbom deploy selftest \
+.PHONY: help serve model test test-fast test-compose test-chaos soak fuzz bench bench-overload audit sbom deploy selftest \
     bundle unbundle check format lock clean
 
 help: ## list every target
@@ -43,6 +44,11 @@ test-chaos: test-packages .venv/.dev .venv-inference/.export ## faults, bad requ
 
 soak: .venv/.dev ## keep a running `make serve` busy and report its memory: MINUTES=30
 	$(GATEWAY)/python -m tests.chaos.soak --minutes $(MINUTES)
+
+fuzz: .venv-fuzz/.fuzz ## fuzz picture decoding, guided by coverage: FUZZ_SECONDS=180
+	@mkdir -p .cache/fuzz
+	PATH=$(CURDIR)/.venv-fuzz/bin:$$PATH fuzz/image_fuzzer.py .cache/fuzz fuzz/corpus -max_total_time=$(FUZZ_SECONDS) \
+	    -max_len=8192 -timeout=5 -rss_limit_mb=500 -artifact_prefix=.cache/fuzz/ -close_fd_mask=2
 
 bench: .venv-peers/.peers .venv-inference/.export .venv/.gateway bench-packages ## measure beside the peers, 15 minutes: PICTURES=DIR for int8's agreement
 	.venv-peers/bin/python -m benchmarks $(if $(PICTURES),--pictures $(PICTURES)) $(BENCH_FLAGS)
@@ -120,4 +126,7 @@ serve-packages: ; @scripts/system-packages serve
 	@touch $@
 .venv-audit/.audit: requirements/audit.txt | .venv-audit/bin/pip
 	.venv-audit/bin/pip install $(PIP_FLAGS) -r $<
+	@touch $@
+.venv-fuzz/.fuzz: requirements/fuzz.txt | .venv-fuzz/bin/pip
+	.venv-fuzz/bin/pip install $(PIP_FLAGS) -r $<
 	@touch $@
