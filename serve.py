@@ -30,8 +30,7 @@ HOME = Path(__file__).resolve().parent
 INFERENCE_PYTHON = HOME / ".venv-inference/bin/python"
 GATEWAY_PYTHON = HOME / ".venv/bin/python"
 EXPORT_GRACE = 15.0  # seconds
-DRAIN_SECONDS = 5.0  # that Triton outlives a gateway which still answers what it has admitted
-STOP_SECONDS = 20.0  # in all; what has not ended by then is killed
+TRITON_GRACE = 10.0  # seconds; what has not ended by then is killed
 PORT_PATIENCE = 10.0  # seconds for which an earlier run may still hold a port
 ASK_PERIOD = 2.0  # seconds between two questions to each part
 MOST_SILENCES = 4  # questions in a row that a part may leave unanswered
@@ -260,12 +259,18 @@ def _serve(stop: Stop, ready_file: Path) -> int:
 
 
 def _stop(gateway: Part, inference: Part) -> None:
-    """Stop both; Triton goes when the gateway has answered what it had admitted, or soon after."""
-    end = time.monotonic() + STOP_SECONDS
-    gateway.stop(DRAIN_SECONDS)
+    """Stop the gateway, which answers what it has admitted, then Triton, which it needs for that."""
+    gateway.stop(_gateway_grace())
     inference.stop(0)
-    for part in (gateway, inference):
-        part.finish(max(0.0, end - time.monotonic()))
+    gateway.finish(0)
+    inference.finish(TRITON_GRACE)
+
+
+def _gateway_grace() -> float:
+    """Return the seconds after which the gateway gives up by itself, and some to end in."""
+    grace = os.environ.get("GRACE_SECONDS")
+    deadline = os.environ.get("DEADLINE_SECONDS") or "10"
+    return 3.0 + (float(grace) if grace else float(deadline) + 2.0)
 
 
 def _wait(stop: Stop, inference: Part, done: Callable[[], object]) -> None:
