@@ -259,7 +259,7 @@ def _serve(stop: Stop, ready_file: Path) -> int:
 
 
 def _stop(gateway: Part, inference: Part) -> None:
-    """Stop the gateway, which answers what it has admitted, then Triton, which it needs for that."""
+    """Stop the gateway, which answers what it has admitted, then Triton, which that needs."""
     gateway.stop(_gateway_grace())
     inference.stop(0)
     gateway.finish(0)
