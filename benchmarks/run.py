@@ -20,6 +20,7 @@ from benchmarks.rounds import Rounds
 from benchmarks.servers import Contender
 
 CLOSING = 15  # seconds: the report
+TURN = 45  # seconds: a slow contender's turn, and the engine's after it
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Run:
             "a lone request": lambda: {
                 "alone": alone.measure(self._limits, self._bodies, seconds / 2)
             },
-            "cache": lambda: caching.measure(repositories, self._bodies, seconds / 3),
+            "cache": lambda: caching.measure(repositories, self._bodies, max(1.5, seconds / 2)),
             "ceiling of a gateway": lambda: ceiling.measure(self._bodies, seconds),
             "replicas": lambda: {"replicas": replicas.measure(self._bodies, seconds)},
         }
@@ -107,7 +108,7 @@ class Run:
 
     def _has_time(self, name: str) -> bool:
         """Tell whether another contender may begin; the report says which one may not."""
-        if self._clock.suffices(CLOSING):
+        if self._clock.suffices(TURN):
             return True
         self.results["failed"][name] = "no time was left"
         return False
