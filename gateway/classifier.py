@@ -136,7 +136,8 @@ class Classifier:
         except (UnknownModel, ModelNotReady) as error:
             # It was loaded a moment ago: it is being switched or reloaded.
             self._catalog.wake()
-            if version and len(self._catalog.models().get(model.name, {})) > 1:
+            others = set(self._catalog.models().get(model.name, {})) - {version}
+            if version and others:
                 raise UnknownModel("No such version of this model is loaded.") from error
             raise ModelNotReady("This model is being reloaded; try again shortly.") from error
 

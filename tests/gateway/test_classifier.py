@@ -1,5 +1,6 @@
 """Batches, versions and what becomes of errors."""
 
+import numpy as np
 import pytest
 
 from gateway.classifier import Classification
@@ -49,6 +50,22 @@ def test_a_version_that_was_retired_is_unknown_and_raises_no_doubt(
     assert gateway.classify(query="?version=1").status_code == 404
     assert gateway.services.readiness.is_ready()
     assert gateway.classify().get_json()["version"] == "2"
+
+
+def test_a_version_that_is_forgotten_while_it_is_asked_for_is_unknown(
+    start: Start, triton: StubTriton
+) -> None:
+    triton.configs["colours", "2"] = model_config("colours")
+    gateway = start()
+    classifier, version_1 = (
+        gateway.services.classifier,
+        gateway.services.catalog.find("colours", "1"),
+    )
+    del triton.configs["colours", "1"]
+    triton.retired = {"1"}
+    gateway.services.catalog.refresh()
+    with pytest.raises(UnknownModel):
+        classifier._infer(version_1, "1", [np.zeros([224, 224, 3], np.uint8)], 1, Deadline(10))
 
 
 def test_the_only_version_is_being_reloaded_if_it_is_asked_for(gateway: Gateway) -> None:
