@@ -15,9 +15,11 @@ from gateway.image import to_tensor
 from tests.e2e.test_stack import contract_of
 from tests.photos import DATA, odd_images, photos
 from tests.servers import Running
+from tests.waiting import wait_until
 
 MODEL = "efficientnet_lite0"
 PHOTOS = photos()
+DECODER = f'model="{MODEL}_decode"'
 TOLERANCE = 1e-4  # of a probability, at f32
 MODULES = {"HTTP": tritonclient.http, "gRPC": tritonclient.grpc}
 BROKEN = [p for p, expected in odd_images() if expected in ("reject", "reject before decoding")]
@@ -119,8 +121,28 @@ def test_a_request_of_several_says_which_picture_is_broken(triton: Running) -> N
         ask(triton, "gRPC", f"{MODEL}_image", batch)
 
 
-def test_a_broken_picture_in_a_dynamic_batch_fails_alone(triton: Running) -> None:
-    """All requests wait at the same time, so that Triton joins good ones and bad ones."""
+def test_the_pictures_of_one_request_are_decoded_as_a_batch(triton: Running) -> None:
+    before = spared_runs(triton)
+    found = ask(triton, "gRPC", f"{MODEL}_image", encoded(*(photo.data for photo in PHOTOS)))
+    assert [wnid for wnid, _ in found] == [photo.wnid for photo in PHOTOS]
+    # A probe of the watchdog's adds one to both counters, and changes nothing here.
+    spared = len(PHOTOS) - 1
+    wait_until(lambda: spared_runs(triton) - before == spared, "it was counted as one run", 10)
+
+
+def spared_runs(triton: Running) -> float:
+    """Count how many runs of the decoder its batches have spared."""
+    url = f"http://127.0.0.1:{triton.metrics_port}/metrics"
+    lines = requests.get(url, timeout=10).text.splitlines()
+    pictures, runs = (
+        next(float(line.split()[-1]) for line in lines if line.startswith(f"{name}{{{DECODER}"))
+        for name in ("nv_inference_count", "nv_inference_exec_count")
+    )
+    return pictures - runs
+
+
+def test_a_broken_picture_among_requests_at_the_same_time_fails_alone(triton: Running) -> None:
+    """The decoder takes them one by one, and the model joins the good ones that wait for it."""
     good = [photo.data for photo in PHOTOS] * 2
     bad = [BROKEN[i % len(BROKEN)].read_bytes() for i in range(len(good))]
     pictures = [picture for pair in zip(bad, good, strict=True) for picture in pair]
