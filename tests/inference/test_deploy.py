@@ -1,0 +1,93 @@
+"""Deployments on a real Triton of models on its own Python backend, which may die."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.inference.calls import counter, is_ready, readiness
+from tests.inference.conftest import QUICK
+from tests.inference.contracted import MODEL, SWAPPED, add_classifier, golden
+from tests.servers import HOME, Running, start_inference
+from tests.waiting import wait_until
+
+DYING = MODEL.replace("TAKEN", "__import__('os')._exit(1)")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A launcher that looks often, with one version of `cat`; the second one is new on disk."""
+    repository = tmp_path_factory.mktemp("deployed")
+    second = {name.replace("_v1", "_v2"): text for name, text in golden().items() if "_v1" in name}
+    add_classifier(repository, "cat", **second)
+    with start_inference(repository, **QUICK) as running:
+        yield running
+
+
+def version_path(server: Running, version: int) -> Path:
+    return Path(server.env["MODEL_REPOSITORY"]) / f"cat/{version}"
+
+
+@pytest.fixture
+def second(server: Running) -> Iterator[Path]:
+    """The directory of a second version, which its test fills."""
+    path = version_path(server, 2)
+    path.mkdir()
+    yield path
+    shutil.rmtree(path)
+
+
+def deploy(server: Running, version: int) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "inference.deploy", "cat", "--version", str(version)]
+    return subprocess.run(
+        [*command, "--url", f"http://127.0.0.1:{server.http_port}"],
+        cwd=HOME,
+        env=os.environ | server.env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def watched(server: Running) -> list[tuple[str, str]]:
+    models = json.loads(readiness(server).body)["models"]
+    return [(model["name"], model["version"]) for model in models]
+
+
+def assert_version_1_never_noticed(server: Running) -> None:
+    wait_until(lambda: is_ready(server), "the server is ready", 5)
+    assert watched(server) == [("cat", "1")]
+    assert counter(server, "edgelens_triton_restarts_total") == 0
+    assert counter(server, "edgelens_model_reloads_total", model="cat") == 0
+    assert "candidate" not in server.printed()
+
+
+def test_a_version_whose_process_dies_is_refused_and_healed_by_nobody(
+    server: Running, second: Path
+) -> None:
+    (second / "model.py").write_text(DYING)
+    refused = deploy(server, 2)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("deploy: version 2 is not fit to serve:")
+    assert len(refused.stderr.splitlines()) == 1
+    assert_version_1_never_noticed(server)
+
+
+def test_a_version_that_was_replaced_on_disk_is_tested_apart(server: Running) -> None:
+    model = version_path(server, 1) / "model.py"
+    right = model.read_text()
+    model.write_text(right.replace("batch = (tensors)", f"batch = ({SWAPPED})"))
+    try:
+        refused = deploy(server, 1)
+    finally:
+        model.write_text(right)
+    assert refused.returncode == 1
+    assert "version 1 is not fit to serve" in refused.stderr
+    assert "wrong channel order" in refused.stderr
+    assert_version_1_never_noticed(server)
+    assert deploy(server, 1).returncode == 0
