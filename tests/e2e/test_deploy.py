@@ -224,6 +224,16 @@ def decoded(client: "tritonclient.grpc.InferenceServerClient") -> np.ndarray:
     return client.infer(f"{MODEL}_decode", [image]).as_numpy("tensor")[0]
 
 
+def classify(gateway: str, query: str) -> requests.Response:
+    url = f"{gateway}/v1/classify?model={MODEL}&{query}"
+    return requests.post(url, HAMMER.data, headers={"Content-Type": "image/jpeg"}, timeout=30)
+
+
+def listed(gateway: str) -> list[str]:
+    models = requests.get(f"{gateway}/v1/models", timeout=10).json()["models"]
+    return next(model["versions"] for model in models if model["name"] == MODEL)
+
+
 def test_a_version_with_swapped_channels_never_serves(
     server: Running, gateway: str, models: Path, swapped: Path, only_version_1: None
 ) -> None:
@@ -273,17 +283,18 @@ def test_a_new_version_comes_into_service_without_losing_a_request(
         assert loaded(server)[MODEL] == {"1", "2"}
         before = len(load.versions)
         wait_until(lambda: "2" in load.versions[before:], "version 2 answers", 30)
-        answer = requests.post(
-            f"{gateway}/v1/classify?model={MODEL}&version=1",
-            data=HAMMER.data,
-            headers={"Content-Type": "image/jpeg"},
-            timeout=30,
-        )
-        assert answer.json()["version"] == "1"
+        assert classify(gateway, "version=1").json()["version"] == "1"
+        wait_until(lambda: listed(gateway) == ["1", "2"], "the gateway knows both", 15)
+        drawn = [classify(gateway, "ab=1:1,2:1").json()["version"] for _ in range(30)]
+        assert set(drawn) == {"1", "2"}
         retired = deploy(server, models, "--version", "2", "--retire")
         assert retired.returncode == 0, retired.stderr
         assert loaded(server)[MODEL] == {"2"}
         assert "versions: [ 2 ]" in policy(models)
+        assert classify(gateway, "version=1").status_code == 404
+        wait_until(lambda: listed(gateway) == ["2"], "version 1 is forgotten", 15)
+        assert classify(gateway, "version=1").status_code == 404
+        assert is_ready(gateway)
     assert load.failures == []
     assert load.answered >= REQUESTS
     assert (load.versions[0], load.versions[-1]) == ("1", "2")
