@@ -14,8 +14,10 @@ from gateway.errors import ContractError
 LABEL_FILE = "labels.txt"
 MAX_BATCH_SIZE = 16
 
-# No queue delay: batches form while the instance is busy, and a lone request does not wait. The
-# queue is bounded, and a request whose client will wait no longer is dropped before it is inferred.
+# No queue delay: batches form while the instance is busy, and a lone request does not wait. And no
+# queue policy: with one, a request that comes while the instance is busy wakes nobody in Triton
+# 24.10, and some wait half a second for the batcher's next look at its queue. What a gateway or the
+# balancer admits is bounded there, and a request whose client gave up is dropped all the same.
 _CLASSIFIER = Template("""\
 # Written by export_model.py, which from now on only adds `parameters` at the end.
 name: $name
@@ -27,14 +29,7 @@ input { name: "$input" data_type: TYPE_UINT8 dims: [ $size, $size, 3 ] }
 output { name: "$output" data_type: TYPE_FP32 dims: [ $classes ] label_filename: "$label_file" }
 
 instance_group { count: 1 kind: KIND_CPU }
-dynamic_batching {
-  default_queue_policy {
-    max_queue_size: 512
-    timeout_action: REJECT
-    default_timeout_microseconds: 60000000
-    allow_timeout_override: true
-  }
-}
+dynamic_batching { }
 response_cache { enable: true }
 # `make deploy` changes this line, once it has tested a version: no restart brings in another one.
 version_policy { specific { versions: [ 1 ] } }

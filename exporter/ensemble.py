@@ -19,15 +19,7 @@ output { name: "tensor" data_type: TYPE_UINT8 dims: [ $height, $width, 3 ] }
 instance_group { count: 2 kind: KIND_CPU }
 # Requests are decoded each on its own: the BYTES of one whose length lies would, in 24.10, fail all
 # that are batched with it. One request may hold many pictures, and the classifier batches as ever.
-dynamic_batching {
-  preferred_batch_size: [ 1 ]
-  default_queue_policy {
-    max_queue_size: 512
-    timeout_action: REJECT
-    default_timeout_microseconds: 60000000
-    allow_timeout_override: true
-  }
-}
+dynamic_batching { preferred_batch_size: [ 1 ] }
 
 """)
 
