@@ -16,7 +16,7 @@ FUZZ_SECONDS ?= 180
 
 export PYTHON
 
-.PHONY: help serve model test test-fast test-compose test-chaos soak fuzz bench bench-overload audit sbom deploy selftest \
+.PHONY: help serve model test test-fast test-compose test-chaos soak fuzz bench bench-overload tune audit sbom deploy selftest \
     bundle unbundle check format lock clean
 
 help: ## list every target
@@ -64,6 +64,9 @@ sbom: .venv-audit/.audit ## write dist/sbom-*.json, the software bill of materia
 	@for name in gateway inference export; do \
 	    .venv-audit/bin/cyclonedx-py requirements requirements/$$name.txt --output-file dist/sbom-$$name.json || exit 1; \
 	    echo dist/sbom-$$name.json; done
+
+tune: .venv-inference/.export ## fit a model's configuration to this machine: make tune MODEL=vgg16 SECONDS=120
+	$(INFERENCE)/python -m inference.tune $(if $(filter-out file,$(origin MODEL)),$(MODEL)) $(if $(SECONDS),--seconds $(SECONDS))
 
 deploy: .venv-inference/.export ## switch a running server to another version: make deploy MODEL=vgg16 VERSION=2, or DEPLOY_FLAGS=--rollback
 	$(INFERENCE)/python -m inference.deploy $(MODEL) $(if $(VERSION),--version $(VERSION)) $(DEPLOY_FLAGS)

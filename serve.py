@@ -29,7 +29,7 @@ from inference.processes import is_working
 HOME = Path(__file__).resolve().parent
 INFERENCE_PYTHON = HOME / ".venv-inference/bin/python"
 GATEWAY_PYTHON = HOME / ".venv/bin/python"
-EXPORT_GRACE = 15.0  # seconds
+STEP_GRACE = 15.0  # seconds
 TRITON_GRACE = 10.0  # seconds; what has not ended by then is killed
 PORT_PATIENCE = 10.0  # seconds for which an earlier run may still hold a port
 ASK_PERIOD = 2.0  # seconds between two questions to each part
@@ -79,6 +79,7 @@ def main() -> int:
         _await_free_ports(stop)
         _require_free_port()
         _export_default_model(stop)
+        _tune_default_model(stop)
         with tempfile.TemporaryDirectory(prefix="edgelens-") as scratch:
             return _serve(stop, Path(scratch) / "ready.json")
     except ServeError as error:
@@ -153,16 +154,30 @@ def _require_free_port() -> None:
 
 def _export_default_model(stop: Stop) -> None:
     """Let the exporter decide which model stands in the repository, unless one does already."""
-    command = [str(INFERENCE_PYTHON), str(HOME / "export_model.py"), "--default"]
-    exporter = _start(command, {})
-    while exporter.poll() is None and not stop.is_set():
+    if _run_step(stop, [str(HOME / "export_model.py"), "--default"], "the model was exported"):
+        raise ServeError("no model to serve: see the exporter's message above")
+
+
+def _tune_default_model(stop: Stop) -> None:
+    """Fit the model to this machine, if TUNE asks for that and it has not been done here."""
+    if os.environ.get("TUNE", "") in ("", "0"):
+        return
+    model = os.environ.get("MODEL", "").strip()
+    command = ["-m", "inference.tune", "--once", *([model] if model else [])]
+    if _run_step(stop, command, "the model was tuned"):
+        print("edgelens: not tuned, so the model is served as it was", file=sys.stderr, flush=True)
+
+
+def _run_step(stop: Stop, arguments: list[str], purpose: str) -> int:
+    """Run what comes before serving to its end and return its status; stop it if told to."""
+    step = _start([str(INFERENCE_PYTHON), *arguments], {})
+    while step.poll() is None and not stop.is_set():
         stop.wait(0.02)
     if stop.is_set():
-        exporter.terminate()
-        _finish(exporter, EXPORT_GRACE)
-        raise ServeError("stopped before the model was exported; nothing was left half-written")
-    if exporter.returncode != 0:
-        raise ServeError("no model to serve: see the exporter's message above")
+        step.terminate()
+        _finish(step, STEP_GRACE)
+        raise ServeError(f"stopped before {purpose}; nothing was left half-written")
+    return step.returncode
 
 
 @dataclass

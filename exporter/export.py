@@ -29,6 +29,7 @@ from exporter.repository import (
     write_text,
 )
 from exporter.sources import Source, load
+from exporter.tuned import amend_tuned
 from gateway.contract import Contract
 
 TOLERANCE = 1e-5  # between Keras and the SavedModel, in probability
@@ -169,3 +170,4 @@ def _write_texts(
     if fresh or not others:
         text = serving(text, max(others, default=target.version))
     write_text(config, with_version(text, target.version, source.weights, golden))
+    amend_tuned(target.model_dir, target.version, source.weights, golden, anew=fresh or not others)

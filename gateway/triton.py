@@ -114,8 +114,8 @@ class TritonClient:
     def _call(self, request: Any, deadline: Deadline) -> Any:
         """Run one inference: directly while they are quick, else so that it can be given up."""
         deadline.check()
-        # Where the model's queue policy allows it, Triton drops what has waited for so long; what is
-        # cancelled or past gRPC's own deadline it drops anyway, before inferring it.
+        # Where a queue policy allows it, Triton drops what has waited for so long; what is cancelled
+        # or past gRPC's own deadline it drops anyway, before inferring it.
         request.parameters["timeout"].int64_param = int(deadline.remaining() * 1e6)
         start = time.monotonic()
         try:

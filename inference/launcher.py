@@ -2,7 +2,8 @@
 
 import shutil
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from inference.announcement import Announcement
@@ -28,9 +29,16 @@ from inference.triton_log import TritonLog
 def launch(settings: Settings) -> None:
     """Serve the repository until SIGTERM or SIGINT. Raises LaunchError."""
     models = require_models(settings.repository)
+    with stopped_by_signals(), prepared(settings) as (place, log), ExitStack() as stack:
+        serve(settings, place, log, models, stack)
+
+
+@contextmanager
+def prepared(settings: Settings) -> Iterator[tuple[Place, TritonLog]]:
+    """Lend what a Triton needs; no file and no process of it is left. Raises LaunchError."""
     installation = find_installation()
     adopt_orphans()
-    with stopped_by_signals(), ExitStack() as stack:
+    with ExitStack() as stack:
         sweep()
         stack.callback(kill_children)
         run = Run.current()
@@ -38,8 +46,7 @@ def launch(settings: Settings) -> None:
         ports = choose_ports(settings)
         backends = assemble_backends(installation, run)
         stack.callback(shutil.rmtree, backends, ignore_errors=True)
-        place = Place(run, installation, backends, ports)
-        serve(settings, place, log, models, stack)
+        yield Place(run, installation, backends, ports), log
 
 
 def serve(
@@ -64,9 +71,16 @@ def serve(
     stack.callback(state.trouble, "Triton is stopping.")
     endpoint.start()
     announcement.publish_key()
-    say(f"Starting Triton with {', '.join(models)}; its log is {log.path}.")
+    named = ", ".join(described(settings, model) for model in models)
+    say(f"Starting Triton with {named}; its log is {log.path}.")
     supervisor.start(models)
     supervisor.run(lambda found: announcement.publish(client, metrics, found))
+
+
+def described(settings: Settings, model: str) -> str:
+    """Name a model and, where Triton does not read its config.pbtxt, what it reads."""
+    custom = Path("configs", f"{settings.model_config_name}.pbtxt")
+    return f"{model} ({custom})" if (settings.repository / model / custom).is_file() else model
 
 
 def linger(settings: Settings, server: TritonServer) -> None:

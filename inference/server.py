@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference.backends_directory import python_based
-from inference.client import ADMIN_HEADER
+from inference.client import ADMIN_HEADER, TritonClient
+from inference.errors import LaunchError
 from inference.identity import Run
 from inference.installation import Installation
 from inference.ports import Ports
@@ -50,6 +51,19 @@ class TritonServer:
         self._process = start_on_leash(command, env)
         if self._process.stdout:
             self.log.follow(self._process.stdout)
+
+    def await_live(self, client: TritonClient) -> None:
+        """Wait until Triton answers. Raises LaunchError with Triton's reason."""
+        deadline = time.monotonic() + self._settings.start_timeout
+        while not client.is_live():
+            if not self.is_running():
+                raise LaunchError(f"Triton could not start: {self.reason()}")
+            if time.monotonic() > deadline:
+                raise LaunchError(
+                    f"Triton was not ready after {self._settings.start_timeout:g} s:"
+                    f" see {self.log.path}, or allow more with TRITON_START_TIMEOUT."
+                )
+            time.sleep(0.05)
 
     @property
     def pid(self) -> int:

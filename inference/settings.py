@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,10 @@ _KEY = re.compile(r"[A-Za-z0-9_.~-]{8,256}")
 
 @dataclass(frozen=True)
 class Settings:
-    """How Triton is started; ports of 0 mean "any free one", `cache_bytes` of 0 means no cache."""
+    """How Triton is started; ports of 0 mean "any free one", `cache_bytes` of 0 means no cache.
+
+    Of each model, Triton reads `configs/<model_config_name>.pbtxt` where there is such a file.
+    """
 
     repository: Path
     host: str
@@ -49,7 +53,7 @@ class Settings:
             cache_dir=_path(env.get("EDGELENS_CACHE_DIR"), Path("~/.cache/edgelens")),
             runtime_dir=_path(env.get("EDGELENS_RUNTIME_DIR"), HOME / ".cache" / "run"),
             ready_file=_path(ready_file, HOME) if ready_file else None,
-            model_config_name=env.get("TRITON_MODEL_CONFIG_NAME", ""),
+            model_config_name=_config_name(env),
             probe_period=_seconds(env, "TRITON_PROBE_PERIOD", 2.0),
             probe_timeout=_seconds(env, "TRITON_PROBE_TIMEOUT", 3.0),
             start_timeout=_seconds(env, "TRITON_START_TIMEOUT", 300.0),
@@ -85,6 +89,14 @@ def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
     if not 0.0 < value < 86400.0:
         raise SettingError(f"{name} must be a positive number of seconds, not {text!r}.")
     return value
+
+
+def _config_name(env: Mapping[str, str]) -> str:
+    """Take the given name, nothing for `none`, else this host's name as a file may be called."""
+    given = env.get("TRITON_MODEL_CONFIG_NAME", "")
+    if given:
+        return "" if given == "none" else given
+    return re.sub(r"[^A-Za-z0-9.-]", "_", socket.gethostname()).lstrip(".")
 
 
 def _admin_key(env: Mapping[str, str]) -> str:

@@ -53,7 +53,7 @@ class Supervisor:
         """Start Triton and wait until it answers. Raises LaunchError with Triton's reason."""
         self._expected = set(models)
         self._server.start(models)
-        self._await_triton()
+        self._server.await_live(self._client)
 
     def run(self, when_ready: Callable[[list[Finding]], None]) -> None:
         """Watch for ever; calls `when_ready` once, when every model has inferred."""
@@ -72,18 +72,6 @@ class Supervisor:
         """Stop watching."""
         self._watchdog.close()
         self._calls.shutdown(wait=False, cancel_futures=True)
-
-    def _await_triton(self) -> None:
-        deadline = time.monotonic() + self._settings.start_timeout
-        while not self._client.is_live():
-            if not self._server.is_running():
-                raise LaunchError(f"Triton could not start: {self._server.reason()}")
-            if time.monotonic() > deadline:
-                raise LaunchError(
-                    f"Triton was not ready after {self._settings.start_timeout:g} s:"
-                    f" see {self._server.log.path}, or allow more with TRITON_START_TIMEOUT."
-                )
-            time.sleep(0.05)
 
     def _pause(self, seconds: float) -> None:
         """Wait for the next round, or until one of the processes has ended."""
@@ -210,7 +198,7 @@ class Supervisor:
         started = time.monotonic()
         self._server.start(models, tolerant=True)
         try:
-            self._await_triton()
+            self._server.await_live(self._client)
             self._quick_ends = 0
         except LaunchError as exc:
             self._state.trouble(str(exc))

@@ -1,5 +1,7 @@
 """The launcher's settings from the environment."""
 
+import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,14 @@ def test_environment_is_read() -> None:
     assert settings.admin_key == "secret-key"
     assert settings.ready_file == Path("/tmp/ready.json")
     assert settings.model_config_name == "edge"
+
+
+def test_configurations_are_those_of_this_host_unless_others_or_none_are_named() -> None:
+    name = Settings.from_env({}).model_config_name
+    assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name)
+    assert name == re.sub(r"[^A-Za-z0-9.-]", "_", socket.gethostname())
+    assert Settings.from_env({"TRITON_MODEL_CONFIG_NAME": ""}).model_config_name == name
+    assert Settings.from_env({"TRITON_MODEL_CONFIG_NAME": "none"}).model_config_name == ""
 
 
 def test_argument_wins_over_the_environment() -> None:

@@ -1,0 +1,22 @@
+"""The configurations beside config.pbtxt, `configs/*.pbtxt`, of which Triton reads one instead."""
+
+from pathlib import Path
+
+from exporter.config import with_version
+from exporter.golden import Golden
+from exporter.repository import write_text
+from inference.tuning import MARK
+
+
+def amend_tuned(model_dir: Path, version: int, weights: str, golden: Golden, anew: bool) -> None:
+    """Say of a version what config.pbtxt says of it.
+
+    Where the model begins `anew` with this version, what was tuned for the old one is removed.
+    """
+    for path in (model_dir / "configs").glob("*.pbtxt"):
+        text = path.read_text(encoding="utf-8")
+        if anew and text.startswith(MARK):
+            path.unlink()
+            path.with_suffix(".svg").unlink(missing_ok=True)
+        else:
+            write_text(path, with_version(text, version, weights, golden))

@@ -1,0 +1,118 @@
+"""Fit a model's configuration to this machine: `python -m inference.tune MODEL`.
+
+Exit status: 0 done, also if the default has stayed, 1 it could not be done, 2 a wrong setting.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+from inference.backends.tensorflow.cpus import available_cpus
+from inference.errors import LaunchError, TritonError
+from inference.settings import Settings
+from inference.signals import stopped_by_signals
+from inference.tuning.bench import Bench, open_bench
+from inference.tuning.candidate import Candidate
+from inference.tuning.curve import draw
+from inference.tuning.load import Figures
+from inference.tuning.search import Measure, Search, fastest, gains, is_faster, middle
+from inference.tuning.tuned import Tuned
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Tune, or say in one sentence why not; return the exit status."""
+    options = _parser().parse_args(arguments)
+    status = 130
+    try:
+        with stopped_by_signals():
+            _run(options)
+            status = 0
+    except (LaunchError, TritonError, OSError) as error:
+        reason = " ".join(str(error).partition("\n\nAt:")[0].split())  # Triton adds a traceback
+        print(f"tune: {reason}", file=sys.stderr)
+        return getattr(error, "exit_code", 1)
+    if status:
+        print("tune: interrupted; nothing was changed", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m inference.tune",
+        description="Measure a model with other precisions, instances, threads, batches and queue"
+        " delays on a Triton of its own, and keep what is faster on this machine in"
+        " configs/HOST.pbtxt, which the next start uses. Nothing else should run meanwhile.",
+    )
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="default: the only one")
+    parser.add_argument("--seconds", type=_seconds, default=120, metavar="S", help="default: 120")
+    parser.add_argument("--repository", type=Path, metavar="DIR", help="default: MODEL_REPOSITORY")
+    parser.add_argument("--once", action="store_true", help="unless it was done on this host")
+    return parser
+
+
+def _seconds(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive whole number")
+    return int(text)
+
+
+def _run(options: argparse.Namespace) -> None:
+    """Find the model, measure, and write what is faster."""
+    settings = Settings.from_env(os.environ, options.repository)
+    tuned = Tuned.find(settings, options.model)
+    if options.once and tuned.curve.exists():
+        return
+    tuned.require_writable()
+    cpus, seconds = available_cpus(), options.seconds
+    _say(f"Tuning {tuned.model.name} for {cpus} CPUs takes about {seconds} s.")
+    with open_bench(settings, tuned) as bench, _shown(bench, seconds) as measure:
+        search, default = Search(measure, seconds), bench.default
+        tried = search.narrow(default, bench.axes(cpus))
+        best = fastest(tried)
+        same = [(tried[default], tried[default])]
+        rounds = search.compare(default, best) if best != default else same
+    was, won = (middle(figures) for figures in zip(*rounds, strict=True))
+    curves = {f"default: {default}": was, f"best: {best}": won}
+    _report(curves, gains(rounds), len(tried))
+    kept = best if is_faster(rounds) else default
+    if tuned.save(kept, default, draw(curves, tried.values())):
+        _say(f"Wrote {tuned.path}, which the next start uses; {tuned.curve.name} shows the curve.")
+    else:
+        _say(f"The default stays; {tuned.curve} shows the curve.")
+
+
+def _report(curves: Mapping[str, Figures], found: Mapping[int, float], tried: int) -> None:
+    for name, figures in curves.items():
+        _say("\n  ".join([name, *map(str, figures.values())]))
+    gained = ", ".join(f"{gain - 1:+.1%} with {clients}" for clients, gain in found.items())
+    _say(f"{tried} tried; the best compared with the default: {gained or 'it failed'}.")
+
+
+@contextmanager
+def _shown(bench: Bench, seconds: int) -> Iterator[Measure]:
+    """Lend the bench's `measure` with a bar of the time that has passed."""
+    start = time.monotonic()
+    form = "{desc}: {bar:24} {n_fmt}/{total_fmt} s{postfix}"
+    with tqdm(total=seconds, desc="tuning", disable=None, leave=False, bar_format=form) as bar:
+
+        def measure(candidate: Candidate, each: float) -> Figures:
+            bar.set_postfix_str(str(candidate))
+            figures = bench.measure(candidate, each)
+            bar.update(min(round(time.monotonic() - start), seconds) - bar.n)
+            return figures
+
+        yield measure
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

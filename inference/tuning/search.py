@@ -1,0 +1,94 @@
+"""Looks for the fastest candidate within a bounded time, and holds it against the default."""
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from inference.tuning.axes import Axis
+from inference.tuning.candidate import Candidate
+from inference.tuning.load import Figures, Load
+
+ROUNDS = 4
+NOISE = 0.02  # two measurements of one configuration may differ by as much
+SEARCH_SHARE = 0.6
+
+Round = tuple[Figures, Figures]  # the default's and the best candidate's
+Measure = Callable[[Candidate, float], Figures]
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search of about `seconds`; `measure` presses a candidate for as many as it is told."""
+
+    measure: Measure
+    seconds: float
+    clock: Callable[[], float] = time.monotonic
+
+    def narrow(self, default: Candidate, axes: Sequence[Axis]) -> dict[Candidate, Figures]:
+        """Measure the candidates along one axis after the other, each from the best so far.
+
+        The full grid has hundreds of candidates and no time for most. Precision decides most and
+        hardly depends on the rest, so it comes first; batches and delays only share out what the
+        instances can do, so they come last. What the time does not reach is not tried.
+        """
+        end = self.clock() + SEARCH_SHARE * self.seconds
+        # Loading a candidate takes about as long as pressing it.
+        each = SEARCH_SHARE * self.seconds / (2 + 2 * sum(len(axis(default)) for axis in axes))
+        tried = {default: self.measure(default, each)}
+        for axis in axes:
+            for candidate in axis(fastest(tried)):
+                if candidate not in tried and self.clock() < end:
+                    tried[candidate] = self.measure(candidate, each)
+        return tried
+
+    def compare(self, default: Candidate, best: Candidate) -> list[Round]:
+        """Measure both by turns, so that what else the machine does meets both."""
+        each = (1 - SEARCH_SHARE) * self.seconds / (2 * ROUNDS)
+        rounds = []
+        for number in range(ROUNDS):
+            order = (default, best) if number % 2 else (best, default)
+            found = {candidate: self.measure(candidate, each) for candidate in order}
+            rounds.append((found[default], found[best]))
+        return rounds
+
+
+def fastest(tried: Mapping[Candidate, Figures]) -> Candidate:
+    """Choose the best for a lone client and for many, weighed alike; the first of equals."""
+    return max(tried, key=lambda candidate: _speed(tried[candidate]))
+
+
+def is_faster(rounds: Sequence[Round]) -> bool:
+    """Tell whether the best is faster in every round, and on the whole slower for nobody.
+
+    Each client waits for its answer: the more of them come, the less it has waited.
+    """
+    if not all(best for _, best in rounds):
+        return False
+    each = [math.prod(gains([one]).values()) for one in rounds]
+    return min(each) > 1 + NOISE and min(gains(rounds).values()) >= 1 - NOISE
+
+
+def gains(rounds: Sequence[Round]) -> dict[int, float]:
+    """Say by the number of clients how many times as fast the best is; nothing if it failed."""
+    default, best = (middle(figures) for figures in zip(*rounds, strict=True))
+    return {clients: best[clients].throughput / default[clients].throughput for clients in best}
+
+
+def middle(rounds: Sequence[Figures]) -> Figures:
+    """Take the medians of several measurements; nothing if one has failed."""
+    if not all(rounds):
+        return {}
+    return {
+        clients: Load(
+            clients,
+            statistics.median(figures[clients].throughput for figures in rounds),
+            statistics.median(figures[clients].p50_ms for figures in rounds),
+        )
+        for clients in rounds[0]
+    }
+
+
+def _speed(figures: Figures) -> float:
+    return math.prod(load.throughput for load in figures.values()) if figures else 0.0

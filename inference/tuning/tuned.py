@@ -1,0 +1,93 @@
+"""The configuration of one model for one host: `configs/<host>.pbtxt` beside config.pbtxt."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+from tritonclient.grpc.model_config_pb2 import ModelConfig
+
+from inference.deployment.place import write_text
+from inference.errors import LaunchError, SettingError
+from inference.repository import require_models
+from inference.settings import Settings
+from inference.tuning import MARK
+from inference.tuning.candidate import Candidate
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Where the file is: `name` is Triton's --model-config-name, usually the host's."""
+
+    model: Path
+    name: str
+
+    @classmethod
+    def find(cls, settings: Settings, model: str | None) -> "Tuned":
+        """Find a model that can be tuned, by default the only one. Raises LaunchError."""
+        name, repository = settings.model_config_name, settings.repository
+        if not name:
+            raise SettingError("TRITON_MODEL_CONFIG_NAME is none: unset it to tune for this host.")
+        there = [cls(repository / each, name) for each in require_models(repository)]
+        tunable = {each.model.name: each for each in there if each.computes()}
+        if model is None and len(tunable) == 1:
+            return next(iter(tunable.values()))
+        if model not in tunable:
+            wrong = (
+                f"There is no model {model} to tune in {repository}" if model else "Name a model"
+            )
+            raise LaunchError(f"{wrong}; those that can be tuned: {', '.join(tunable) or 'none'}.")
+        return tunable[model]
+
+    @property
+    def path(self) -> Path:
+        """Name the configuration, which is there only if it is faster than the default."""
+        return self.model / "configs" / f"{self.name}.pbtxt"
+
+    @property
+    def curve(self) -> Path:
+        """Name the picture of what was measured, which is there once the model has been tuned."""
+        return self.path.with_suffix(".svg")
+
+    def default(self) -> Any:
+        """Read config.pbtxt, which may be missing, as a `ModelConfig`. Raises LaunchError."""
+        return _read(self.model / "config.pbtxt")
+
+    def computes(self) -> bool:
+        """Tell whether the model does more than decode, or pass on to other models."""
+        config = self.default()
+        return not (config.platform == "ensemble" or config.backend == "opencv")
+
+    def require_writable(self) -> None:
+        """Refuse what could not be written later, or was written by hand. Raises LaunchError."""
+        if self.path.exists() and not self.path.read_text(encoding="utf-8").startswith(MARK):
+            raise LaunchError(f"{self.path} was not written by `make tune`: move it away first.")
+        if not os.access(self.model, os.W_OK):
+            raise LaunchError(f"Cannot write into {self.model}: tune as the user who owns it.")
+
+    def save(self, kept: Candidate, default: Candidate, curve: str) -> bool:
+        """Write the configuration of what is kept; none, and no older one, if config.pbtxt is it.
+
+        A deployment may have said in the older one which versions are served: that goes on.
+        """
+        plain, config = self.default(), self.default()
+        kept.apply(config, default)
+        older = _read(self.path)
+        if older.HasField("version_policy"):
+            config.version_policy.CopyFrom(older.version_policy)
+        self.path.parent.mkdir(exist_ok=True)
+        if config == plain:
+            self.path.unlink(missing_ok=True)
+        else:
+            write_text(self.path, f"{MARK}: {kept}.\n{text_format.MessageToString(config)}")
+        write_text(self.curve, curve)
+        return bool(config != plain)
+
+
+def _read(path: Path) -> Any:
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    try:
+        return text_format.Parse(text, ModelConfig())
+    except text_format.ParseError as exc:
+        raise LaunchError(f"{path} cannot be read: {exc}") from None
