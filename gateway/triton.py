@@ -114,8 +114,8 @@ class TritonClient:
     def _call(self, request: Any, deadline: Deadline) -> Any:
         """Run one inference: directly while they are quick, else so that it can be given up."""
         deadline.check()
-        # Where a queue policy allows it, Triton drops what has waited for so long; what is cancelled
-        # or past gRPC's own deadline it drops anyway, before inferring it.
+        # A queue policy may drop what has waited for so long in Triton. What is cancelled or past
+        # gRPC's own deadline is dropped anyway, before it is inferred.
         request.parameters["timeout"].int64_param = int(deadline.remaining() * 1e6)
         start = time.monotonic()
         try:
