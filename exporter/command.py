@@ -21,7 +21,9 @@ MINIMUM_AGREEMENT = 0.95
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the exporter; return its exit status, 1 for an error the user can mend."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, signal.default_int_handler)
+    sys.unraisablehook = _interrupt_again
     try:
         _run(options)
     except ExportError as error:
@@ -31,6 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("export_model: interrupted; nothing was left half-written", file=sys.stderr)
         return 130
     return 0
+
+
+def _interrupt_again(dropped: "sys.UnraisableHookArgs") -> None:
+    """Repeat an interruption that came within a destructor: Python drops what is raised in one."""
+    if dropped.exc_type is KeyboardInterrupt:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+    else:
+        sys.__unraisablehook__(dropped)
 
 
 def _parser() -> argparse.ArgumentParser:

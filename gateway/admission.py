@@ -15,6 +15,7 @@ TARGET = 0.5  # of the deadline: what is admitted should be answered by then
 FAR = 0.1  # of the deadline: answers as early as this let the limit grow fast
 DECREASE = 0.8
 SMOOTHING = 0.1
+OUTLIER = 4.0  # times the usual: what a replica that froze took says nothing about the others
 QUICK_SMOOTHING = 0.5  # for a probe that was quicker: the one before met a cold model
 FORESEEN = 0.7  # of the deadline: no more is admitted than the measured speed answers by then
 IDLE_AFTER = 5.0  # seconds without a request after which a client has no share any more
@@ -147,7 +148,8 @@ class Admission:
 
     def _measure(self, seconds: float, smoothing: float) -> None:
         known = self.seconds_per_picture
-        self.seconds_per_picture = known + smoothing * (seconds - known) if known else seconds
+        change = min(seconds, OUTLIER * known) - known
+        self.seconds_per_picture = known + smoothing * change if known else seconds
 
     def _learn(self, ticket: Ticket, seconds: float) -> None:
         self._measure(seconds / (ticket.ahead + ticket.weight - 1), SMOOTHING)

