@@ -35,8 +35,8 @@ def draw(curves: Mapping[str, Figures], others: Iterable[Figures]) -> str:
         parts.append(f'<polyline points="{points}" fill="none" stroke="{COLOURS[line]}"/>')
         parts += [_text(*place(load), str(n), COLOURS[line]) for n, load in figures.items()]
         parts.append(_text(LEFT, 24 + 20 * line, name, COLOURS[line]))
-    start = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 450" font-size="13">'
-    return "\n".join([start, '<rect width="720" height="450" fill="white"/>', *parts, "</svg>\n"])
+    start = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 450" font-size="13">'
+    return "\n".join([start, '<rect width="760" height="450" fill="white"/>', *parts, "</svg>\n"])
 
 
 def _text(x: float, y: float, text: str, colour: str = "black") -> str:

@@ -135,6 +135,13 @@ def test_only_what_is_faster_and_slower_for_nobody_wins(
     assert is_faster(measured) is faster
 
 
+def test_what_a_few_clients_see_decides_nothing() -> None:
+    few = {4: Load(4, 400, 10)}, {4: Load(4, 300, 13)}
+    rounds = [(figures(100) | few[0], figures(130) | few[1])] * ROUNDS
+    assert is_faster(rounds)
+    assert gains(rounds) == {1: 1.0, 16: 1.3}
+
+
 @pytest.mark.parametrize("cpus", [1, 2, 6, 64])
 def test_instances_share_the_cpus_and_fit_into_memory(tmp_path: Path, cpus: int) -> None:
     _, instances, *_ = axes(SAVEDMODEL, tmp_path, cpus, most=4)
