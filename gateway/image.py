@@ -64,6 +64,9 @@ def to_tensor(data: bytes | memoryview, contract: Contract, limits: Limits | Non
     The first frame or page counts, EXIF orientation is honoured, transparency becomes white.
     Raises TooLarge, NotAPicture or UndecodablePicture, the first two before any decoding.
     """
+    # A setting of this thread alone. Intel's IPP rounds differently on each kind of processor,
+    # OpenCV's own code on none: a model's golden tensor must be the same wherever it is served.
+    cv2.ipp.setUseIPP(False)
     limits = limits or Limits()
     if len(data) > limits.max_bytes:
         raise TooLarge.over(limits.max_bytes)
