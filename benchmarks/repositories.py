@@ -6,10 +6,12 @@ from pathlib import Path
 
 from benchmarks.exports import WEIGHTS
 from benchmarks.places import KEPT
+from inference.backends.tensorflow.precision import other_precision
+from inference.repository import companions
 
-PRECISIONS = ("bf16", "int8")
+FLOAT = other_precision()  # bf16 or f32: what EdgeLens itself chooses on this processor
+PRECISIONS = (FLOAT, "int8")
 INT8 = ("model.int8.xml", "model.int8.bin")
-COMPANIONS = ("{model}_decode", "{model}_image")  # what takes encoded pictures inside Triton
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Repositories:
         if precision == "int8":
             return (self.exported / model / "1" / INT8[1]).stat().st_size
         data = self.saved_model(model).glob("variables/variables.data-*")
-        return sum(path.stat().st_size for path in data) // 2
+        return sum(path.stat().st_size for path in data) // (2 if precision == "bf16" else 1)
 
     def _lay_out(self, model: str, precision: str) -> None:
         repository, source = self.of(model, precision), self.exported / model
@@ -57,6 +59,5 @@ class Repositories:
         if precision == "int8":
             for name in INT8:
                 (version / name).symlink_to(source / "1" / name)
-        for companion in COMPANIONS:
-            name = companion.format(model=model)
+        for name in companions(model):
             shutil.copytree(self.exported / name, repository / name)

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from exporter.catalog import CATALOG
 from exporter.default import ensure_default
 from exporter.errors import ExportError
 from exporter.int8 import quantize_version
+from exporter.interruption import interruptible
 from exporter.job import Job
 
 HOME = Path(__file__).resolve().parents[1]
@@ -21,11 +21,9 @@ MINIMUM_AGREEMENT = 0.95
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the exporter; return its exit status, 1 for an error the user can mend."""
     options = _parser().parse_args(arguments)
-    for number in (signal.SIGTERM, signal.SIGALRM):
-        signal.signal(number, signal.default_int_handler)
-    sys.unraisablehook = _interrupt_again
     try:
-        _run(options)
+        with interruptible():
+            _run(options)
     except ExportError as error:
         print(f"export_model: {error}", file=sys.stderr)
         return 1
@@ -33,14 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("export_model: interrupted; nothing was left half-written", file=sys.stderr)
         return 130
     return 0
-
-
-def _interrupt_again(dropped: "sys.UnraisableHookArgs") -> None:
-    """Repeat an interruption that came within a destructor: Python drops what is raised in one."""
-    if dropped.exc_type is KeyboardInterrupt:
-        signal.setitimer(signal.ITIMER_REAL, 0.01)
-    else:
-        sys.__unraisablehook__(dropped)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from exporter.config import LABEL_FILE, contract_in
-from exporter.ensemble import decode_config, decode_name, ensemble_config, ensemble_name
+from exporter.ensemble import decode_config, ensemble_config
 from exporter.labels import read_labels
 from exporter.pbtxt import written_parameters
-from exporter.repository import write_text
 from gateway.contract import Contract
+from inference.repository import companions, decode_name, ensemble_name
+from inference.writing import write_text
 
 SIGN = "golden_tensor_sha256"  # only the exporter writes this into a config.pbtxt
 
@@ -29,8 +30,7 @@ def complete(repository: Path, model: str) -> None:
     A model that the exporter did not write has none. Raises ExportError for a contract or labels
     that cannot be read, OSError where nothing can be written.
     """
-    names = (decode_name(model), ensemble_name(model))
-    if all((repository / name / "1").is_dir() for name in names):  # it is made last
+    if all((repository / name / "1").is_dir() for name in companions(model)):  # it is made last
         return
     config = repository / model / "config.pbtxt"
     if config.is_file() and SIGN in written_parameters(config.read_text(encoding="utf-8")):

@@ -6,14 +6,11 @@ from pathlib import Path
 from exporter import deferred
 from exporter.catalog import CATALOG
 from exporter.companions import complete
-from exporter.ensemble import decode_name, ensemble_name
 from exporter.errors import ExportError, WeightsUnavailable
 from exporter.job import Job
 from exporter.repository import versions
-
-FLAGSHIP = "vgg16"
-EMBEDDED = "efficientnet_lite0"
-COMPANIONS = (decode_name(""), ensemble_name(""))
+from gateway.preference import EMBEDDED, FLAGSHIP
+from inference.repository import ensemble_name, is_classifier
 
 
 def ensure_default(repository: Path, weights: str) -> None:
@@ -68,7 +65,7 @@ def _ready(repository: Path) -> list[str]:
     if not repository.is_dir():
         return []
     names = sorted(path.name for path in repository.iterdir() if versions(path))
-    return [name for name in names if not name.startswith(".") and not name.endswith(COMPANIONS)]
+    return [name for name in names if is_classifier(name)]
 
 
 def _described(weights: str) -> str:

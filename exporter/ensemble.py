@@ -6,6 +6,7 @@ from exporter.catalog import INPUT, OUTPUT
 from exporter.config import LABEL_FILE, MAX_BATCH_SIZE
 from exporter.pbtxt import quoted, with_parameters
 from gateway.contract import Contract
+from inference.repository import decode_name, ensemble_name
 
 _DECODE = Template("""\
 # Encoded pictures (JPEG, PNG, WebP, ...) to the input of $model. Written by export_model.py.
@@ -47,16 +48,6 @@ ensemble_scheduling {
   }
 }
 """)
-
-
-def decode_name(model: str) -> str:
-    """Return the name of the model that decodes for `model`."""
-    return f"{model}_decode"
-
-
-def ensemble_name(model: str) -> str:
-    """Return the name of the ensemble that takes encoded pictures for `model`."""
-    return f"{model}_image"
 
 
 def decode_config(model: str, contract: Contract) -> str:

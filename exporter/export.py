@@ -26,11 +26,11 @@ from exporter.repository import (
     publish,
     staging,
     versions,
-    write_text,
 )
 from exporter.sources import Source, load
 from exporter.tuned import amend_tuned
 from gateway.contract import Contract
+from inference.writing import write_text
 
 TOLERANCE = 1e-5  # between Keras and the SavedModel, in probability
 

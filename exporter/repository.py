@@ -75,14 +75,6 @@ def staging(repository: Path) -> Iterator[Path]:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
 def publish(staged: Path, target: Target) -> None:
     """Move a complete version directory to its place, in one step unless it replaces another."""
     target.model_dir.mkdir(parents=True, exist_ok=True)

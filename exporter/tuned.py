@@ -4,8 +4,8 @@ from pathlib import Path
 
 from exporter.config import with_version
 from exporter.golden import Golden
-from exporter.repository import write_text
 from inference.tuning import MARK
+from inference.writing import write_text
 
 
 def amend_tuned(model_dir: Path, version: int, weights: str, golden: Golden, anew: bool) -> None:

@@ -7,6 +7,11 @@ LOCAL = ("localhost", "127.0.0.1", "::1")
 PORTS = {"http": 80, "https": 443}
 
 
+def reachable(host: str) -> str:
+    """Name the address at which this machine reaches what listens at `host`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+
 class AddressError(ValueError):
     """A text that is no address; the message says what one looks like."""
 

@@ -21,6 +21,26 @@ def is_apart(model: str) -> bool:
     return model.startswith(".")
 
 
+def decode_name(model: str) -> str:
+    """Name the model that decodes pictures for a classifier."""
+    return f"{model}_decode"
+
+
+def ensemble_name(model: str) -> str:
+    """Name the ensemble through which a classifier takes encoded pictures."""
+    return f"{model}_image"
+
+
+def companions(model: str) -> tuple[str, str]:
+    """Name what stands beside a classifier, for clients that send pictures to Triton itself."""
+    return decode_name(model), ensemble_name(model)
+
+
+def is_classifier(model: str) -> bool:
+    """Tell whether a model is one that people choose: neither apart nor another's companion."""
+    return not is_apart(model) and not model.endswith(companions(""))
+
+
 def require_models(repository: Path) -> list[str]:
     """Name the models to load. Raises LaunchError if there is none."""
     models = ready_models(repository)

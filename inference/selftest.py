@@ -14,9 +14,7 @@ from inference.contracts.check import Check
 from inference.contracts.endpoint import Endpoint
 from inference.contracts.errors import Deviation, Unreachable
 from inference.contracts.report import Report
-from inference.repository import is_apart
-
-COMPANIONS = ("_image", "_decode")
+from inference.repository import is_classifier
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,8 +93,7 @@ def _loaded(options: argparse.Namespace, http: Endpoint) -> list[str]:
         raise Unreachable(
             "the server does not say which models it has; name one with --model"
         ) from None
-    names = {model for model, _ in loaded}
-    return sorted(name for name in names if not name.endswith(COMPANIONS) and not is_apart(name))
+    return sorted({model for model, _ in loaded if is_classifier(model)})
 
 
 def _has_contract(http: Endpoint, model: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from inference.address import reachable
 from inference.errors import SettingError
 
 HOME = Path(__file__).resolve().parent.parent
@@ -63,7 +64,7 @@ class Settings:
     @property
     def reachable_host(self) -> str:
         """Name the address at which the launcher itself reaches what it binds to `host`."""
-        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return reachable(self.host)
 
 
 def _path(value: str | Path | None, default: Path) -> Path:

@@ -8,9 +8,7 @@ from inference.deployment.errors import DeployError
 from inference.deployment.memory import available_memory, require_memory
 from inference.deployment.place import Place
 from inference.deployment.server import Server
-from inference.repository import ready_models
-
-COMPANIONS = ("_decode", "_image")
+from inference.repository import companions, ready_models
 
 
 @dataclass(frozen=True)
@@ -119,8 +117,7 @@ class Deployment:
     def _load_companions(self) -> None:
         """Load the decoder and the ensemble unless they are loaded: those follow by themselves."""
         there = ready_models(self.place.repository)
-        for suffix in COMPANIONS:
-            name = self.place.model + suffix
+        for name in companions(self.place.model):
             if name in there and not self.server.versions(name):
                 self.server.load(name)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from inference.deployment.errors import DeployError
 from inference.deployment.pbtxt import with_field
+from inference.writing import write_text
 
 
 @dataclass(frozen=True)
@@ -99,15 +100,3 @@ class Place:
     def remove_candidate(self) -> None:
         """Remove what `write_candidate` made, also that of a deployment that was killed."""
         shutil.rmtree(self.repository / self.candidate, ignore_errors=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that Triton sees the old content or the new, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        if path.exists():
-            temporary.chmod(path.stat().st_mode & 0o777)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

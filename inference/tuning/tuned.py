@@ -8,12 +8,12 @@ from typing import Any
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from inference.deployment.place import write_text
 from inference.errors import LaunchError, SettingError
 from inference.repository import require_models
 from inference.settings import Settings
 from inference.tuning import MARK
 from inference.tuning.candidate import Candidate
+from inference.writing import write_text
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """`make serve`: what starts, what is started again, and what is left behind."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -44,6 +45,11 @@ class Serve:
             if process.cmdline()[-len(words) :] == list(words):
                 return process
         raise LookupError(words)
+
+    def has_child(self, *words: str) -> bool:
+        with contextlib.suppress(LookupError, psutil.NoSuchProcess):
+            return bool(self.child(*words))
+        return False
 
 
 @pytest.fixture
@@ -249,6 +255,17 @@ def test_a_killed_gateway_is_started_again(serve: Callable[..., Serve]) -> None:
     gateway.kill()
     wait_until(lambda: gone([gateway]), "the gateway is gone", 10)
     wait_until(lambda: is_ready(running.url), "a new gateway is ready", 60)
+    assert classify(running.url) == PHOTO.wnid
+
+
+@pytest.mark.parametrize("part", ["gateway", "inference"])
+def test_a_part_killed_before_all_is_ready_is_started_again(
+    launch: Callable[..., Serve], part: str
+) -> None:
+    running = launch()
+    wait_until(lambda: running.has_child("-m", part), "the part is started", 60)
+    running.child("-m", part).kill()
+    wait_until(lambda: READY in running.log.read_text(), "serve is ready", 120)
     assert classify(running.url) == PHOTO.wnid
 
 

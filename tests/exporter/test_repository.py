@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import ExportError
-from exporter.repository import STAGED, Target, plan, publish, staging, versions, write_text
+from exporter.repository import STAGED, Target, plan, publish, staging, versions
 
 
 def test_the_next_free_version_comes_after_the_greatest(tmp_path: Path) -> None:
@@ -81,13 +81,3 @@ def test_a_repository_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> 
 def test_a_disk_that_fills_up_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="No space left"), staging(tmp_path):
         raise OSError(28, "No space left on device")
-
-
-def test_a_text_is_replaced_in_one_step(tmp_path: Path) -> None:
-    path = tmp_path / "m/labels.txt"
-    write_text(path, "old")
-    with path.open() as reader:
-        write_text(path, "new")
-        assert reader.read() == "old"
-    assert path.read_text() == "new"
-    assert [entry.name for entry in path.parent.iterdir()] == ["labels.txt"]

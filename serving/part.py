@@ -1,0 +1,94 @@
+"""A part of the running system: a child process that is started again when it ends by itself."""
+
+import contextlib
+import http.client
+import os
+import signal
+import subprocess
+import time
+import urllib.request
+from dataclasses import dataclass, field
+
+from inference.processes import is_working
+from serving.errors import ServeError
+from serving.processes import finish, start
+
+ASK_PERIOD = 2.0  # seconds between two questions to each part
+MOST_SILENCES = 4  # questions in a row that a part may leave unanswered
+STEADY = 10.0  # seconds a part must run before its next restart is immediate
+LONGEST_PAUSE = 30.0  # seconds between two attempts to restart a part that keeps failing
+
+
+@dataclass
+class Part:
+    """One child; `environment` is added to ours, `health` is a URL that answers at once."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    health: str = ""
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _started: float = field(default=0.0, init=False)
+    _pause: float = field(default=1.0, init=False)
+    _restart_at: float = field(default=0.0, init=False)
+    _asked: float = field(default=0.0, init=False)
+    _silences: int = field(default=0, init=False)
+
+    def start(self) -> None:
+        """Start it."""
+        self._silences = 0
+        self._process = start(self.command, self.environment)
+        self._started = time.monotonic()
+
+    def require_start(self) -> None:
+        """Raise ServeError if the part gave up, having said why; one that was killed has not."""
+        status = self._process.poll() if self._process else None
+        if status is not None and status >= 0:
+            raise ServeError(f"{self.name} did not start: see the message above")
+
+    def revive(self) -> None:
+        """Restart it if it has ended; wait longer each time it ends soon after its start."""
+        now = time.monotonic()
+        if self._process is not None:
+            status = self._process.poll()
+            if status is None:
+                return
+            steady = now - self._started > STEADY
+            self._pause = 1.0 if steady else min(self._pause * 2, LONGEST_PAUSE)
+            self._restart_at = now + (0.0 if steady else self._pause)
+            self._process = None
+            print(f"edgelens: {self.name} ended (status {status}); restarting it", flush=True)
+        if now >= self._restart_at:
+            self.start()
+
+    def check(self) -> None:
+        """Kill a part that is frozen, rather than short of a processor: it is to be revived."""
+        now = time.monotonic()
+        if self._process is None or now - self._asked < ASK_PERIOD:
+            return
+        self._asked = now
+        self._silences = 0 if _answers(self.health) else self._silences + 1
+        if self._silences >= MOST_SILENCES and not is_working(self._process.pid):
+            print(f"edgelens: {self.name} does not answer; killing it", flush=True)
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def stop(self, patience: float) -> None:
+        """Ask the part to end, and wait for that as long."""
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(patience)
+
+    def finish(self, patience: float) -> None:
+        """Wait for the part's end; kill what is left of it then."""
+        if self._process:
+            finish(self._process, patience)
+
+
+def _answers(url: str) -> bool:
+    """Tell whether a part answers at all; it does so at once unless it is frozen or starved."""
+    try:
+        with urllib.request.urlopen(url, timeout=1):  # noqa: S310
+            return True
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
