@@ -3,10 +3,11 @@
 import statistics
 
 from benchmarks.bodies import Bodies
-from benchmarks.contenders import GATEWAY_BF16, edgelens
+from benchmarks.contenders import GATEWAY_FLOAT, edgelens
 from benchmarks.exports import LITE0
 from benchmarks.limits import Limits
 from benchmarks.load import Plan, press
+from benchmarks.repositories import FLOAT
 from benchmarks.servers import running
 
 TIMES = 3
@@ -16,10 +17,10 @@ def measure(limits: Limits, bodies: Bodies, seconds: float) -> dict[str, float]:
     """Return the medians in ms; the three take turns, so that all meet the same machine."""
     found: dict[str, list[float]] = {"gateway": [], "triton": [], "inference": [], "decode": []}
     plan = Plan(clients=1, warm_seconds=1, seconds=seconds)
-    with running(edgelens(GATEWAY_BF16, limits.repositories, LITE0, "bf16")) as server:
+    with running(edgelens(GATEWAY_FLOAT, limits.repositories, LITE0, FLOAT)) as server:
         for _ in range(TIMES):
             found["gateway"].append(press(bodies.target(server), plan).p50_ms)
             found["triton"].append(press(bodies.tensors(server, LITE0), plan).p50_ms)
-            found["inference"].append(limits.engine(LITE0, "bf16", 1)["p50_ms"])
+            found["inference"].append(limits.engine(LITE0, FLOAT, 1)["p50_ms"])
             found["decode"].append(limits.decoding())
     return {f"{name}_p50_ms": statistics.median(times) for name, times in found.items()}

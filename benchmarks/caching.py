@@ -7,7 +7,7 @@ from benchmarks.bodies import Bodies
 from benchmarks.contenders import edgelens
 from benchmarks.exports import LITE0
 from benchmarks.load import Plan, press
-from benchmarks.repositories import Repositories
+from benchmarks.repositories import FLOAT, Repositories
 from benchmarks.servers import running
 
 PAIRS = 5
@@ -19,8 +19,8 @@ def measure(repositories: Repositories, bodies: Bodies, seconds: float) -> dict[
     Tensors, for without decoding and gateway the cache's share of the work is at its largest; the
     median of sixteen clients' times, for a rare pause of either server would outweigh the cost.
     """
-    on = edgelens("cache on", repositories, LITE0, "bf16", cache=True)
-    off = edgelens("cache off", repositories, LITE0, "bf16")
+    on = edgelens("cache on", repositories, LITE0, FLOAT, cache=True)
+    off = edgelens("cache off", repositories, LITE0, FLOAT)
     with running(on) as cached, running(off) as plain:
         targets = [bodies.tensors(server, LITE0) for server in (cached, plain)]
         costs = []

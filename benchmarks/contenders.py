@@ -6,11 +6,11 @@ from pathlib import Path
 
 from benchmarks.exports import LITE0, VGG16
 from benchmarks.places import HOME, PEERS
-from benchmarks.repositories import Repositories
+from benchmarks.repositories import FLOAT, Repositories
 from benchmarks.servers import Contender
 
-GATEWAY_BF16, GATEWAY_INT8 = "EdgeLens, bf16", "EdgeLens, int8"
-TRITON_BF16 = "plain Triton fed tensors, bf16"
+GATEWAY_FLOAT, GATEWAY_INT8 = f"EdgeLens, {FLOAT}", "EdgeLens, int8"
+TRITON_FLOAT = f"plain Triton fed tensors, {FLOAT}"
 ARTICLE = "article (Flask + Keras predict)"
 AS_DOCUMENTED = (
     "Flask + gunicorn, TensorFlow",
@@ -19,10 +19,10 @@ AS_DOCUMENTED = (
     "Ray Serve, TensorFlow",
 )
 SAME_ENGINE = (
-    "LitServe, OpenVINO bf16",
-    "BentoML, OpenVINO bf16",
-    "Ray Serve, OpenVINO bf16",
-    "Flask + gunicorn, OpenVINO bf16",
+    f"LitServe, OpenVINO {FLOAT}",
+    f"BentoML, OpenVINO {FLOAT}",
+    f"Ray Serve, OpenVINO {FLOAT}",
+    f"Flask + gunicorn, OpenVINO {FLOAT}",
 )
 PORT = ("--host", "127.0.0.1", "--port", "{port}")
 COMMANDS: Mapping[str, list[str]] = {
@@ -45,14 +45,14 @@ def field(repositories: Repositories) -> dict[str, list[Contender]]:
 
     return {
         VGG16: [
-            edgelens(GATEWAY_BF16, repositories, VGG16, "bf16"),
+            edgelens(GATEWAY_FLOAT, repositories, VGG16, FLOAT),
             *peers(VGG16, SAME_ENGINE),
             edgelens(GATEWAY_INT8, repositories, VGG16, "int8"),
             *peers(VGG16, AS_DOCUMENTED),
             article(repositories),
         ],
         LITE0: [
-            edgelens(GATEWAY_BF16, repositories, LITE0, "bf16"),
+            edgelens(GATEWAY_FLOAT, repositories, LITE0, FLOAT),
             *peers(LITE0, SAME_ENGINE),
         ],
     }

@@ -18,11 +18,11 @@ AGREEMENT = re.compile(r"top-1 agreement with f32 ([\d.]+)%")
 SOURCES = (
     "export_model.py",
     "exporter/*.py",
+    "exporter/*.csv",
     "gateway/image*.py",
     "gateway/framing.py",
     "gateway/contract.py",
     "gateway/formats/*.py",
-    "data/*",
     "requirements/export.txt",
 )
 
@@ -32,7 +32,7 @@ class Exports:
 
     def __init__(self, root: Path = KEPT / "exported") -> None:
         self.root = root
-        self._sources = digest(path for pattern in SOURCES for path in HOME.glob(pattern))
+        self._sources = sources_digest()
 
     def prepare(self, pictures: Path | None) -> float | None:
         """Make what is missing; return Lite0's agreement of int8 with f32, None without pictures.
@@ -70,6 +70,11 @@ class Exports:
         command = [str(INFERENCE), "export_model.py", *arguments, "--repository", str(self.root)]
         run = subprocess.run(command, cwd=HOME, stdout=subprocess.PIPE, text=True, check=True)
         return run.stdout
+
+
+def sources_digest() -> str:
+    """Sum up what the exported models depend on."""
+    return digest(path for pattern in SOURCES for path in HOME.glob(pattern))
 
 
 def digest(paths: Iterable[Path]) -> str:

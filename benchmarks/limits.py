@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.exports import LITE0, VGG16, WEIGHTS
 from benchmarks.places import GATEWAY, HOME, INFERENCE, PHOTOS
-from benchmarks.repositories import INT8, Repositories
+from benchmarks.repositories import FLOAT, INT8, PRECISIONS, Repositories
 
 LONGEST = 300  # seconds
 
@@ -23,18 +23,18 @@ class Limits:
     def engines(self) -> dict[str, dict[str, Any]]:
         """Measure the engine, by model and precision, at the precisions that are compared."""
         return {
-            VGG16: {name: self.engine(VGG16, name) for name in ("bf16", "int8")},
-            LITE0: {"bf16": self.engine(LITE0, "bf16")},
+            VGG16: {name: self.engine(VGG16, name) for name in PRECISIONS},
+            LITE0: {FLOAT: self.engine(LITE0, FLOAT)},
         }
 
     def engine(self, model: str, precision: str, *batches: int) -> dict[str, Any]:
-        """Measure the engine with one model; what int8 leaves unquantised is computed in bf16."""
+        """Measure the engine with one model; what int8 leaves unquantised is computed in FLOAT."""
         path = self.repositories.saved_model(model)
         if precision == "int8":
             path = path.with_name(INT8[0])
         sizes = ["--batches", *batches] if batches else []
         return _said(
-            *(INFERENCE, "-m", "benchmarks.raw", "engine", path, "--precision", "bf16"),
+            *(INFERENCE, "-m", "benchmarks.raw", "engine", path, "--precision", FLOAT),
             *("--seconds", self.seconds, *sizes),
         )
 

@@ -23,6 +23,7 @@ from benchmarks.exports import VGG16
 from benchmarks.load import Plan, press
 from benchmarks.places import PHOTOS
 from benchmarks.preparation import prepare
+from benchmarks.repositories import FLOAT
 from benchmarks.servers import Server, running
 
 TIMES = 10
@@ -34,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=40)
     seconds = parser.parse_args().seconds
-    contender = edgelens("overload", prepare(None).repositories, VGG16, "bf16")
+    contender = edgelens("overload", prepare(None).repositories, VGG16, FLOAT)
     with tempfile.TemporaryDirectory() as scratch, running(contender) as server:
         target = Bodies(Path(scratch)).target(server)
         peak = press(target, Plan(warm_seconds=5, seconds=seconds)).throughput

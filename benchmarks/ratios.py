@@ -6,12 +6,13 @@ from typing import Any
 from benchmarks.contenders import (
     ARTICLE,
     AS_DOCUMENTED,
-    GATEWAY_BF16,
+    GATEWAY_FLOAT,
     GATEWAY_INT8,
     SAME_ENGINE,
-    TRITON_BF16,
+    TRITON_FLOAT,
 )
 from benchmarks.exports import LITE0, VGG16
+from benchmarks.repositories import FLOAT
 from benchmarks.spread import spread
 
 GOALS = {
@@ -31,18 +32,18 @@ MOST = 16  # replicas
 
 def ratios(results: dict[str, Any]) -> dict[str, float | None]:
     """Return the ratios, by the names of GOALS."""
-    bf16, int8 = _rate(results, VGG16, GATEWAY_BF16), _rate(results, VGG16, GATEWAY_INT8)
+    floating, int8 = _rate(results, VGG16, GATEWAY_FLOAT), _rate(results, VGG16, GATEWAY_INT8)
     documented = _best(results, VGG16, AS_DOCUMENTED)
-    lite0 = _rate(results, LITE0, GATEWAY_BF16)
+    lite0 = _rate(results, LITE0, GATEWAY_FLOAT)
     return {
         "gateway_vs_raw_vgg16": _least(
-            _quotient(bf16, _raw(results, "bf16")), _quotient(int8, _raw(results, "int8"))
+            _quotient(floating, _raw(results, FLOAT)), _quotient(int8, _raw(results, "int8"))
         ),
-        "bf16_vs_best_peer": _quotient(bf16, documented),
-        "same_engine_vs_best_peer_vgg16": _quotient(bf16, _best(results, VGG16, SAME_ENGINE)),
+        "bf16_vs_best_peer": _quotient(floating, documented),
+        "same_engine_vs_best_peer_vgg16": _quotient(floating, _best(results, VGG16, SAME_ENGINE)),
         "int8_vs_best_peer": _quotient(int8, documented),
         "int8_vs_article_app": _quotient(int8, _rate(results, VGG16, ARTICLE)),
-        "gateway_vs_triton_lite0": _quotient(lite0, _rate(results, LITE0, TRITON_BF16)),
+        "gateway_vs_triton_lite0": _quotient(lite0, _rate(results, LITE0, TRITON_FLOAT)),
         "same_engine_vs_best_peer_lite0": _quotient(lite0, _best(results, LITE0, SAME_ENGINE)),
         "added_p50_ms_lite0": _added(results.get("alone")),
         "int8_agreement_lite0": results.get("int8_agreement"),

@@ -7,11 +7,11 @@ from typing import Any
 
 from benchmarks.contenders import edgelens
 from benchmarks.exports import LITE0, VGG16
-from benchmarks.repositories import Repositories
+from benchmarks.repositories import FLOAT, Repositories
 from benchmarks.servers import Server, running
 
 IDLE = 4  # seconds: the backend gives memory back after three without a large batch
-SERVED = ((VGG16, "bf16"), (VGG16, "int8"), (LITE0, "bf16"))
+SERVED = ((VGG16, FLOAT), (VGG16, "int8"), (LITE0, FLOAT))
 SERVER, STUB = "tritonserver", "triton_python_backend_stub"
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks.bodies import Bodies
-from benchmarks.contenders import ARTICLE, AS_DOCUMENTED, GATEWAY_BF16, TRITON_BF16
+from benchmarks.contenders import ARTICLE, AS_DOCUMENTED, GATEWAY_FLOAT, TRITON_FLOAT
 from benchmarks.exports import LITE0, VGG16
 from benchmarks.load import Plan, Target, press
 from benchmarks.servers import Contender, Server, running
@@ -35,9 +35,9 @@ class Rounds:
         """Start a contender and press it; EdgeLens' Triton is pressed by itself as well."""
         with running(contender) as server:
             loads = {contender.name: self._pressed(server, self.bodies.target(server), model)}
-            if contender.name == GATEWAY_BF16:
+            if contender.name == GATEWAY_FLOAT:
                 tensors = self.bodies.tensors(server, model)
-                loads[TRITON_BF16] = self._pressed(server, tensors, model)
+                loads[TRITON_FLOAT] = self._pressed(server, tensors, model)
         return loads
 
     def _pressed(self, server: Server, target: Target, model: str) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from typing import Any
 from benchmarks.contenders import (
     ARTICLE,
     AS_DOCUMENTED,
-    GATEWAY_BF16,
+    GATEWAY_FLOAT,
     GATEWAY_INT8,
     SAME_ENGINE,
-    TRITON_BF16,
+    TRITON_FLOAT,
 )
 from benchmarks.exports import LITE0, VGG16
+from benchmarks.repositories import FLOAT
 
 
 def load(throughput: float) -> dict[str, Any]:
@@ -32,8 +33,12 @@ def results() -> dict[str, Any]:
     """Return a whole run of two rounds; VGG16's article app makes 4 a second, EdgeLens 20 or 40."""
     vgg16 = {name: [load(10.0), load(8.0)] for name in AS_DOCUMENTED}
     vgg16 |= {name: [load(16.0)] for name in SAME_ENGINE}
-    vgg16 |= {GATEWAY_BF16: [load(20.0)], GATEWAY_INT8: [load(40.0)], ARTICLE: [load(4.0)]}
-    lite0 = {GATEWAY_BF16: [load(300.0)], TRITON_BF16: [load(400.0)], SAME_ENGINE[0]: [load(150.0)]}
+    vgg16 |= {GATEWAY_FLOAT: [load(20.0)], GATEWAY_INT8: [load(40.0)], ARTICLE: [load(4.0)]}
+    lite0 = {
+        GATEWAY_FLOAT: [load(300.0)],
+        TRITON_FLOAT: [load(400.0)],
+        SAME_ENGINE[0]: [load(150.0)],
+    }
     engine = {"best": 20.0, "p50_ms": 50.0}
     return {
         "clients": 16,
@@ -43,16 +48,20 @@ def results() -> dict[str, Any]:
         "preparation_seconds": 60,
         "int8_agreement": 0.97,
         "loads": {VGG16: vgg16, LITE0: lite0},
-        "raw": [{VGG16: {"bf16": engine, "int8": {"best": 50.0, "p50_ms": 20.0}}}],
+        "raw": [{VGG16: {FLOAT: engine, "int8": {"best": 50.0, "p50_ms": 20.0}}}],
         "alone": {
             "gateway_p50_ms": 7.0,
             "triton_p50_ms": 5.0,
             "inference_p50_ms": 3.0,
             "decode_p50_ms": 1.5,
         },
-        "start": {"vgg16, bf16": 3.0},
+        "start": {f"vgg16, {FLOAT}": 3.0},
         "resting": {
-            "vgg16, bf16": {"mb": 300.0, "parts_mb": {"tritonserver": 40.0}, "weights_mb": 276.0}
+            f"vgg16, {FLOAT}": {
+                "mb": 300.0,
+                "parts_mb": {"tritonserver": 40.0},
+                "weights_mb": 276.0,
+            }
         },
         "cache_cost": 0.01,
         "cache": {"costs": [0.0, 0.01, 0.02], "hit_p50_ms": 2.0, "without_p50_ms": 7.0},

@@ -1,6 +1,5 @@
 """The real stack, once a session: exported models, Triton, and a gateway in front of it."""
 
-import hashlib
 import os
 import shutil
 import socket
@@ -13,20 +12,12 @@ from pathlib import Path
 import pytest
 import requests
 
+from benchmarks.exports import sources_digest
 from tests.servers import Running, start_inference
 from tests.waiting import wait_until
 
 HOME = Path(__file__).resolve().parents[2]
 CACHE = HOME / ".cache/test"
-# What the exported models depend on: when that has changed, they are exported again.
-INGREDIENTS = (
-    "exporter/**/*.py",
-    "exporter/*.csv",
-    "gateway/image*.py",
-    "gateway/framing.py",
-    "gateway/contract.py",
-    "requirements/export.txt",
-)
 INFERENCE_PYTHON = HOME / ".venv-inference/bin/python"
 GATEWAY_PYTHON = HOME / ".venv/bin/python"
 
@@ -39,17 +30,9 @@ class Gateway:
     process: subprocess.Popen[bytes]
 
 
-def fingerprint() -> str:
-    """Return a name for what the models would be exported by."""
-    digest = hashlib.sha256()
-    for path in sorted(path for pattern in INGREDIENTS for path in HOME.glob(pattern)):
-        digest.update(f"{path.relative_to(HOME)}\n".encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
-
-
 def cached_repository() -> Path:
     """Return the repository for the exporter as it is; of others, only the newest is kept."""
-    repository = CACHE / f"model_repository-{fingerprint()}"
+    repository = CACHE / f"model_repository-{sources_digest()[:12]}"
     others = [path for path in CACHE.glob("model_repository*") if path != repository]
     for path in sorted(others, key=lambda path: path.stat().st_mtime)[:-1]:
         shutil.rmtree(path)
