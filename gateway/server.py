@@ -101,8 +101,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             if request.body is not None:
                 request.body.drop()
             return
-        pairs = [(name.replace("_", "-"), value) for name, value in request.headers.items()]
-        self._services.access.authorise(Headers(pairs))
+        if self._services.access.needs_key:
+            pairs = [(name.replace("_", "-"), value) for name, value in request.headers.items()]
+            self._services.access.authorise(Headers(pairs))
 
     def refuse_greediest(self) -> None:
         """Refuse the largest upload of the client that has most bytes arriving.

@@ -68,6 +68,16 @@ def maintain(running: Running) -> None:
     running.server.pull_trigger()
 
 
+def hold_request(
+    running: Running, triton: StubTriton
+) -> tuple[threading.Event, threading.Thread, list[Any]]:
+    """Send a picture that is under inference until the event is set; say whose answer comes."""
+    hold = hold_inferences(triton)
+    thread, results = in_background(running.classify)
+    assert triton.entered.acquire(timeout=20)
+    return hold, thread, results
+
+
 def hold_inferences(triton: StubTriton) -> threading.Event:
     triton.hold = threading.Event()
     triton.entered = threading.Semaphore(0)

@@ -17,8 +17,7 @@ from tests.gateway.running import (
     JPEG,
     Running,
     Serve,
-    hold_inferences,
-    in_background,
+    hold_request,
     status_of_next,
 )
 from tests.gateway.stub import StubTriton, picture
@@ -65,9 +64,7 @@ def test_a_body_that_finds_no_room_is_refused_without_a_thread(
     serve: Serve, triton: StubTriton
 ) -> None:
     running = serve_with_budget(serve)
-    hold = hold_inferences(triton)
-    thread, results = in_background(running.classify)
-    assert triton.entered.acquire(timeout=20)
+    hold, thread, results = hold_request(running, triton)
     with requests.Session() as session:
         refused = session.post(f"{running.url}/predict", data=bytes(2 * MOST), timeout=20)
         assert refused.status_code == 503
@@ -131,9 +128,7 @@ def test_a_client_that_hangs_up_while_waiting_counts_until_a_thread_is_free(
     serve: Serve, triton: StubTriton
 ) -> None:
     running = serve_with_budget(serve)
-    hold = hold_inferences(triton)
-    thread, _ = in_background(running.classify)
-    assert triton.entered.acquire(timeout=20)
+    hold, thread, _ = hold_request(running, triton)
     resting = running.services.budget.kept
     with running.connect() as connection:
         connection.sendall(LENGTH % 400_000 + b"x" * 400_000)

@@ -18,6 +18,7 @@ from tests.gateway.running import (
     Running,
     Serve,
     hold_inferences,
+    hold_request,
     in_background,
     maintain,
     raw_classify,
@@ -142,9 +143,7 @@ def test_what_is_over_the_limit_is_refused_at_once(serve: Serve, triton: StubTri
     running = serve(threads=1)
     running.services.admission.limit = 1
     running.services.admission.seconds_per_picture = 3.5
-    hold = hold_inferences(triton)
-    thread, results = in_background(running.classify)
-    assert triton.entered.acquire(timeout=10)
+    hold, thread, results = hold_request(running, triton)
     with requests.Session() as session:
         for _ in range(2):
             refused = session.post(f"{running.url}/predict", data={"image": "x"}, timeout=10)
@@ -164,9 +163,7 @@ def test_what_is_over_the_limit_is_refused_at_once(serve: Serve, triton: StubTri
 def test_a_waiting_client_that_hangs_up_frees_its_place(serve: Serve, triton: StubTriton) -> None:
     running = serve(threads=1)
     running.services.admission.limit = 2
-    hold = hold_inferences(triton)
-    first, results = in_background(running.classify)
-    assert triton.entered.acquire(timeout=10)
+    hold, first, results = hold_request(running, triton)
     waiting = running.connect()
     waiting.sendall(raw_classify())
     wait_until(lambda: running.services.admission.in_flight == 2, "the second one waits", 10)
@@ -209,9 +206,7 @@ def test_a_request_past_its_deadline_is_dropped_before_inference(
     serve: Serve, triton: StubTriton
 ) -> None:
     running = serve(threads=1)
-    hold = hold_inferences(triton)
-    first, _ = in_background(running.classify)
-    assert triton.entered.acquire(timeout=10)
+    hold, first, _ = hold_request(running, triton)
     second, late = in_background(running.classify)
     queue = running.server.task_dispatcher._work
     wait_until(lambda: queue.queue, "the second one waits", 10)
@@ -228,9 +223,7 @@ def test_a_hanging_triton_keeps_nobody_waiting_for_a_thread(
     serve: Serve, triton: StubTriton
 ) -> None:
     running = serve(threads=1)
-    hold = hold_inferences(triton)
-    first, _ = in_background(running.classify)
-    assert triton.entered.acquire(timeout=10)
+    hold, first, _ = hold_request(running, triton)
     triton.hold, triton.failure = None, DeadlineExceeded("late")
     running.services.readiness.probe()
     refused = running.classify()
@@ -245,9 +238,7 @@ def test_draining_answers_what_was_admitted_and_nothing_else(
     serve: Serve, triton: StubTriton
 ) -> None:
     running = serve(threads=1)
-    hold = hold_inferences(triton)
-    thread, results = in_background(running.classify)
-    assert triton.entered.acquire(timeout=10)
+    hold, thread, results = hold_request(running, triton)
     with requests.Session() as session:
         assert session.get(f"{running.url}/healthz", timeout=10).status_code == 200
         running.server.stop()
@@ -369,9 +360,7 @@ def test_a_request_under_way_is_never_closed_for_a_newcomer(
 ) -> None:
     running = serve(threads=1)
     running.server.crowded = 1
-    hold = hold_inferences(triton)
-    thread, results = in_background(running.classify)
-    assert triton.entered.acquire(timeout=20)
+    hold, thread, results = hold_request(running, triton)
     assert requests.get(f"{running.url}/healthz", timeout=20).status_code == 200
     hold.set()
     thread.join(20)
