@@ -23,16 +23,21 @@ class Load:
 Figures = Mapping[int, Load]  # by the number of clients; empty for what cannot be served
 
 
-def press(infer: Callable[[], None], clients: int, seconds: float) -> Load:
+def press(
+    infer: Callable[[], None],
+    clients: int,
+    seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Load:
     """Let clients call `infer` for some seconds, longer where one call takes longer."""
     done = threading.Event()
 
     def repeat() -> list[float]:
         times: list[float] = []
         while not done.is_set() or len(times) < 2:
-            start = time.monotonic()
+            start = clock()
             infer()
-            times.append(time.monotonic() - start)
+            times.append(clock() - start)
         # An engine prepares itself for each size of batch it meets: the first quarter warms up.
         return times[max(1, len(times) // 4) :]
 
