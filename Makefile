@@ -30,8 +30,12 @@ model: .venv-inference/.export ## export a model: make model MODEL=vgg16 WEIGHTS
 	    $(if $(LABELS),--labels $(LABELS)) $(if $(VERSION),--version $(VERSION))
 
 test: test-packages .venv/.dev .venv-inference/.export ## every test but those that need containers
-	$(INFERENCE)/python -m pytest tests/exporter tests/backend tests/inference
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=none test-exporter test-inference
 	$(GATEWAY)/python -m pytest tests/gateway tests/examples tests/benchmarks tests/e2e
+
+# TensorFlow takes one core to export; what waits for Triton uses the other meanwhile.
+test-exporter: ; $(INFERENCE)/python -m pytest --quiet tests/exporter
+test-inference: ; $(INFERENCE)/python -m pytest tests/backend tests/inference
 
 test-fast: .venv/.dev ## the gateway's unit tests
 	$(GATEWAY)/python -m pytest tests/gateway
@@ -97,7 +101,7 @@ lock: .venv/.dev ## take the newest versions that fit together into requirements
 clean: ## remove the environments, caches and built archives (models stay)
 	rm -rf .venv .venv-inference .venv-peers .venv-audit .venv-fuzz .cache dist .mypy_cache .ruff_cache .pytest_cache .hypothesis examples/node/node_modules
 
-.PHONY: test-packages serve-packages bench-packages
+.PHONY: test-exporter test-inference test-packages serve-packages bench-packages
 bench-packages: ; @scripts/system-packages bench
 test-packages: ; @scripts/system-packages test
 serve-packages: ; @scripts/system-packages serve
