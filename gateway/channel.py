@@ -86,6 +86,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         """Tell whether nothing is being done or sent for this connection."""
         return not self.requests and not self.total_outbufs_len
 
+    def is_unused(self) -> bool:
+        """Tell whether nothing arrives on this connection either."""
+        return self.is_idle() and self.request is None
+
     def del_channel(self, map: Any = None) -> None:
         """Forget the connection; what still waits for a thread or is with one counts on."""
         super().del_channel(map)

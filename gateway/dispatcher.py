@@ -4,6 +4,7 @@ Pictures have their own threads, and everything else has a few more: health chec
 never wait behind inferences. A request whose client has hung up leaves the queue.
 """
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -37,7 +38,7 @@ class Dispatcher:
         self._work = _Lane("work", threads, self.serve)
         self._light = _Lane("light", LIGHT_THREADS, self.serve)
         self._busy = 0
-        self.draining = False
+        self.draining_since = math.inf  # of the monotonic clock
         self.loop_thread = 0
 
     def add_task(self, channel: Channel) -> None:
@@ -68,7 +69,7 @@ class Dispatcher:
 
     def _admit(self, channel: Channel, request: Request) -> None:
         try:
-            if self.draining:
+            if request.began >= self.draining_since:
                 raise TritonUnavailable("The gateway is shutting down; try again.")
             # Here already: every thread may be waiting for a Triton that hangs.
             self._require_model(request)

@@ -161,12 +161,17 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             self._doomed.pop().handle_close()
 
     def _drain(self) -> None:
-        """Take no new connection and no new work, and answer what was admitted."""
-        self.draining = self.task_dispatcher.draining = True
+        """Take no new connection and no new work, and answer what was admitted or has begun.
+
+        Unused connections are closed at once, for a proxy would send its next request on them: a
+        large one, of which it keeps no copy, would be lost.
+        """
+        self.draining, self.task_dispatcher.draining_since = True, time.monotonic()
         self._services.readiness.draining = True
         self.accepting = False
         self.del_channel(self._map)
         self.socket.close()
+        self._doomed += [c for c in self.active_channels.values() if c.is_unused()]
         end = time.monotonic() + self._settings.grace_seconds
         while time.monotonic() < end and not self._is_done():
             self._turn(0.1)
@@ -176,7 +181,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def _is_done(self) -> bool:
         channels = list(self.active_channels.values())
-        return self.task_dispatcher.idle() and all(channel.is_idle() for channel in channels)
+        return self.task_dispatcher.idle() and all(channel.is_unused() for channel in channels)
 
 
 def adjust(settings: Settings) -> Adjustments:

@@ -28,6 +28,8 @@ from tests.gateway.running import (
 from tests.gateway.stub import StubTriton, picture
 from tests.waiting import wait_until
 
+HEAD = b"POST /v1/classify HTTP/1.1\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+
 
 def body_of(answer: bytes) -> Any:
     return json.loads(answer.partition(b"\r\n\r\n")[2])
@@ -239,13 +241,8 @@ def test_draining_answers_what_was_admitted_and_nothing_else(
 ) -> None:
     running = serve(threads=1)
     hold, thread, results = hold_request(running, triton)
-    with requests.Session() as session:
-        assert session.get(f"{running.url}/healthz", timeout=10).status_code == 200
-        running.server.stop()
-        wait_until(lambda: running.server.draining, "it drains", 10)
-        late = session.post(f"{running.url}/v1/classify", data=b"x", headers=JPEG, timeout=10)
-        assert late.status_code == 503
-        assert late.headers["Connection"] == "close"
+    running.server.stop()
+    wait_until(lambda: running.server.draining, "it drains", 10)
     with pytest.raises(requests.ConnectionError):
         requests.get(f"{running.url}/healthz", timeout=10)
     assert running.thread.is_alive()
@@ -256,14 +253,58 @@ def test_draining_answers_what_was_admitted_and_nothing_else(
     assert not running.thread.is_alive()
 
 
+def test_draining_closes_a_kept_connection_before_it_is_used_again(
+    serve: Serve, triton: StubTriton
+) -> None:
+    running = serve(threads=1)
+    hold, thread, _ = hold_request(running, triton)
+    with running.connect() as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+        assert status_of_next(connection) == 200
+        running.server.stop()
+        assert read_all(connection) == b""
+    assert thread.is_alive()
+    hold.set()
+    thread.join(20)
+
+
+def test_draining_answers_what_has_begun_to_arrive(serve: Serve) -> None:
+    running = serve()
+    with running.connect() as connection:
+        connection.sendall(HEAD % len(picture()))
+        wait_until(lambda: _arriving(running), "it has the headers", 10)
+        running.server.stop()
+        wait_until(lambda: running.server.draining, "it drains", 10)
+        connection.sendall(picture())
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 200") and b"\r\nConnection: close\r\n" in answer
+    running.thread.join(20)
+    assert not running.thread.is_alive()
+
+
+def test_draining_refuses_what_begins_meanwhile_on_a_busy_connection(
+    serve: Serve, triton: StubTriton
+) -> None:
+    running = serve(threads=1)
+    hold, thread, _ = hold_request(running, triton)
+    with running.connect() as connection:
+        begun = HEAD % len(picture()) + picture()
+        connection.sendall(b"GET /healthz HTTP/1.1\r\n\r\n" + begun[:20])
+        assert status_of_next(connection) == 200
+        running.server.stop()
+        wait_until(lambda: running.server.draining, "it drains", 10)
+        running.server.task_dispatcher.draining_since = 0.0  # before it began
+        connection.sendall(begun[20:])
+        assert read_all(connection).startswith(b"HTTP/1.1 503")
+    hold.set()
+    thread.join(20)
+
+
 def test_draining_gives_up_after_the_grace_period(serve: Serve, triton: StubTriton) -> None:
     running = serve(threads=1, grace_seconds=0.2)
     hold = hold_inferences(triton)
     with running.connect() as connection:
-        head = (
-            b"POST /v1/classify HTTP/1.1\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
-        )
-        connection.sendall(head % len(picture()) + picture())
+        connection.sendall(HEAD % len(picture()) + picture())
         assert triton.entered.acquire(timeout=10)
         running.server.stop()
         running.thread.join(20)

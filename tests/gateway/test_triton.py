@@ -35,11 +35,13 @@ class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
     def __init__(self) -> None:
         self.failures: list[tuple[grpc.StatusCode, str]] = []
         self.requests: list[Any] = []
+        self.metadata: list[dict[str, Any]] = []
         self.hold: threading.Event | None = None
         self.cancelled = threading.Event()
 
     def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:
         self.requests.append(request)
+        self.metadata.append(dict(context.invocation_metadata()))
         context.add_callback(self.cancelled.set)
         if self.failures:
             context.abort(*self.failures.pop(0))
@@ -105,6 +107,15 @@ def test_a_batch_goes_as_one_request_and_comes_back_by_picture(
     assert list(request.inputs[0].shape) == [2, 224, 224, 3]
     assert request.raw_input_contents[0] == TENSOR.tobytes() + (TENSOR + 1).tobytes()
     assert request.outputs[0].parameters["classification"].int64_param == 2
+
+
+@pytest.mark.parametrize("usual_seconds", [0.0, 1.0], ids=["quick", "slow"])
+def test_a_balancer_is_told_not_to_repeat_what_the_gateway_repeats(
+    standin: Standin, model: Model, usual_seconds: float
+) -> None:
+    standin.client._usual_seconds = usual_seconds
+    infer(standin, model)
+    assert "x-edgelens-retries" in standin.servicer.metadata[0]
 
 
 def test_a_model_without_batching_gets_no_batch_dimension() -> None:
