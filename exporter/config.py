@@ -45,9 +45,8 @@ model_warmup {
 # engine: "openvino" or "tensorflow"; precision: "auto", "f32", "bf16" or "int8".
 """)
 
-
 _POLICY = re.compile(
-    r"^version_policy \{ specific \{ versions: \[ [0-9, ]+ \] \} \}$", re.MULTILINE
+    r"^version_policy \{ specific \{ versions: \[ ([0-9, ]+) \] \} \}$", re.MULTILINE
 )
 
 
@@ -83,6 +82,12 @@ def contract_in(path: Path, default: Contract | None = None) -> Contract:
 def serving(text: str, version: int) -> str:
     """Make a config.pbtxt serve one version, unless somebody wrote a policy of his own."""
     return _POLICY.sub(f"version_policy {{ specific {{ versions: [ {version} ] }} }}", text)
+
+
+def served_version(path: Path) -> int | None:
+    """Read which version answers where none is named; None where config.pbtxt leaves it open."""
+    policy = _POLICY.search(path.read_text(encoding="utf-8"))
+    return max(int(version) for version in policy[1].split(",")) if policy else None
 
 
 def with_version(text: str, version: int, weights: str, golden: Golden) -> str:

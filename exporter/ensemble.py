@@ -33,6 +33,8 @@ max_batch_size: $max_batch_size
 input { name: "image" data_type: TYPE_STRING dims: [ 1 ] }
 output { name: "$output" data_type: TYPE_FP32 dims: [ $classes ] label_filename: "$label_file" }
 
+# The steps take whatever version serves; `make deploy` gives its number to this one too.
+version_policy { specific { versions: [ $version ] } }
 ensemble_scheduling {
   step {
     model_name: $decode
@@ -62,7 +64,7 @@ def decode_config(model: str, contract: Contract) -> str:
     return with_parameters(text, contract.as_parameters())
 
 
-def ensemble_config(model: str, classes: int) -> str:
+def ensemble_config(model: str, classes: int, version: int) -> str:
     """Return the config.pbtxt of the ensemble; it needs the classifier's label file beside it."""
     return _ENSEMBLE.substitute(
         name=quoted(ensemble_name(model)),
@@ -73,4 +75,5 @@ def ensemble_config(model: str, classes: int) -> str:
         classes=classes,
         label_file=LABEL_FILE,
         max_batch_size=MAX_BATCH_SIZE,
+        version=version,
     )

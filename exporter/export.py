@@ -87,7 +87,7 @@ def export(job: Job) -> Written:
             progress.begin("moving into place")
             _write_texts(target, source, labels, golden, fresh)
             publish(staged, target)
-            write_companions(target.repository, target.model, contract, labels)
+            write_companions(target, contract, labels)
     return Written(target, size, source.spec.size, source.classes, golden)
 
 

@@ -93,7 +93,7 @@ class Deployment:
         place.pin(serve)
         try:
             server.load(place.model)
-            self._load_companions()
+            self._load_companions(version)
             loaded = server.versions(place.model)
             if loaded != set(serve):
                 raise DeployError(f"Triton loaded the versions {_listed(loaded)}")
@@ -111,15 +111,32 @@ class Deployment:
         if before:
             self.place.pin(sorted(before))
             self.server.load(self.place.model)
+            self._load_companions(max(before))
         else:
             self.server.unload(self.place.model)
 
-    def _load_companions(self) -> None:
-        """Load the decoder and the ensemble unless they are loaded: those follow by themselves."""
-        there = ready_models(self.place.repository)
-        for name in companions(self.place.model):
-            if name in there and not self.server.versions(name):
-                self.server.load(name)
+    def _load_companions(self, version: int) -> None:
+        """Load the decoder unless it is loaded, and the ensemble under the version behind it.
+
+        The ensemble leads to whatever version serves; its number tells its clients which one.
+        """
+        place, server = self.place, self.server
+        there = ready_models(place.repository)
+        decode, ensemble = companions(place.model)
+        if decode in there and not server.versions(decode):
+            server.load(decode)
+        if ensemble in there:
+            self._renumber(Place(place.repository, ensemble), version)
+
+    def _renumber(self, ensemble: Place, version: int) -> None:
+        """Serve an ensemble under this number alone."""
+        (ensemble.directory / str(version)).mkdir(exist_ok=True)
+        before = self.server.versions(ensemble.model)
+        # Beside the old number first: Triton may choose one that it is about to unload.
+        for numbers in (before | {version}, {version}):
+            if numbers != self.server.versions(ensemble.model):
+                ensemble.pin(sorted(numbers))
+                self.server.load(ensemble.model)
 
 
 def _summary(model: str, serve: list[int], before: set[int]) -> str:

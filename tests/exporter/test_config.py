@@ -107,10 +107,11 @@ def test_the_decoder_carries_the_contract() -> None:
 
 
 def test_the_ensemble_leads_from_bytes_to_probabilities() -> None:
-    config = parsed(ensemble_config(SPEC.name, 7))
+    config = parsed(ensemble_config(SPEC.name, 7, 3))
     decode, classify = config.ensemble_scheduling.step
     assert (config.input[0].data_type, list(config.output[0].dims)) == (TYPE_STRING, [7])
     assert (decode.model_name, classify.model_name) == ("inception_v3_decode", "inception_v3")
     assert decode.input_map["image"] == config.input[0].name
     assert classify.input_map["image"] == decode.output_map["tensor"]
     assert classify.output_map["probabilities"] == config.output[0].name
+    assert list(config.version_policy.specific.versions) == [3]

@@ -113,6 +113,7 @@ def test_a_second_version_keeps_the_users_config(
     assert (found["weights_v1"], found["weights_v2"]) == ("imagenet", "random")
     assert found["interpolation"] == "area"
     assert "version_policy { specific { versions: [ 1 ] } }\n" in text  # it waits for a deployment
+    assert ensemble_versions(repository) == ("[ 1 ]", ["1"])
     assert '"area"' in (repository / f"{SMALL}_decode/config.pbtxt").read_text()
     golden = json.loads((repository / SMALL / "2/golden.json").read_text())
     assert capsys.readouterr().out.splitlines() == [
@@ -129,6 +130,14 @@ def test_the_only_version_is_served_whatever_its_number(repository: Path) -> Non
     shutil.rmtree(repository / SMALL / "1")
     assert run(SMALL, "--weights", "random", "--version", "4", repository=repository) == 0
     assert "version_policy { specific { versions: [ 4 ] } }\n" in config(repository)
+    assert ensemble_versions(repository) == ("[ 4 ]", ["1", "4"])
+
+
+def ensemble_versions(repository: Path) -> tuple[str, list[str]]:
+    """Return which version of the ensemble is served, and which there are."""
+    directory = repository / f"{SMALL}_image"
+    served = (directory / "config.pbtxt").read_text().partition("specific { versions: ")[2]
+    return served.partition(" }")[0], sorted(path.name for path in directory.glob("[0-9]*"))
 
 
 def test_a_taken_version_is_refused_at_once(

@@ -35,11 +35,12 @@ class Server:
         self.place, self.serving, self.unfit, self.refuses = place, loaded, unfit, refuses
         self.calls: list[str] = []
         self.forgotten: set[int] = set()  # versions of a candidate that nobody has removed
+        self.companions: dict[str, set[int]] = {}
+        self.served: list[set[int]] = []  # by a companion, after each load
 
     def versions(self, model: str) -> set[int]:
-        return {self.place.model: self.serving, self.place.candidate: self.forgotten}.get(
-            model, set()
-        )
+        own = {self.place.model: self.serving, self.place.candidate: self.forgotten}
+        return {**own, **self.companions}.get(model, set())
 
     def load(self, model: str) -> None:
         self.calls.append(f"load {model}")
@@ -50,6 +51,9 @@ class Server:
             raise DeployError("load failed")
         if model == self.place.model:
             self.serving = wanted
+        elif model in self.companions:
+            self.companions[model] = wanted
+            self.served.append(wanted)
 
     def unload(self, model: str) -> None:
         self.calls.append(f"unload {model}")
@@ -86,6 +90,43 @@ def test_a_version_is_tested_apart_before_the_model_loads_it(place: Place) -> No
     assert server.calls == [*apart, "load cat", "test cat 2"]
     assert server.serving == {1, 2}
     assert policy(place) == "version_policy { specific { versions: [ 1, 2 ] } }"
+
+
+@pytest.fixture
+def beside(place: Place) -> Server:
+    """A server of version 1 with its decoder, which is loaded, and its ensemble."""
+    for name in ("cat_decode", "cat_image"):
+        (place.repository / name / "1").mkdir(parents=True)
+        (place.repository / name / "config.pbtxt").write_text(f'name: "{name}"\nversions: [ 1 ]\n')
+    server = Server(place, {1})
+    server.companions = {"cat_decode": {1}, "cat_image": {1}}
+    return server
+
+
+def test_the_ensemble_bears_the_number_of_the_version_behind_it(
+    place: Place, beside: Server
+) -> None:
+    deployment(place, beside).deploy(2, keep=1)
+    assert beside.companions == {"cat_decode": {1}, "cat_image": {2}}
+    assert beside.calls[-4:] == ["load cat", "load cat_image", "load cat_image", "test cat 2"]
+    assert beside.served[-2:] == [{1, 2}, {2}]
+    assert (place.repository / "cat_image/2").is_dir()
+    deployment(place, beside).roll_back(keep=1)
+    assert beside.companions["cat_image"] == {1}
+    assert Place(place.repository, "cat_image").config.read_text().endswith("[ 1 ] } }\n")
+
+
+def test_the_ensemble_goes_back_too(place: Place, beside: Server) -> None:
+    beside.unfit = "cat"
+    with pytest.raises(DeployError, match="version 1 serves again"):
+        deployment(place, beside).deploy(2, keep=1)
+    assert beside.companions["cat_image"] == {1}
+
+
+def test_companions_that_are_not_loaded_are(place: Place, beside: Server) -> None:
+    beside.companions = {"cat_decode": set(), "cat_image": set()}
+    deployment(place, beside).deploy(2, keep=1)
+    assert beside.companions == {"cat_decode": {1}, "cat_image": {2}}
 
 
 def test_what_a_killed_deployment_left_is_unloaded_first(place: Place) -> None:
