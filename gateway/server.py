@@ -1,6 +1,7 @@
 """The production server: waitress, which buffers whole requests before a thread sees them."""
 
 import logging
+import math
 import signal
 import threading
 import time
@@ -40,7 +41,6 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     crowded = CROWDED
 
     def __init__(self, app: Flask, settings: Settings, services: Services) -> None:
-        self.draining = False
         self.cors_origins = settings.cors_origins
         self._settings = settings
         self.budget = services.budget
@@ -72,6 +72,11 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         while not self._stopping:
             self._turn(1.0)
         self._drain()
+
+    @property
+    def draining(self) -> bool:
+        """Tell whether nothing new is taken any more."""
+        return bool(self.task_dispatcher.draining_since < math.inf)
 
     def stop(self, *_: int | FrameType | None) -> None:
         """End `serve`; may be called from a signal handler or another thread."""
@@ -163,17 +168,19 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def _drain(self) -> None:
         """Take no new connection and no new work, and answer what was admitted or has begun.
 
-        Unused connections are closed at once, for a proxy would send its next request on them: a
-        large one, of which it keeps no copy, would be lost.
+        Connections are closed as they become unused, for a proxy would send its next request on
+        them: a large one, of which it keeps no copy, would be lost.
         """
-        self.draining, self.task_dispatcher.draining_since = True, time.monotonic()
+        self.task_dispatcher.draining_since = time.monotonic()
         self._services.readiness.draining = True
         self.accepting = False
         self.del_channel(self._map)
         self.socket.close()
-        self._doomed += [c for c in self.active_channels.values() if c.is_unused()]
         end = time.monotonic() + self._settings.grace_seconds
         while time.monotonic() < end and not self._is_done():
+            # At once, before a turn could take in what nobody would answer.
+            for channel in [c for c in self.active_channels.values() if c.is_unused()]:
+                channel.handle_close()
             self._turn(0.1)
         self.task_dispatcher.shutdown()
         for channel in list(self.active_channels.values()):

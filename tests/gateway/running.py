@@ -62,6 +62,11 @@ def status_of_next(connection: socket.socket) -> int:
 Serve = Callable[..., Running]
 
 
+def arriving(running: Running) -> list[Any]:
+    """List the connections on which a request has begun to arrive."""
+    return [c for c in list(running.server.active_channels.values()) if c.request is not None]
+
+
 def maintain(running: Running) -> None:
     """Let the server look after its connections at its next turn."""
     running.server.next_channel_cleanup = 0

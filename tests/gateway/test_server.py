@@ -17,6 +17,7 @@ from tests.gateway.running import (
     JPEG,
     Running,
     Serve,
+    arriving,
     hold_inferences,
     hold_request,
     in_background,
@@ -27,8 +28,6 @@ from tests.gateway.running import (
 )
 from tests.gateway.stub import StubTriton, picture
 from tests.waiting import wait_until
-
-HEAD = b"POST /v1/classify HTTP/1.1\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
 
 
 def body_of(answer: bytes) -> Any:
@@ -130,15 +129,11 @@ def test_a_slow_upload_is_cut_off_and_holds_no_thread(serve: Serve) -> None:
     running = serve(threads=1)
     with running.connect() as slow:
         slow.sendall(b"POST /v1/classify HTTP/1.1\r\nContent-Length: 5000\r\n\r\n")
-        wait_until(lambda: _arriving(running), "the upload has begun", 10)
+        wait_until(lambda: arriving(running), "the upload has begun", 10)
         assert running.classify().status_code == 200
-        _arriving(running)[0].request.pace.since -= 60
+        arriving(running)[0].request.pace.since -= 60
         maintain(running)
         assert read_all(slow) == b""
-
-
-def _arriving(running: Running) -> list[Any]:
-    return [c for c in list(running.server.active_channels.values()) if c.request is not None]
 
 
 def test_what_is_over_the_limit_is_refused_at_once(serve: Serve, triton: StubTriton) -> None:
@@ -234,83 +229,6 @@ def test_a_hanging_triton_keeps_nobody_waiting_for_a_thread(
     assert first.is_alive()  # so that there was no thread for the second one
     hold.set()
     first.join(20)
-
-
-def test_draining_answers_what_was_admitted_and_nothing_else(
-    serve: Serve, triton: StubTriton
-) -> None:
-    running = serve(threads=1)
-    hold, thread, results = hold_request(running, triton)
-    running.server.stop()
-    wait_until(lambda: running.server.draining, "it drains", 10)
-    with pytest.raises(requests.ConnectionError):
-        requests.get(f"{running.url}/healthz", timeout=10)
-    assert running.thread.is_alive()
-    hold.set()
-    thread.join(20)
-    running.thread.join(20)
-    assert results[0].status_code == 200
-    assert not running.thread.is_alive()
-
-
-def test_draining_closes_a_kept_connection_before_it_is_used_again(
-    serve: Serve, triton: StubTriton
-) -> None:
-    running = serve(threads=1)
-    hold, thread, _ = hold_request(running, triton)
-    with running.connect() as connection:
-        connection.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
-        assert status_of_next(connection) == 200
-        running.server.stop()
-        assert read_all(connection) == b""
-    assert thread.is_alive()
-    hold.set()
-    thread.join(20)
-
-
-def test_draining_answers_what_has_begun_to_arrive(serve: Serve) -> None:
-    running = serve()
-    with running.connect() as connection:
-        connection.sendall(HEAD % len(picture()))
-        wait_until(lambda: _arriving(running), "it has the headers", 10)
-        running.server.stop()
-        wait_until(lambda: running.server.draining, "it drains", 10)
-        connection.sendall(picture())
-        answer = read_all(connection)
-    assert answer.startswith(b"HTTP/1.1 200") and b"\r\nConnection: close\r\n" in answer
-    running.thread.join(20)
-    assert not running.thread.is_alive()
-
-
-def test_draining_refuses_what_begins_meanwhile_on_a_busy_connection(
-    serve: Serve, triton: StubTriton
-) -> None:
-    running = serve(threads=1)
-    hold, thread, _ = hold_request(running, triton)
-    with running.connect() as connection:
-        begun = HEAD % len(picture()) + picture()
-        connection.sendall(b"GET /healthz HTTP/1.1\r\n\r\n" + begun[:20])
-        assert status_of_next(connection) == 200
-        running.server.stop()
-        wait_until(lambda: running.server.draining, "it drains", 10)
-        running.server.task_dispatcher.draining_since = 0.0  # before it began
-        connection.sendall(begun[20:])
-        assert read_all(connection).startswith(b"HTTP/1.1 503")
-    hold.set()
-    thread.join(20)
-
-
-def test_draining_gives_up_after_the_grace_period(serve: Serve, triton: StubTriton) -> None:
-    running = serve(threads=1, grace_seconds=0.2)
-    hold = hold_inferences(triton)
-    with running.connect() as connection:
-        connection.sendall(HEAD % len(picture()) + picture())
-        assert triton.entered.acquire(timeout=10)
-        running.server.stop()
-        running.thread.join(20)
-        assert not running.thread.is_alive()
-        assert read_all(connection) == b""
-    hold.set()
 
 
 def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:

@@ -1,0 +1,97 @@
+"""A server that was told to stop: what it still answers, and what it takes no more."""
+
+import pytest
+import requests
+
+from tests.gateway.running import (
+    Running,
+    Serve,
+    arriving,
+    hold_inferences,
+    hold_request,
+    raw_classify,
+    read_all,
+    status_of_next,
+)
+from tests.gateway.stub import StubTriton
+from tests.waiting import wait_until
+
+
+def drain(running: Running) -> None:
+    """Tell the server to stop, and wait until it takes nothing new."""
+    running.server.stop()
+    wait_until(lambda: running.server.draining, "it drains", 10)
+
+
+def test_draining_answers_what_was_admitted_and_nothing_else(
+    serve: Serve, triton: StubTriton
+) -> None:
+    running = serve(threads=1)
+    hold, thread, results = hold_request(running, triton)
+    drain(running)
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{running.url}/healthz", timeout=10)
+    assert running.thread.is_alive()
+    hold.set()
+    thread.join(20)
+    running.thread.join(20)
+    assert results[0].status_code == 200
+    assert not running.thread.is_alive()
+
+
+def test_draining_closes_a_kept_connection_before_it_is_used_again(
+    serve: Serve, triton: StubTriton
+) -> None:
+    running = serve(threads=1)
+    hold, thread, _ = hold_request(running, triton)
+    with running.connect() as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+        assert status_of_next(connection) == 200
+        running.server.stop()
+        assert read_all(connection) == b""
+    assert thread.is_alive()
+    hold.set()
+    thread.join(20)
+
+
+def test_draining_answers_what_has_begun_to_arrive(serve: Serve) -> None:
+    running = serve()
+    with running.connect() as connection:
+        connection.sendall(raw_classify()[:-20])
+        wait_until(lambda: arriving(running), "it has the headers", 10)
+        drain(running)
+        connection.sendall(raw_classify()[-20:])
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 200") and b"\r\nConnection: close\r\n" in answer
+    running.thread.join(20)
+    assert not running.thread.is_alive()
+
+
+def test_draining_refuses_what_begins_meanwhile_on_a_busy_connection(
+    serve: Serve, triton: StubTriton
+) -> None:
+    running = serve(threads=1)
+    hold, thread, _ = hold_request(running, triton)
+    with running.connect() as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\n\r\n" + raw_classify()[:20])
+        assert status_of_next(connection) == 200
+        drain(running)
+        running.server.task_dispatcher.draining_since = 0.0  # before it began
+        connection.sendall(raw_classify()[20:])
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 503") and b"\r\nConnection: close\r\n" in answer
+    hold.set()
+    thread.join(20)
+
+
+def test_draining_gives_up_after_the_grace_period(serve: Serve, triton: StubTriton) -> None:
+    running = serve(threads=1, grace_seconds=0.2)
+    hold = hold_inferences(triton)
+    with running.connect() as connection:
+        connection.sendall(raw_classify())
+        assert triton.entered.acquire(timeout=10)
+        running.server.stop()
+        running.thread.join(20)
+        assert not running.thread.is_alive()
+        assert read_all(connection) == b""
+    hold.set()
