@@ -1,9 +1,14 @@
 """Finds the Python processes ("stubs") that belong to a model."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from inference.identity import Run
 from inference.processes import is_working, kill, stubs
+
+# Between the process that completes a configuration and those that infer there is a gap.
+ABSENT_SECONDS = 5.0
 
 
 class ModelStubs:
@@ -37,3 +42,19 @@ class ModelStubs:
         """Kill a model's stubs, so that Triton stops waiting for one that hangs."""
         for pid in self.pids(model):
             kill(pid)
+
+
+class Loading:
+    """One load of a model: Triton 24.10 waits for ever for a process that dies during it."""
+
+    def __init__(
+        self, stubs: ModelStubs, model: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._stubs, self._model, self._clock = stubs, model, clock
+        self._seen_at: float | None = None
+
+    def is_lost(self) -> bool:
+        """Tell whether the model had a process that is gone for too long; ask again and again."""
+        if self._stubs.pids(self._model):
+            self._seen_at = self._clock()
+        return self._seen_at is not None and self._clock() - self._seen_at > ABSENT_SECONDS

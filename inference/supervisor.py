@@ -14,7 +14,7 @@ from inference.server import TritonServer
 from inference.settings import Settings
 from inference.shm import bearable
 from inference.state import Finding, State
-from inference.stubs import ModelStubs
+from inference.stubs import Loading, ModelStubs
 from inference.watchdog import Watchdog
 
 LOAD_SECONDS = 120.0
@@ -164,13 +164,20 @@ class Supervisor:
         self._watchdog.forget(model)
         try:
             self._while_it_runs(lambda: self._client.unload(model, LOAD_SECONDS))
-            self._while_it_runs(lambda: self._client.load(model, LOAD_SECONDS))
+            self._load(model)
         except TritonRefused as exc:
             self._say(f"{model} could not be reloaded: {exc}")
             return False
         return True
 
-    def _while_it_runs(self, call: Callable[[], Answer]) -> Answer:
+    def _load(self, model: str) -> None:
+        """Load a model. Raises TritonSilent once its process has died during that."""
+        loading = Loading(self._stubs, model)
+        self._while_it_runs(lambda: self._client.load(model, LOAD_SECONDS), loading.is_lost)
+
+    def _while_it_runs(
+        self, call: Callable[[], Answer], is_lost: Callable[[], bool] = lambda: False
+    ) -> Answer:
         """Return what a call to Triton returns; raise TritonAway once Triton has ended.
 
         The connection alone does not tell: the stubs inherit it and hold it open.
@@ -179,6 +186,8 @@ class Supervisor:
         while not wait([future], GLANCE_SECONDS).done:
             if not self._server.is_running():
                 raise TritonAway(f"it {self._server.ending()}")
+            if is_lost():
+                raise TritonSilent("its process died while it was being loaded")
         return future.result()
 
     def _restart(self, problem: str) -> None:

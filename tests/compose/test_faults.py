@@ -154,10 +154,10 @@ def test_nothing_is_lost_when_one_of_two_gateways_restarts(
 
 def expect_return(stack: Stack, replica: str, losses: float) -> None:
     """Wait until a replica serves again; the balancer must have taken it out meanwhile."""
+    wait_until(lambda: stack.losses() > losses, "the balancer takes it out of service", 60)
     stack.wait_for_replicas(3)
     wait_until(lambda: is_healthy(replica), "the engine calls it healthy", 120)
     stack.wait_for_replicas(3)
-    assert stack.losses() > losses
 
 
 def stubs_of(container: str) -> list[str]:

@@ -130,6 +130,21 @@ def test_bodies_that_triton_reads_carelessly_do_not_reach_it(
         assert connection.getresponse().status == status
 
 
+@pytest.mark.parametrize(
+    "body, error",
+    [
+        (b'{"inputs"', "parse the request JSON"),
+        (b'{"inputs": 7}', "Unable to parse"),
+        (b'{"inputs": [{"name": "image", "shape": [-1]}]}', "Unable to"),
+    ],
+    ids=["cut", "of another type", "negative"],
+)
+def test_json_that_triton_cannot_read_is_the_clients_mistake(stack: Stack, body: bytes, error: str):
+    answer = requests.post(f"{stack.http_url}/v2/models/{MODEL}/infer", body, timeout=20)
+    assert answer.status_code == 400
+    assert error in answer.json()["error"]
+
+
 @pytest.mark.parametrize("name, request_message", FORBIDDEN_CALLS, ids=lambda value: str(value))
 def test_other_calls_of_triton_are_denied(stack: Stack, name: str, request_message: object):
     with grpc.insecure_channel(stack.grpc_address) as channel:

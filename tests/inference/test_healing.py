@@ -167,6 +167,21 @@ def test_model_that_cannot_be_loaded_again_does_not_hurt_the_others(server: Runn
     assert stubs_of(server, "echo") == echo
 
 
+def test_process_that_ends_during_its_reload_does_not_hold_up_triton(server: Running) -> None:
+    restarts = counter(server, RESTARTS)
+    code = Path(server.env["MODEL_REPOSITORY"]) / "spare" / "1" / "model.py"
+    code.write_text(standins.ENDS_ONCE)
+    try:
+        os.kill(stubs_of(server, "spare")[0], signal.SIGKILL)
+        await_unready(server)
+        await_healed(server)
+    finally:
+        code.write_text(standins.ECHO)
+    assert code.with_name("ended").exists()
+    assert infer(server, [1, 2, 3, 4], "spare").status == 200
+    assert counter(server, RESTARTS) == restarts + 1
+
+
 def test_model_with_a_long_queue_is_not_reloaded(server: Running) -> None:
     reloads = counter(server, RELOADS, model="echo")
     requests = [in_background(server, standins.SLOW, times=8) for _ in range(6)]
