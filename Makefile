@@ -5,7 +5,6 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 GATEWAY := .venv/bin
 INFERENCE := .venv-inference/bin
-PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
 SOURCES := gateway inference exporter serving export_model.py serve.py
 MODEL ?= efficientnet_lite0
 WEIGHTS ?= imagenet
@@ -30,11 +29,13 @@ model: .venv-inference/.export ## export a model: make model MODEL=vgg16 WEIGHTS
 	    $(if $(LABELS),--labels $(LABELS)) $(if $(VERSION),--version $(VERSION))
 
 test: test-packages .venv/.dev .venv-inference/.export ## every test but those that need containers
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=none test-exporter test-inference
-	$(GATEWAY)/python -m pytest tests/gateway tests/examples tests/benchmarks tests/e2e
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=none test-computing test-inference
+	$(GATEWAY)/python -m pytest tests/examples tests/e2e
 
-# TensorFlow takes one core to export; what waits for Triton uses the other meanwhile.
-test-exporter: ; $(INFERENCE)/python -m pytest --quiet tests/exporter
+# These two share the cores: what computes all the time, and what mostly waits for Triton.
+test-computing:
+	$(INFERENCE)/python -m pytest --quiet tests/exporter
+	$(GATEWAY)/python -m pytest --quiet tests/gateway tests/benchmarks
 test-inference: ; $(INFERENCE)/python -m pytest tests/backend tests/inference
 
 test-fast: .venv/.dev ## the gateway's unit tests
@@ -95,45 +96,50 @@ format: .venv/.dev ## format and mend what the linter can
 
 LOCK := $(GATEWAY)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade
 lock: .venv/.dev ## take the newest versions that fit together into requirements/*.txt
-	cd requirements && for name in gateway inference export dev peers audit fuzz; do \
+	cd requirements && for name in installer gateway inference export dev peers audit fuzz; do \
 	    ../$(LOCK) $$name.in -o $$name.txt || exit 1; done
 
 clean: ## remove the environments, caches and built archives (models stay)
 	rm -rf .venv .venv-inference .venv-peers .venv-audit .venv-fuzz .cache dist .mypy_cache .ruff_cache .pytest_cache .hypothesis examples/node/node_modules
 
-.PHONY: test-exporter test-inference test-packages serve-packages bench-packages
+.PHONY: test-computing test-inference test-packages serve-packages bench-packages
 bench-packages: ; @scripts/system-packages bench
 test-packages: ; @scripts/system-packages test
 serve-packages: ; @scripts/system-packages serve
 
-# The environments. A stamp says which lock file an environment was made from; one that was
-# interrupted before it had its pip is made anew.
-%/bin/pip: | serve-packages
-	$(PYTHON) -m venv --clear $*
+# The environments. A stamp says which lock file an environment was made from. .venv has the
+# installers, which fill the others too; one that was interrupted before that is made anew.
+INSTALL := PATH="$(CURDIR)/$(GATEWAY):$$PATH" scripts/install
+$(GATEWAY)/uv: requirements/installer.txt | serve-packages
+	@[ -x $(GATEWAY)/pip ] || $(PYTHON) -m venv --clear .venv
+	@$(GATEWAY)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+.venv-%/bin/python: | $(GATEWAY)/uv
+	@$(PYTHON) -m venv --clear --without-pip .venv-$*
 
-.venv/.gateway: requirements/gateway.txt | .venv/bin/pip
+.venv/.gateway: requirements/gateway.txt | $(GATEWAY)/uv
 	@echo "edgelens: installing the gateway's packages"
-	$(GATEWAY)/pip install $(PIP_FLAGS) -r $<
+	@$(INSTALL) .venv $<
 	@touch $@
 .venv/.dev: requirements/dev.txt .venv/.gateway
 	@echo "edgelens: installing the test and lint packages"
-	$(GATEWAY)/pip install $(PIP_FLAGS) -r $<
+	@$(INSTALL) .venv $<
 	@touch $@
-.venv-inference/.inference: requirements/inference.txt | .venv-inference/bin/pip
+.venv-inference/.inference: requirements/inference.txt | .venv-inference/bin/python
 	@echo "edgelens: installing Triton and OpenVINO (about 250 MB to fetch)"
-	$(INFERENCE)/pip install $(PIP_FLAGS) -r $<
+	@$(INSTALL) .venv-inference $<
 	@touch $@
 .venv-inference/.export: requirements/export.txt .venv-inference/.inference
 	@echo "edgelens: installing TensorFlow for the exporter (about 300 MB to fetch)"
-	$(INFERENCE)/pip install $(PIP_FLAGS) -r $<
+	@$(INSTALL) .venv-inference $<
 	@touch $@
-.venv-peers/.peers: requirements/peers.txt | .venv-peers/bin/pip
+.venv-peers/.peers: requirements/peers.txt | .venv-peers/bin/python
 	@echo "edgelens: installing the peers to measure (about 1 GB to fetch)"
-	.venv-peers/bin/pip install $(PIP_FLAGS) -r $<
+	@$(INSTALL) .venv-peers $<
 	@touch $@
-.venv-audit/.audit: requirements/audit.txt | .venv-audit/bin/pip
-	.venv-audit/bin/pip install $(PIP_FLAGS) -r $<
+.venv-audit/.audit: requirements/audit.txt | .venv-audit/bin/python
+	@$(INSTALL) .venv-audit $<
 	@touch $@
-.venv-fuzz/.fuzz: requirements/fuzz.txt | .venv-fuzz/bin/pip
-	.venv-fuzz/bin/pip install $(PIP_FLAGS) -r $<
+.venv-fuzz/.fuzz: requirements/fuzz.txt | .venv-fuzz/bin/python
+	@$(INSTALL) .venv-fuzz $<
 	@touch $@
