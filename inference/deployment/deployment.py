@@ -51,8 +51,8 @@ class Deployment:
     def roll_back(self, keep: int) -> None:
         """Serve the version before the one that serves now. Raises DeployError if there is none.
 
-        A client that talks to Triton itself may meet UNAVAILABLE once, and should try again: 24.10
-        may choose the newest version for a request in the moment in which it unloads it.
+        A client that asks Triton itself for labels may meet UNAVAILABLE once, and should try again:
+        new requests go to the newest version until the moment in which it is unloaded.
         """
         serving = self.server.versions(self.place.model)
         if not serving:
@@ -132,11 +132,14 @@ class Deployment:
         """Serve an ensemble under this number alone."""
         (ensemble.directory / str(version)).mkdir(exist_ok=True)
         before = self.server.versions(ensemble.model)
-        # Beside the old number first: Triton may choose one that it is about to unload.
+        # Beside the old number first, until that has answered all it was asked.
         for numbers in (before | {version}, {version}):
             if numbers != self.server.versions(ensemble.model):
                 ensemble.pin(sorted(numbers))
                 self.server.load(ensemble.model)
+            for number in numbers - {version}:
+                if number < version:  # new requests go to the highest
+                    self.server.await_quiet(ensemble.model, number)
 
 
 def _summary(model: str, serve: list[int], before: set[int]) -> str:

@@ -16,6 +16,8 @@ LOAD_SECONDS = 900.0
 UNLOAD_SECONDS = 60.0
 FREE_SECONDS = 10.0
 POLL_SECONDS = 0.1
+QUIET_SECONDS = 5.0  # a large batch on a slow machine takes no longer
+DRAIN_SECONDS = 60.0
 GONE = "UNAVAILABLE"
 FORBIDDEN = 403
 
@@ -55,6 +57,20 @@ class Server:
         while time.monotonic() < end and self._are_leaving(model, ready):
             time.sleep(POLL_SECONDS)
 
+    def await_quiet(self, model: str, version: int) -> None:
+        """Wait until a version that gets no new requests has answered the old ones.
+
+        When the labels were asked for, 24.10 looks the version up again before it answers, and
+        refuses if that is being unloaded meanwhile.
+        """
+        begin = changed = time.monotonic()
+        count = self._answered(model, version)
+        while (now := time.monotonic()) < min(changed + QUIET_SECONDS, begin + DRAIN_SECONDS):
+            time.sleep(POLL_SECONDS)
+            before, count = count, self._answered(model, version)
+            if count != before:
+                changed = now
+
     def test(self, model: str, version: int, title: str) -> None:
         """Self-test one version of a loaded model. Raises DeployError with what deviates."""
         report = Report(self.say)
@@ -65,6 +81,14 @@ class Server:
     def _are_leaving(self, model: str, versions: set[int]) -> bool:
         states = self._states(model)
         return any(states.get(str(number), GONE) != GONE for number in versions)
+
+    def _answered(self, model: str, version: int) -> int:
+        """Count the requests that a version has answered."""
+        try:
+            (statistics,) = self.client.statistics(model, str(version), timeout=30.0)
+        except TritonError as error:
+            raise DeployError(f"the server does not answer: {error}") from None
+        return sum(int(statistics["inference_stats"][end]["count"]) for end in ("success", "fail"))
 
     def _states(self, model: str) -> dict[str, str]:
         """Map a model's versions to what they are doing."""

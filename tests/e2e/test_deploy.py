@@ -306,7 +306,7 @@ def test_a_new_version_comes_into_service_without_losing_a_request(
         assert f"{MODEL}_image over HTTP" in rolled.stdout
         assert loaded(server)[MODEL] == {"1"}
         assert "versions: [ 1 ]" in policy(models)
-    # Triton 24.10 may look for the version it is unloading: a client of its own tries again.
+    # Triton 24.10 looks a version up again to label its answers: a client of its own tries again.
     assert all(UNLOADING in failure for failure in load.failures)
     assert not any("gateway" in failure for failure in load.failures)
     assert len(load.failures) <= CLIENTS

@@ -58,6 +58,10 @@ class Server:
     def unload(self, model: str) -> None:
         self.calls.append(f"unload {model}")
 
+    def await_quiet(self, model: str, version: int) -> None:
+        assert {version} < self.versions(model)
+        self.calls.append(f"await {model} {version}")
+
     def test(self, model: str, version: int, title: str) -> None:
         self.calls.append(f"test {model} {version}")
         if self.unfit == model:
@@ -108,7 +112,8 @@ def test_the_ensemble_bears_the_number_of_the_version_behind_it(
 ) -> None:
     deployment(place, beside).deploy(2, keep=1)
     assert beside.companions == {"cat_decode": {1}, "cat_image": {2}}
-    assert beside.calls[-4:] == ["load cat", "load cat_image", "load cat_image", "test cat 2"]
+    renumbered = ["load cat_image", "await cat_image 1", "load cat_image"]
+    assert beside.calls[-5:] == ["load cat", *renumbered, "test cat 2"]
     assert beside.served[-2:] == [{1, 2}, {2}]
     assert (place.repository / "cat_image/2").is_dir()
     deployment(place, beside).roll_back(keep=1)
