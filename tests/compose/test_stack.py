@@ -135,7 +135,10 @@ def test_bodies_that_triton_reads_carelessly_do_not_reach_it(
     [
         (b'{"inputs"', "parse the request JSON"),
         (b'{"inputs": 7}', "Unable to parse"),
-        (b'{"inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1]}]}', "Unable to parse"),
+        (
+            b'{"inputs": [{"name": "i", "datatype": "UINT8", "shape": [-1], "data": [1]}]}',
+            "Unable to parse",
+        ),
     ],
     ids=["cut", "of another type", "negative"],
 )
