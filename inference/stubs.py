@@ -1,7 +1,6 @@
 """Finds the Python processes ("stubs") that belong to a model."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from inference.identity import Run
@@ -47,14 +46,13 @@ class ModelStubs:
 class Loading:
     """One load of a model: Triton 24.10 waits for ever for a process that dies during it."""
 
-    def __init__(
-        self, stubs: ModelStubs, model: str, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._stubs, self._model, self._clock = stubs, model, clock
+    def __init__(self, stubs: ModelStubs, model: str) -> None:
+        self._stubs, self._model = stubs, model
         self._seen_at: float | None = None
 
     def is_lost(self) -> bool:
         """Tell whether the model had a process that is gone for too long; ask again and again."""
+        now = time.monotonic()
         if self._stubs.pids(self._model):
-            self._seen_at = self._clock()
-        return self._seen_at is not None and self._clock() - self._seen_at > ABSENT_SECONDS
+            self._seen_at = now
+        return self._seen_at is not None and now - self._seen_at > ABSENT_SECONDS

@@ -133,13 +133,17 @@ class Deployment:
         (ensemble.directory / str(version)).mkdir(exist_ok=True)
         before = self.server.versions(ensemble.model)
         # Beside the old number first, until that has answered all it was asked.
-        for numbers in (before | {version}, {version}):
-            if numbers != self.server.versions(ensemble.model):
-                ensemble.pin(sorted(numbers))
-                self.server.load(ensemble.model)
-            for number in numbers - {version}:
-                if number < version:  # new requests go to the highest
-                    self.server.await_quiet(ensemble.model, number)
+        self._serve(ensemble, before | {version})
+        for number in before:
+            if number < version:  # new requests go to the highest
+                self.server.await_quiet(ensemble.model, number)
+        self._serve(ensemble, {version})
+
+    def _serve(self, ensemble: Place, numbers: set[int]) -> None:
+        """Serve an ensemble under these numbers, unless it is."""
+        if numbers != self.server.versions(ensemble.model):
+            ensemble.pin(sorted(numbers))
+            self.server.load(ensemble.model)
 
 
 def _summary(model: str, serve: list[int], before: set[int]) -> str:
