@@ -3,9 +3,19 @@
 import contextlib
 import ctypes
 import ctypes.util
+import gc
 from pathlib import Path
+from typing import Any
 
 MADV_DONTNEED = 4
+
+
+def release(compiled: Any) -> None:
+    """Give back what only larger batches, or loading, needed; nothing may run meanwhile."""
+    compiled.release_memory()
+    gc.collect()
+    release_mapped()
+    trim()
 
 
 def release_mapped(suffixes: tuple[str, ...] = (".bin", ".data-00000-of-00001")) -> None:

@@ -1,0 +1,67 @@
+"""A model as OpenVINO reads it, and how it is compiled for this machine's cores."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import openvino as ov
+
+from inference.backends.tensorflow.conversion import read_converted
+from inference.backends.tensorflow.log import Log
+from inference.backends.tensorflow.precision import int8_model, other_precision
+from inference.backends.tensorflow.task import Task
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """An `openvino.Model` that was read, and the precision to compile it at."""
+
+    model: Any
+    precision: str
+
+    @classmethod
+    def read(cls, task: Task, precision: str, log: Log) -> "Compiler":
+        """Read the model. Raises RuntimeError or ValueError with OpenVINO's reason."""
+        if precision == "int8":
+            return cls(ov.Core().read_model(int8_model(task.savedmodel)), precision)
+        return cls(read_converted(ov.Core(), task, precision == "bf16", log), precision)
+
+    @property
+    def weights(self) -> int:
+        """Return the bytes of the model's constants."""
+        return sum(
+            constant.get_byte_size()
+            for constant in self.model.get_ops()
+            if constant.get_type_name() == "Constant"
+        )
+
+    def only_rows_vary(self) -> bool:
+        """Tell whether everything has rows, any number of them, and no other size varies."""
+        tensors = [*self.model.inputs, *self.model.outputs]
+        shapes = [tensor.partial_shape for tensor in tensors]
+        return all(
+            shape.rank.is_static
+            and len(shape) > 0
+            and shape[0].is_dynamic
+            and all(size.is_static for size in list(shape)[1:])
+            for shape in shapes
+        )
+
+    def fix_rows(self, rows: int) -> None:
+        """Give the model a number of rows for which alone it is compiled from now on."""
+        self.model.reshape({
+            port: ov.PartialShape([rows, *list(port.partial_shape)[1:]])
+            for port in self.model.inputs
+        })  # fmt: skip
+
+    def compile(self, threads: int, streams: int) -> Any:
+        """Compile the model so that each stream runs a request on its share of the threads."""
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
+            "NUM_STREAMS": streams,
+            "INFERENCE_NUM_THREADS": threads,
+            # What stays unquantised in an int8 model is computed in this.
+            "INFERENCE_PRECISION_HINT": (
+                other_precision() if self.precision == "int8" else self.precision
+            ),
+        }
+        return ov.Core().compile_model(self.model, "CPU", settings)

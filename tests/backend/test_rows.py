@@ -1,0 +1,73 @@
+"""Batches give the same answers, whether their rows run together or apart."""
+
+import numpy as np
+import openvino as ov
+import pytest
+from openvino import opset13 as ops
+
+from inference.backends.tensorflow.batches import MOST_ROWS, Batches
+from inference.backends.tensorflow.compiler import Compiler
+from inference.backends.tensorflow.rows import LARGEST_WEIGHTS, QUEUED, Rows
+
+WIDTH, CORES = 4, 2
+WEIGHTS = np.arange(WIDTH * 3, dtype=np.float32).reshape(WIDTH, 3)
+
+
+def compiler(rows=-1, width=WIDTH, weights=WEIGHTS):
+    """Build `product = a x weights` and `total = a + b`, of two inputs."""
+    a, b = (ops.parameter([rows, width], np.float32, name) for name in "ab")
+    outputs = [ops.matmul(a, ops.constant(weights), False, False), ops.add(a, b)]
+    return Compiler(ov.Model(outputs, [a, b]), "f32")
+
+
+def inputs(rows):
+    values = np.random.default_rng(rows).standard_normal((2, rows, WIDTH))
+    return dict(enumerate(values.astype(np.float32)))
+
+
+@pytest.mark.parametrize("kind", [Batches, Rows])
+@pytest.mark.parametrize("rows", [1, 2, 3, MOST_ROWS, MOST_ROWS + 1, 2 * QUEUED * CORES + 1])
+def test_each_row_gets_its_own_answer(kind, rows):
+    feed = inputs(rows)
+    product, total = kind(compiler(), CORES).run(feed, rows)
+    np.testing.assert_allclose(product, feed[0] @ WEIGHTS, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(total, feed[0] + feed[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [Batches, Rows])
+def test_an_answer_outlives_the_next_batch_of_many_rows(kind):
+    model = kind(compiler(), CORES)
+    rows = MOST_ROWS + 1
+    product, _ = model.run(inputs(rows), rows)
+    kept = product.copy()
+    model.run(inputs(rows + 1), rows + 1)
+    np.testing.assert_array_equal(product, kept)
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_a_bad_input_fails_and_the_next_one_does_not(rows):
+    model = Rows(compiler(), CORES)
+    bad = {position: array[:, :-1].copy() for position, array in inputs(rows).items()}
+    with pytest.raises(RuntimeError):
+        model.run(bad, rows)
+    product, _ = model.run(inputs(rows), rows)
+    np.testing.assert_allclose(product, inputs(rows)[0] @ WEIGHTS, rtol=1e-5, atol=1e-5)
+
+
+def test_rows_run_apart_only_where_nothing_else_varies():
+    assert Rows.suit(compiler())
+    assert not Rows.suit(compiler(rows=1))
+    assert not Rows.suit(compiler(width=-1))
+
+
+def test_rows_of_a_model_with_large_weights_run_together():
+    columns = LARGEST_WEIGHTS // 4 // WIDTH
+    assert Rows.suit(compiler(weights=np.zeros((WIDTH, columns), np.float32)))
+    assert not Rows.suit(compiler(weights=np.zeros((WIDTH, columns + 1), np.float32)))
+
+
+def test_a_few_rows_get_all_cores():
+    """Streams of one core each would leave most of eight cores idle."""
+    model = Rows(compiler(), 8)
+    model._at_once = []
+    model.run(inputs(4), 4)
