@@ -1,6 +1,7 @@
 """Finds the Python processes ("stubs") that belong to a model."""
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from inference.identity import Run
@@ -46,13 +47,26 @@ class ModelStubs:
 class Loading:
     """One load of a model: Triton 24.10 waits for ever for a process that dies during it."""
 
-    def __init__(self, stubs: ModelStubs, model: str) -> None:
-        self._stubs, self._model = stubs, model
+    def __init__(self, stubs: ModelStubs, model: str, version: str = "") -> None:
+        self._stubs, self._model, self._version = stubs, model, version
         self._seen_at: float | None = None
 
     def is_lost(self) -> bool:
         """Tell whether the model had a process that is gone for too long; ask again and again."""
         now = time.monotonic()
-        if self._stubs.pids(self._model):
+        if self._stubs.pids(self._model, self._version):
             self._seen_at = now
         return self._seen_at is not None and now - self._seen_at > ABSENT_SECONDS
+
+
+class Loadings:
+    """The loads under way on a server, whoever asked for them."""
+
+    def __init__(self, stubs: ModelStubs) -> None:
+        self._stubs = stubs
+        self._known: dict[tuple[str, str], Loading] = {}
+
+    def lost(self, under_way: Iterable[tuple[str, str]]) -> list[str]:
+        """Name the models that will never be there, of all (model, version) being loaded now."""
+        self._known = {key: self._known.get(key) or Loading(self._stubs, *key) for key in under_way}
+        return [model for (model, _), loading in self._known.items() if loading.is_lost()]

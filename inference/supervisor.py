@@ -14,7 +14,7 @@ from inference.server import TritonServer
 from inference.settings import Settings
 from inference.shm import bearable
 from inference.state import Finding, State
-from inference.stubs import Loading, ModelStubs
+from inference.stubs import Loading, Loadings, ModelStubs
 from inference.watchdog import Watchdog
 
 LOAD_SECONDS = 120.0
@@ -44,6 +44,7 @@ class Supervisor:
         self._watchdog = Watchdog(client, stubs, settings.probe_timeout)
         self._expected: set[str] = set()
         self._patients = Patients()
+        self._loadings = Loadings(stubs)
         self._calls = ThreadPoolExecutor(thread_name_prefix="triton-call")
         self._quick_ends = 0
         self._silences = 0
@@ -84,14 +85,14 @@ class Supervisor:
 
     def _round(self) -> list[Finding]:
         """Look at every model once and treat what does not infer."""
-        if not self._server.is_running():
-            self._restart(f"Triton {self._server.ending()}")
-            return []
-        if self._is_leaking():
-            self._restart("Triton's shared memory is full of what dead models left")
+        if fault := self._fault():
+            self._restart(fault)
             return []
         try:
             findings = self._while_it_runs(self._watchdog.look)
+            loading = self._while_it_runs(
+                lambda: self._client.loading(self._settings.probe_timeout)
+            )
         except TritonSilent as exc:
             self._silent(exc)
             return []
@@ -102,6 +103,9 @@ class Supervisor:
             self._state.trouble(f"Triton refuses the launcher: {exc}")
             return []
         self._silences = 0
+        if lost := self._loadings.lost(loading):
+            self._restart(f"the process of {lost[0]} died while it was being loaded")
+            return []
         findings += self._missing(findings)
         self._state.report(findings)
         ill = {finding.model for finding in findings if finding.problem}
@@ -109,6 +113,14 @@ class Supervisor:
             self._say(f"{model} infers again.")
         self._treat([finding for finding in findings if finding.problem])
         return findings
+
+    def _fault(self) -> str:
+        """Say what is wrong with Triton as seen from outside, "" if nothing is."""
+        if not self._server.is_running():
+            return f"Triton {self._server.ending()}"
+        if self._is_leaking():
+            return "Triton's shared memory is full of what dead models left"
+        return ""
 
     def _is_leaking(self) -> bool:
         """Measure what dead stubs have left; tell whether it is more than can stay."""

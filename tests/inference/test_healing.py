@@ -1,7 +1,9 @@
 """What stops inferring is noticed, reported and healed, on a real Triton."""
 
+import http.client
 import json
 import os
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -180,6 +182,34 @@ def test_process_that_ends_during_its_reload_does_not_hold_up_triton(server: Run
     assert code.with_name("ended").exists()
     assert infer(server, [1, 2, 3, 4], "spare").status == 200
     assert counter(server, RESTARTS) == restarts + 1
+
+
+def test_process_that_ends_during_a_load_by_others_does_not_hold_up_triton(server: Running) -> None:
+    restarts = counter(server, RESTARTS)
+    model = standins.add_model(
+        Path(server.env["MODEL_REPOSITORY"]), "doomed", code=standins.ENDS_AFTER_A_WHILE
+    )
+    answers: list[bool] = []
+    loading = threading.Thread(target=load, args=(server, "doomed", answers))
+    loading.start()
+    try:
+        await_unready(server)
+        await_healed(server)
+        loading.join(DEADLINE)
+    finally:
+        shutil.rmtree(model)
+    assert answers == [False]
+    assert "the process of doomed died while it was being loaded" in server.printed()
+    assert "doomed" not in names(server)
+    assert counter(server, RESTARTS) == restarts + 1
+
+
+def load(server: Running, model: str, answers: list[bool]) -> None:
+    """Ask Triton for a model, and note whether it could."""
+    try:
+        answers.append(admin(server, f"/v2/repository/models/{model}/load").status == 200)
+    except (OSError, http.client.HTTPException):  # Triton was killed
+        answers.append(False)
 
 
 def test_model_with_a_long_queue_is_not_reloaded(server: Running) -> None:
