@@ -3,7 +3,9 @@
 import numpy as np
 import openvino as ov
 import pytest
+from openvino import Type
 from openvino import opset13 as ops
+from openvino.op.util import Variable, VariableInfo
 
 from inference.backends.tensorflow.batches import MOST_ROWS, Batches
 from inference.backends.tensorflow.compiler import Compiler
@@ -58,6 +60,17 @@ def test_rows_run_apart_only_where_nothing_else_varies():
     assert Rows.suit(compiler())
     assert not Rows.suit(compiler(rows=1))
     assert not Rows.suit(compiler(width=-1))
+
+
+def test_rows_of_a_model_that_remembers_run_together():
+    """The state is the request's: apart, each would know a part of what has come."""
+    a = ops.parameter([-1, WIDTH], np.float32, "a")
+    known = VariableInfo()
+    known.data_shape, known.data_type, known.variable_id = a.partial_shape, Type.f32, "sum"
+    variable = Variable(known)
+    total = ops.add(a, ops.read_value(a, variable))
+    model = ov.Model([ops.result(total)], [ops.assign(total, variable)], [a], "sum")
+    assert not Rows.suit(Compiler(model, "f32"))
 
 
 def test_rows_of_a_model_with_large_weights_run_together():
