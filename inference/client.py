@@ -31,11 +31,21 @@ class TritonClient:
 
     def loaded(self, timeout: float) -> list[tuple[str, str]]:
         """List the (model, version) pairs that are ready to infer."""
-        return self._index("READY", timeout)
+        # Only what is ready: for the whole index, Triton reads the repository's directories.
+        entries = self._json("POST", "/v2/repository/index", b'{"ready": true}', timeout=timeout)
+        return sorted((entry["name"], entry.get("version", "")) for entry in entries)
+
+    def index(self, timeout: float) -> list[dict[str, str]]:
+        """List the repository's models, each version with its state. Raises TritonError."""
+        entries: list[dict[str, str]] = self._json(
+            "POST", "/v2/repository/index", b"{}", timeout=timeout
+        )
+        return entries
 
     def loading(self, timeout: float) -> list[tuple[str, str]]:
         """List the (model, version) pairs that are being loaded."""
-        return self._index("LOADING", timeout)
+        entries = self.index(timeout)
+        return [(e["name"], e["version"]) for e in entries if e.get("state") == "LOADING"]
 
     def config(self, model: str, version: str, timeout: float = 5.0) -> dict[str, Any]:
         """Fetch a loaded model's completed configuration."""
@@ -85,14 +95,6 @@ class TritonClient:
         if response.status != http.client.OK:
             raise TritonRefused(response.status, _message(content))
         return content
-
-    def _index(self, state: str, timeout: float) -> list[tuple[str, str]]:
-        entries = self._json("POST", "/v2/repository/index", b"{}", timeout=timeout)
-        return sorted(
-            (entry["name"], entry.get("version", ""))
-            for entry in entries
-            if entry.get("state") == state
-        )
 
     def _json(self, method: str, path: str, body: bytes | None = None, *, timeout: float) -> Any:
         content = self.call(method, path, body, timeout=timeout)

@@ -212,6 +212,7 @@ class Supervisor:
         if self._quick_ends:  # Triton cannot start at all: do not spin
             time.sleep(min(2.0**self._quick_ends, LONGEST_RESTART_PAUSE))
         self._watchdog.forget_all()
+        self._loadings = Loadings(self._stubs)
         self._silences = 0
         models = sorted(self._expected & set(ready_models(self._settings.repository)))
         for model in models:

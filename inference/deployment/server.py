@@ -1,6 +1,5 @@
 """The running server as a deployment sees it."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -93,7 +92,7 @@ class Server:
     def _states(self, model: str) -> dict[str, str]:
         """Map a model's versions to what they are doing."""
         try:
-            answer = self.client.call("POST", "/v2/repository/index", b"{}", timeout=30.0)
+            entries = self.client.index(timeout=30.0)
         except TritonRefused as error:
             if error.status != FORBIDDEN:
                 raise DeployError(str(error)) from None
@@ -105,7 +104,7 @@ class Server:
             raise DeployError(f"the server does not answer: {error}") from None
         return {
             entry["version"]: entry.get("state", GONE)
-            for entry in json.loads(answer)
+            for entry in entries
             if entry["name"] == model and entry.get("version")
         }
 

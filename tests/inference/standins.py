@@ -43,16 +43,15 @@ ENDS_ONCE = ECHO.replace(
     def execute""",
 )
 
-# It is killed late, at the same point, each time. (A kill in `initialize` is noticed by Triton.)
-ENDS_AFTER_A_WHILE = ECHO.replace(
+# Waits at the same point until it is killed. (A kill in `initialize` is noticed by Triton.)
+NEVER_CONFIGURED = ECHO.replace(
     "    def execute",
     """    @staticmethod
     def auto_complete_config(config):
-        time.sleep(2)
-        os.kill(os.getpid(), 9)
+        signal.pause()
 
     def execute""",
-)
+).replace("import os", "import os\nimport signal")
 
 PICKY = """
 import triton_python_backend_utils as pb_utils

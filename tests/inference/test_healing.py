@@ -187,12 +187,18 @@ def test_process_that_ends_during_its_reload_does_not_hold_up_triton(server: Run
 def test_process_that_ends_during_a_load_by_others_does_not_hold_up_triton(server: Running) -> None:
     restarts = counter(server, RESTARTS)
     model = standins.add_model(
-        Path(server.env["MODEL_REPOSITORY"]), "doomed", code=standins.ENDS_AFTER_A_WHILE
+        Path(server.env["MODEL_REPOSITORY"]), "doomed", code=standins.NEVER_CONFIGURED
     )
     answers: list[bool] = []
     loading = threading.Thread(target=load, args=(server, "doomed", answers))
     loading.start()
     try:
+        wait_until(lambda: stubs_of(server, "doomed"), "its process is there", DEADLINE)
+        seen = inferences(server, "cached")
+        wait_until(
+            lambda: inferences(server, "cached") >= seen + 3, "the launcher saw it", DEADLINE
+        )
+        os.kill(stubs_of(server, "doomed")[0], signal.SIGKILL)
         await_unready(server)
         await_healed(server)
         loading.join(DEADLINE)

@@ -1,6 +1,6 @@
 """A model as OpenVINO reads it, and how it is compiled for this machine's cores."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import openvino as ov
@@ -17,13 +17,15 @@ class Compiler:
 
     model: Any
     precision: str
+    core: Any = field(default_factory=ov.Core)
 
     @classmethod
     def read(cls, task: Task, precision: str, log: Log) -> "Compiler":
         """Read the model. Raises RuntimeError or ValueError with OpenVINO's reason."""
+        core = ov.Core()
         if precision == "int8":
-            return cls(ov.Core().read_model(int8_model(task.savedmodel)), precision)
-        return cls(read_converted(ov.Core(), task, precision == "bf16", log), precision)
+            return cls(core.read_model(int8_model(task.savedmodel)), precision, core)
+        return cls(read_converted(core, task, precision == "bf16", log), precision, core)
 
     @property
     def weights(self) -> int:
@@ -64,4 +66,4 @@ class Compiler:
                 other_precision() if self.precision == "int8" else self.precision
             ),
         }
-        return ov.Core().compile_model(self.model, "CPU", settings)
+        return self.core.compile_model(self.model, "CPU", settings)

@@ -10,9 +10,10 @@ from typing import Any
 MADV_DONTNEED = 4
 
 
-def release(compiled: Any) -> None:
-    """Give back what only larger batches, or loading, needed; nothing may run meanwhile."""
-    compiled.release_memory()
+def release(*models: Any) -> None:
+    """Give back what compiled models needed for larger batches, or to load; none may run now."""
+    for model in models:
+        model.release_memory()
     gc.collect()
     release_mapped()
     trim()

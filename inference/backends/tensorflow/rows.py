@@ -58,8 +58,7 @@ class Rows:
 
     def release(self) -> None:
         """Give back what only loading needed."""
-        for compiled in (self._together, self._apart):
-            release(compiled)
+        release(self._together, self._apart)
 
 
 def _row(feed: Mapping[int, Array], row: int) -> dict[int, Array]:
