@@ -17,7 +17,7 @@ MAX_BATCH_SIZE = 16
 # No queue delay: batches form while the instance is busy, and a lone request does not wait. And no
 # queue policy: with one, a request that comes while the instance is busy wakes nobody in Triton
 # 24.10, and some wait half a second for the batcher's next look at its queue. What a gateway or the
-# balancer admits is bounded there, and a request whose client gave up is dropped all the same.
+# balancer admits is bounded there, and a gRPC call that was given up is dropped all the same.
 _CLASSIFIER = Template("""\
 # Written by export_model.py, which from now on only adds `parameters` at the end.
 name: $name
