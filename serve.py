@@ -10,13 +10,13 @@ import json
 import os
 import sys
 import tempfile
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from inference.repository import is_classifier
 from serving import places
+from serving.ask import ask
 from serving.errors import ServeError
 from serving.part import Part
 from serving.processes import GATEWAY_PYTHON, HOME, INFERENCE_PYTHON, finish, start
@@ -125,9 +125,12 @@ def _stop(gateway: Part, inference: Part) -> None:
 
 def _gateway_grace() -> float:
     """Return the seconds after which the gateway gives up by itself, and some to end in."""
-    grace = os.environ.get("GRACE_SECONDS")
-    deadline = os.environ.get("DEADLINE_SECONDS") or "10"
-    return 3.0 + (float(grace) if grace else float(deadline) + 2.0)
+    grace = os.environ.get("GRACE_SECONDS", "").strip()
+    deadline = os.environ.get("DEADLINE_SECONDS", "").strip() or "10"
+    try:
+        return 3.0 + (float(grace) if grace else float(deadline) + 2.0)
+    except ValueError:  # the gateway has said so, and ended
+        return 0.0
 
 
 def _wait(stop: Stop, parts: list[Part], asked: Callable[[], Said]) -> Said | None:
@@ -147,7 +150,7 @@ def _readiness(ready_file: Path) -> dict[str, Any]:
     with contextlib.suppress(FileNotFoundError):  # Triton is not ready yet
         _require_model(json.loads(ready_file.read_text())["models"])
     try:
-        with urllib.request.urlopen(places.page() + "readyz", timeout=5) as answer:  # noqa: S310
+        with ask(places.page() + "readyz", timeout=5) as answer:
             said: dict[str, Any] = json.load(answer)
             return said
     except (OSError, ValueError):

@@ -230,7 +230,7 @@ async function main() {
     document
       .getElementById("operations")
       .append(conventions(description), ...tags.flatMap((tag) => group(description, tag)));
-    document.querySelector(location.hash || "body")?.scrollIntoView();
+    document.getElementById(location.hash.slice(1))?.scrollIntoView();
   } catch (error) {
     about.textContent = "openapi.json cannot be read; is the server running?";
     throw error;

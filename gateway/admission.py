@@ -63,6 +63,7 @@ class Admission:
         self._lock = threading.Lock()
         self._held: Counter[str] = Counter()
         self._last_seen: dict[str, float] = {}
+        self._last_purge = float("-inf")
         self._last_decrease = float("-inf")
 
     def enter(self, client: str) -> Ticket:
@@ -140,10 +141,11 @@ class Admission:
         return max(1.0, self._places() / self._crowd(client))
 
     def _crowd(self, client: str) -> int:
-        horizon = self._clock() - IDLE_AFTER
-        if len(self._last_seen) > 2 * HIGHEST_LIMIT or self._last_seen.get(client, 0.0) < horizon:
-            recent = {c: seen for c, seen in self._last_seen.items() if seen >= horizon}
-            self._last_seen = recent
+        """Count the clients that share the places; who has left is forgotten twice a second."""
+        now = self._clock()
+        if now - self._last_purge > IDLE_AFTER / 10:
+            recent = {c: seen for c, seen in self._last_seen.items() if now - seen <= IDLE_AFTER}
+            self._last_seen, self._last_purge = recent, now
         return len(self._last_seen.keys() | self._held.keys() | {client})
 
     def _measure(self, seconds: float, smoothing: float) -> None:

@@ -88,8 +88,6 @@ def _answer_error(error: EdgeLensError) -> Response:
 def _answer_http_error(error: HTTPException) -> Response:
     """Give Flask's own errors our shape: no such page, wrong method, body too large."""
     status = HTTPStatus(error.code or 500)
-    if 300 <= status < 400:
-        return Response(status=status, headers=error.get_headers())
     code = "too_large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.name.lower()
     response = Response(refusal_body(request.path, code, _sentence(status)), status)
     response.headers["Content-Type"] = JSON_TYPE

@@ -95,7 +95,8 @@ class Catalog:
             return self._wanted
         served = self._all_newest()
         if not served:
-            raise TritonUnavailable("No model is loaded yet; try again shortly.")
+            what = "Triton's metrics cannot be read" if self.is_away else "No model is loaded yet"
+            raise TritonUnavailable(f"{what}; try again shortly.")
         return preferred(served)
 
     def stands_in_for(self) -> str:
@@ -105,7 +106,7 @@ class Catalog:
     def find(self, name: str, version: str = "") -> Model:
         """Return a model by name and version, the newest version by default.
 
-        Raises UnknownModel, or TritonUnavailable while a known model is away.
+        Raises UnknownModel, or ModelNotReady while a known model is away.
         """
         versions = self._models.get(name)
         if not versions:
@@ -125,7 +126,7 @@ class Catalog:
         last = self._seen.get(name)
         lately = last is not None and self._clock() - last < REMEMBER_SECONDS
         if lately or name == self._wanted or not self._models:
-            return TritonUnavailable("This model is being loaded; try again shortly.")
+            return ModelNotReady("This model is being loaded; try again shortly.")
         return UnknownModel("No such model is loaded; GET /v1/models lists them.")
 
     def _describe(self, name: str, version: str, loaded: Loaded) -> Model | None:

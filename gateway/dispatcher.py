@@ -125,8 +125,9 @@ class _Lane(ThreadedTaskDispatcher):  # type: ignore[misc]
     def drop(self, condition: Callable[[Channel], bool]) -> list[Channel]:
         """Take the channels for which `condition` holds out of the queue."""
         with self.lock:
+            # Asked once of each: a client may hang up meanwhile.
             dropped = [task for task in self.queue if condition(task.channel)]
-            self.queue = deque(task for task in self.queue if not condition(task.channel))
+            self.queue = deque(task for task in self.queue if task not in dropped)
         return [task.channel for task in dropped]
 
     def stop(self) -> None:

@@ -18,6 +18,8 @@ from gateway.framing import Frame, frame, turn_upright
 
 # Pictures are decoded side by side in several threads; OpenCV's own threads would only compete.
 cv2.setNumThreads(1)
+# The pixels that a picture may have are `Limits`' to say, from the header; Pillow has its own idea.
+Image.MAX_IMAGE_PIXELS = None
 # A broken picture is the sender's affair: the answer says so, the log needs no line per picture.
 SILENT = 0
 if hasattr(cv2, "setLogLevel"):  # OpenCV 4; in 5 it has moved

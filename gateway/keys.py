@@ -44,7 +44,7 @@ class Key:
     def as_line(self) -> str:
         """Return the key's line in the file."""
         # Not `:g`, which writes small and large numbers as no line may hold them: 1e-05.
-        rate = f":{self.rate:.6f}".rstrip("0").rstrip(".") if self.rate else ""
+        rate = f":{self.rate:.6f}".rstrip("0").rstrip(".") if self.rate is not None else ""
         return f"{self.name}:sha256:{self.digest}{rate}"
 
 
@@ -52,7 +52,7 @@ def parse_keys(text: str) -> list[Key]:
     """Read the file's lines, `#` starting a comment; raise KeysError with the line's number."""
     keys = []
     for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.split("#", 1)[0].strip()
+        line = _without_comment(raw)
         if not line:
             continue
         match = LINE.fullmatch(line)
@@ -60,6 +60,17 @@ def parse_keys(text: str) -> list[Key]:
             raise KeysError(f"line {number} is not name:sha256:<64 hex digits>[:<rate>]")
         keys.append(Key(match[1], match[2], float(match[3]) if match[3] else None))
     return keys
+
+
+def _without_comment(line: str) -> str:
+    return line.split("#", 1)[0].strip()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise KeysError("is not UTF-8 text") from None
 
 
 class KeyRing:
@@ -105,7 +116,7 @@ class KeyRing:
         status = self._path.stat()
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         if stamp != self._stamp:
-            self._keys = parse_keys(self._path.read_text())
+            self._keys = parse_keys(_read(self._path))
             self._stamp = stamp
 
 
@@ -137,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     if arguments.command == "list":
-        for key in parse_keys(arguments.file.read_text()):
+        for key in parse_keys(_read(arguments.file)):
             print(key.name + (f" ({key.rate:g} requests a second)" if key.rate else ""))
     elif arguments.command == "add":
         print(add_key(arguments.file, arguments.name, arguments.rate))
@@ -155,10 +166,10 @@ def add_key(path: Path, name: str, rate: float | None = None) -> str:
             raise KeysError("a rate is a number of requests a second above 0 and below 1000000")
     key = "el_" + secrets.token_urlsafe(32)
 
-    def append(keys: list[Key]) -> list[Key]:
-        if any(entry.name == name for entry in keys):
+    def append(lines: list[str], names: set[str]) -> list[str]:
+        if name in names:
             raise KeysError(f"there is a key named {name} already; revoke it first")
-        return [*keys, Key(name, hash_key(key), rate)]
+        return [*lines, Key(name, hash_key(key), rate).as_line()]
 
     _rewrite(path, append)
     return key
@@ -167,27 +178,27 @@ def add_key(path: Path, name: str, rate: float | None = None) -> str:
 def revoke_key(path: Path, name: str) -> None:
     """Remove a key from the file; raise KeysError if it is not there."""
 
-    def remove(keys: list[Key]) -> list[Key]:
-        kept = [entry for entry in keys if entry.name != name]
-        if len(kept) == len(keys):
+    def remove(lines: list[str], names: set[str]) -> list[str]:
+        if name not in names:
             raise KeysError(f"there is no key named {name}")
-        return kept
+        return [line for line in lines if _without_comment(line).partition(":")[0] != name]
 
     _rewrite(path, remove)
 
 
-def _rewrite(path: Path, change: Callable[[list[Key]], list[Key]]) -> None:
-    """Replace the file at once by its changed self: a new one is readable by its owner only.
+def _rewrite(path: Path, change: Callable[[list[str], set[str]], list[str]]) -> None:
+    """Replace the file at once by its changed lines: a new one is readable by its owner only.
 
     One that was there keeps its mode and owner, so that a gateway that could read it still can.
     """
     with _locked(path):
         before = path.stat() if path.exists() else None
-        keys = change(parse_keys(path.read_text()) if before else [])
+        text = _read(path) if before else ""
+        lines = change(text.splitlines(), {key.name for key in parse_keys(text)})
         handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "w") as file:
-                file.writelines(key.as_line() + "\n" for key in keys)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.writelines(line + "\n" for line in lines)
                 file.flush()
                 if before:
                     os.fchown(handle, before.st_uid, before.st_gid)

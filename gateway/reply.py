@@ -35,6 +35,7 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]
                 Headers([("Content-Type", JSON_TYPE)]),
                 refusal_body(path, code, message),
             )
+            self.channel.server.count_answer("other", status)
             self.set_close_on_finish()
         if self.channel.server.draining:
             self.set_close_on_finish()

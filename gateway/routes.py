@@ -16,6 +16,7 @@ from gateway.errors import (
     BadRequest,
     DeadlineExceeded,
     EdgeLensError,
+    ModelNotReady,
     Overloaded,
     TooManyRequests,
     TritonUnavailable,
@@ -174,6 +175,8 @@ def _place() -> Iterator[Ticket]:
     except DeadlineExceeded:
         ticket.outcome = "late"
         raise
+    except ModelNotReady:
+        raise  # Triton itself answers, or was not even asked
     except TritonUnavailable:
         parts.readiness.doubted()
         raise

@@ -1,6 +1,6 @@
 """Which models Triton has loaded, read from its metrics: its repository index is closed to us."""
 
-import urllib.error
+import http.client
 import urllib.request
 from dataclasses import dataclass, field
 
@@ -31,9 +31,10 @@ def scrape(url: str) -> Loaded:
     try:
         with opener.open(url, timeout=TIMEOUT) as answer:
             text = answer.read(MOST_BYTES).decode("utf-8", "replace")
-    except (OSError, urllib.error.URLError) as exc:
-        raise TritonUnavailable("Triton's metrics cannot be reached.") from exc
-    return parse_loaded(text)
+        return parse_loaded(text)
+    # A server that ends within its answer leaves half a line, or half of HTTP.
+    except (OSError, ValueError, http.client.HTTPException) as exc:
+        raise TritonUnavailable("Triton's metrics cannot be reached or read.") from exc
 
 
 def parse_loaded(text: str) -> Loaded:

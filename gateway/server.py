@@ -140,11 +140,14 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._services.readiness.require(asked[0])
 
     def count_refusal(self, path: str, error: EdgeLensError) -> None:
-        """Count an answer that the application never saw."""
-        metrics = self._services.metrics
-        metrics.requests.labels(path, error.status).inc()
+        """Count a refusal that the application never saw."""
+        self.count_answer(path, error.status)
         if error.retry_after is not None:
-            metrics.rejections.labels(error.code).inc()
+            self._services.metrics.rejections.labels(error.code).inc()
+
+    def count_answer(self, path: str, status: int) -> None:
+        """Count an answer by its path and status."""
+        self._services.metrics.requests.labels(path, status).inc()
 
     def _shed_idle(self) -> None:
         """Close what has been silent longest among the idle of the address that has most of them.

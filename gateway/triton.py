@@ -104,6 +104,8 @@ class TritonClient:
             return self._config(request, timeout=CONFIG_TIMEOUT).config
         except grpc.RpcError as exc:
             raise translate(exc) from exc
+        except ValueError as exc:  # what gRPC raises for a call on a closed channel
+            raise TritonUnavailable("The gateway is shutting down; try again.") from exc
 
     def loaded(self) -> Loaded:
         """Return which models and versions are loaded; raises TritonUnavailable."""

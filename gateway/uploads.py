@@ -25,6 +25,11 @@ BASE64_ESCAPES = (
     (b"%2f", b"/"),
     (b"%3D", b"="),
     (b"%3d", b"="),
+    # Tools break base64 into lines.
+    (b"%0A", b""),
+    (b"%0a", b""),
+    (b"%0D", b""),
+    (b"%0d", b""),
 )
 MOST_ESCAPES = 10_000  # besides those
 LEAST_FORM_MEMORY = 512 * 1024  # bytes; werkzeug counts the 64 KB it reads at once

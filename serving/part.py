@@ -1,15 +1,14 @@
 """A part of the running system: a child process that is started again when it ends by itself."""
 
 import contextlib
-import http.client
 import os
 import signal
 import subprocess
 import time
-import urllib.request
 from dataclasses import dataclass, field
 
 from inference.processes import is_working
+from serving.ask import ask
 from serving.errors import ServeError
 from serving.processes import finish, start
 
@@ -88,7 +87,7 @@ class Part:
 def _answers(url: str) -> bool:
     """Tell whether a part answers at all; it does so at once unless it is frozen or starved."""
     try:
-        with urllib.request.urlopen(url, timeout=1):  # noqa: S310
+        with ask(url, timeout=1):
             return True
-    except (OSError, ValueError, http.client.HTTPException):
+    except OSError:
         return False

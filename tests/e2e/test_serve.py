@@ -210,7 +210,8 @@ def test_a_second_start_neither_installs_nor_exports(
 
 
 def test_every_start_says_which_model_stands_in(serve: Callable[..., Serve]) -> None:
-    running = serve()
+    # A proxy is for the internet, not for what runs beside it.
+    running = serve(http_proxy="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9")
     wait_until(lambda: READY in running.log.read_text(), "the page's address is shown", 30)
     assert f"edgelens: {MODEL} stands in for vgg16" in running.log.read_text()
 
@@ -220,6 +221,18 @@ def test_a_default_that_is_not_there_is_one_sentence(launch: Callable[..., Serve
     assert "MODEL=vgg16 " in said
     assert f"Triton serves {MODEL};" in said
     assert "`make model MODEL=vgg16`" in said
+
+
+@pytest.mark.parametrize("setting", ["GRACE_SECONDS", "DEADLINE_SECONDS"])
+def test_a_bad_setting_of_the_gateway_is_explained_and_all_is_stopped(
+    launch: Callable[..., Serve], setting: str
+) -> None:
+    running = launch(**{setting: "soon"})
+    assert running.process.wait(2 * HANGS) != 0
+    said = running.log.read_text()
+    assert setting in said
+    assert "Traceback" not in said
+    assert "edgelens: the gateway did not start: see the message above" in said
 
 
 def test_a_taken_port_is_one_sentence_and_nothing_is_started(launch: Callable[..., Serve]) -> None:

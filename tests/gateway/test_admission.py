@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.admission import HIGHEST_LIMIT, LOWEST_LIMIT, Admission, Ticket
+from gateway.admission import HIGHEST_LIMIT, IDLE_AFTER, LOWEST_LIMIT, Admission, Ticket
 from gateway.errors import Overloaded, TooManyRequests
 
 
@@ -175,3 +175,17 @@ def test_retry_after_is_the_time_what_is_waiting_will_take(clock: Clock) -> None
         admission.enter("a")
     assert caught.value.retry_after == 8
     assert admission.retry_after() == 8
+
+
+def test_clients_that_left_have_no_share_any_more(clock: Clock) -> None:
+    admission = build(clock, limit=10)
+    for number in range(9):
+        answer(admission.enter(f"passer-by {number}"))
+    for _ in range(20):  # it is never silent itself for long
+        clock.now += IDLE_AFTER / 10
+        first = admission.enter("steady")
+        if clock.now < 1000 + IDLE_AFTER:
+            with pytest.raises(TooManyRequests):
+                admission.enter("steady")
+        answer(first)
+    assert [admission.enter("steady").client for _ in range(10)] == ["steady"] * 10

@@ -152,6 +152,19 @@ def test_the_default_is_found_without_metrics(triton: FlakyTriton) -> None:
     assert catalog.find("colours").version == "1"
 
 
+def test_the_missing_default_is_explained_by_what_is_away(triton: FlakyTriton) -> None:
+    catalog = Catalog(triton)
+    triton.metrics_away = True
+    catalog.refresh()
+    with pytest.raises(TritonUnavailable, match="metrics cannot be read"):
+        catalog.default()
+    triton.metrics_away = False
+    triton.configs.clear()
+    catalog.refresh()
+    with pytest.raises(TritonUnavailable, match="No model is loaded"):
+        catalog.default()
+
+
 def test_a_wake_refreshes_at_once(triton: FlakyTriton) -> None:
     catalog = Catalog(triton)
     thread = threading.Thread(target=catalog.run)

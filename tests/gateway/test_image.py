@@ -355,3 +355,7 @@ def test_a_broken_picture_leaves_no_word_of_opencv_in_the_log(
     with pytest.raises(UndecodablePicture):
         to_tensor(floats, CONTRACT)
     assert capfd.readouterr() == ("", "")
+
+
+def test_only_the_limits_say_how_many_pixels_are_too_many() -> None:
+    assert Image.MAX_IMAGE_PIXELS is None

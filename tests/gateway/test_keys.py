@@ -60,6 +60,31 @@ def test_a_file_that_others_may_read_stays_readable_for_them(file: Path) -> None
     )
 
 
+def test_what_else_stands_in_the_file_stays_there(file: Path) -> None:
+    ours = f"# für Jürgen\nci:sha256:{'0' * 64}:0  # exempt\n\n"
+    file.write_text(ours, encoding="utf-8")
+    add_key(file, "alice")
+    assert file.read_text(encoding="utf-8").startswith(ours)
+    revoke_key(file, "alice")
+    assert file.read_text(encoding="utf-8") == ours
+    revoke_key(file, "ci")
+    assert file.read_text(encoding="utf-8") == "# für Jürgen\n\n"
+
+
+def test_a_file_that_is_no_text_is_one_sentence(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = add_key(file, "alice")
+    ring = KeyRing(file)
+    file.write_bytes("# für Jürgen\n".encode("latin-1") + file.read_bytes())
+    with pytest.raises(Unauthorized):
+        ring.check(key)
+    with pytest.raises(KeysError, match="UTF-8"):
+        KeyRing(file)
+    assert main(["--file", str(file), "list"]) == 1
+    assert "UTF-8" in capsys.readouterr().err
+
+
 def test_a_file_that_cannot_be_replaced_stays_as_it_is(file: Path) -> None:
     add_key(file, "alice")
     with pytest.raises(KeysError):

@@ -97,6 +97,17 @@ def test_several_bad_pictures_are_still_answered_one_by_one(gateway: Gateway) ->
     assert [r["error"]["code"] for r in answer.get_json()["results"]] == ["not_a_picture"] * 2
 
 
+def test_a_model_that_is_being_loaded_does_not_make_the_others_doubtful(
+    start: Start, triton: StubTriton
+) -> None:
+    triton.configs["other", "1"] = model_config("other")
+    gateway = start()
+    del triton.configs["other", "1"]
+    gateway.services.catalog.refresh()
+    assert gateway.classify(query="?model=other").status_code == 503
+    assert gateway.client.get("/readyz").status_code == 200
+
+
 def test_a_failure_of_triton_takes_the_gateway_out_of_service(gateway: Gateway) -> None:
     assert gateway.client.get("/readyz").status_code == 200
     gateway.triton.failure = TritonUnavailable("away")

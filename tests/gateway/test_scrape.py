@@ -52,9 +52,38 @@ def test_metrics_without_models_load_nothing() -> None:
 
 
 def test_metrics_that_cannot_be_had_are_triton_unavailable(url: str) -> None:
-    for address in (url + "/nothing", "http://127.0.0.1:9/metrics"):
+    odd = "http://127.0.0.1:80a/metrics"
+    for address in (url + "/nothing", "http://127.0.0.1:9/metrics", odd):
         with pytest.raises(TritonUnavailable):
             scrape(address)
+
+
+class Cut(BaseHTTPRequestHandler):
+    """End within the answer: half a line, half a chunk, or not HTTP at all."""
+
+    def do_GET(self) -> None:
+        if self.path == "/line":
+            self.send_response(200)
+            self.send_header("Content-Length", "5000")
+            self.end_headers()
+            self.wfile.write(b'nv_inference_count{model="vgg16",ver')
+        elif self.path == "/chunk":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nnv")
+        else:
+            self.wfile.write(b"\x00\x00\x12\x04\x00")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("path", ["/line", "/chunk", "/binary"])
+def test_an_answer_that_breaks_off_is_triton_unavailable(path: str) -> None:
+    with HTTPServer(("127.0.0.1", 0), Cut) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with pytest.raises(TritonUnavailable):
+            scrape(f"http://127.0.0.1:{server.server_port}{path}")
+        thread.join(10)
 
 
 def test_what_a_version_has_inferred_is_counted() -> None:

@@ -87,6 +87,15 @@ def test_broken_http_is_answered_in_the_one_shape(
     assert b"Content-Security-Policy: default-src 'none'" in answer
 
 
+def test_what_the_application_never_saw_is_counted(serve: Serve) -> None:
+    server = serve()
+    with server.connect() as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nContent-Length: 999999999999\r\n\r\n")
+        read_all(connection)
+    counted = requests.get(server.url + "/metrics", timeout=10).text
+    assert 'edgelens_http_requests_total{route="other",status="413"} 1.0' in counted
+
+
 def test_an_endless_chunked_body_is_cut_off(serve: Serve) -> None:
     running = serve(max_body_bytes=100_000)
     with running.connect() as connection:

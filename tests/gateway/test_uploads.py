@@ -1,9 +1,11 @@
 """The pictures of a request."""
 
+import base64
 import io
 import json
 import tempfile
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from flask import Request
@@ -74,6 +76,18 @@ def test_a_plus_that_was_not_escaped_is_still_read() -> None:
     body = b"image=" + as_base64(DATA).encode()
     assert b"+" in body
     assert read(data=body, content_type="application/x-www-form-urlencoded")[0].data == DATA
+
+
+def test_a_form_may_hold_base64_in_many_lines() -> None:
+    data = bytes(range(256)) * 4000  # over a megabyte: 18,000 line breaks
+    limits = UploadLimits(picture_bytes=len(data), pictures=1)
+    for text in (base64.encodebytes(data), base64.encodebytes(data).replace(b"\n", b"\r\n")):
+        form = urlencode({"image": text.decode()})
+        builder = EnvironBuilder(
+            method="POST", data=form, content_type="application/x-www-form-urlencoded"
+        )
+        assert read_pictures(Request(builder.get_environ()), limits) == [Picture(None, data)]
+        builder.close()
 
 
 def test_json_pictures_may_have_names() -> None:
