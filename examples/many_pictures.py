@@ -18,12 +18,13 @@ BAR = 40
 
 
 def classify(client: triton.InferenceServerClient, model: str, picture: Path) -> list[str]:
-    encoded = np.array([[picture.read_bytes()]], dtype=np.object_)
     image = triton.InferInput("image", [1, 1], "BYTES")
-    image.set_data_from_numpy(encoded)
     best = triton.InferRequestedOutput("probabilities", class_count=1)
     try:
+        image.set_data_from_numpy(np.array([[picture.read_bytes()]], dtype=np.object_))
         result = client.infer(f"{model}_image", [image], outputs=[best])
+    except OSError as error:
+        return [str(picture), "", "", error.strerror or str(error)]
     except InferenceServerException as error:
         return [str(picture), "", "", error.message()]
     score, _, label = result.as_numpy("probabilities")[0, 0].decode().split(":", 2)

@@ -2,32 +2,45 @@
 
 from pathlib import Path
 
-from exporter.config import LABEL_FILE, contract_in, served_version
+from exporter.config import LABEL_FILE, contract_in, served_version, serving
 from exporter.ensemble import decode_config, ensemble_config
 from exporter.labels import read_labels
-from exporter.pbtxt import written_parameters
-from exporter.repository import Target, versions
+from exporter.pbtxt import with_parameters, written_parameters
+from exporter.repository import Target
 from gateway.contract import Contract
-from inference.repository import companions, decode_name, ensemble_name
+from inference.repository import companions, decode_name, ensemble_name, versions_in
 from inference.writing import write_text
 
 SIGN = "golden_tensor_sha256"  # only the exporter writes this into a config.pbtxt
 
 
-def write_companions(target: Target, contract: Contract, labels: list[str]) -> None:
+def write_companions(
+    target: Target, contract: Contract, labels: list[str], anew: bool = False
+) -> None:
     """Write the decoder, then the ensemble that needs it and the classifier.
 
-    The ensemble bears the number of the classifier's version that serves.
+    Of those that are there only the decoder's contract is changed, unless they are made `anew`.
+    The ensemble bears the number of the classifier's version that serves: a new one, and one whose
+    classifier has no other version; else `make deploy` has given it its number.
     """
     repository, model = target.repository, target.model
     decode = repository / decode_name(model)
-    write_text(decode / "config.pbtxt", decode_config(model, contract))
+    config = decode / "config.pbtxt"
+    if anew or not config.exists():
+        write_text(config, decode_config(model, contract))
+    else:
+        text = config.read_text(encoding="utf-8")
+        write_text(config, with_parameters(text, contract.as_parameters()))
     (decode / "1").mkdir(exist_ok=True)
     ensemble = repository / ensemble_name(model)
+    config = ensemble / "config.pbtxt"
     served = served_version(target.model_dir / "config.pbtxt") or target.version
-    write_text(ensemble / LABEL_FILE, "\n".join(labels) + "\n")
-    write_text(ensemble / "config.pbtxt", ensemble_config(model, len(labels), served))
-    (ensemble / str(served)).mkdir(exist_ok=True)
+    if anew or not config.exists():
+        write_text(ensemble / LABEL_FILE, "\n".join(labels) + "\n")
+        write_text(config, ensemble_config(model, len(labels), served))
+    elif versions_in(target.model_dir) == [target.version]:
+        write_text(config, serving(config.read_text(encoding="utf-8"), served))
+    (ensemble / str(served_version(config) or target.version)).mkdir(exist_ok=True)
 
 
 def complete(repository: Path, model: str) -> None:
@@ -36,10 +49,10 @@ def complete(repository: Path, model: str) -> None:
     A model that the exporter did not write has none. Raises ExportError for a contract or labels
     that cannot be read, OSError where nothing can be written.
     """
-    if all(versions(repository / name) for name in companions(model)):  # it is made last
+    if all(versions_in(repository / name) for name in companions(model)):  # it is made last
         return
     config = repository / model / "config.pbtxt"
     if config.is_file() and SIGN in written_parameters(config.read_text(encoding="utf-8")):
         labels = read_labels(repository / model / LABEL_FILE)
-        newest = Target(repository, model, max(versions(repository / model)))
+        newest = Target(repository, model, max(versions_in(repository / model)))
         write_companions(newest, contract_in(config), labels)

@@ -72,7 +72,10 @@ def contract_in(path: Path, default: Contract | None = None) -> Contract:
 
     Raises ExportError where it cannot be followed or, without a default, is incomplete.
     """
-    written = written_parameters(path.read_text(encoding="utf-8"))
+    try:
+        written = written_parameters(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ExportError(f"{path} cannot be read: {error.strerror}") from error
     try:
         return Contract.from_parameters((default.as_parameters() if default else {}) | written)
     except ContractError as error:

@@ -8,9 +8,8 @@ from exporter.catalog import CATALOG
 from exporter.companions import complete
 from exporter.errors import ExportError, WeightsUnavailable
 from exporter.job import Job
-from exporter.repository import versions
 from gateway.preference import EMBEDDED, FLAGSHIP
-from inference.repository import ensemble_name, is_classifier
+from inference.repository import ensemble_name, is_classifier, versions_in
 
 
 def ensure_default(repository: Path, weights: str) -> None:
@@ -64,7 +63,7 @@ def _ready(repository: Path) -> list[str]:
     """Name the classifiers that Triton could load."""
     if not repository.is_dir():
         return []
-    names = sorted(path.name for path in repository.iterdir() if versions(path))
+    names = sorted(path.name for path in repository.iterdir() if versions_in(path))
     return [name for name in names if is_classifier(name)]
 
 

@@ -25,11 +25,11 @@ from exporter.repository import (
     plan,
     publish,
     staging,
-    versions,
 )
 from exporter.sources import Source, load
 from exporter.tuned import amend_tuned
 from gateway.contract import Contract
+from inference.repository import versions_in
 from inference.writing import write_text
 
 TOLERANCE = 1e-5  # between Keras and the SavedModel, in probability
@@ -87,7 +87,7 @@ def export(job: Job) -> Written:
             progress.begin("moving into place")
             _write_texts(target, source, labels, golden, fresh)
             publish(staged, target)
-            write_companions(target, contract, labels)
+            write_companions(target, contract, labels, anew=fresh)
     return Written(target, size, source.spec.size, source.classes, golden)
 
 
@@ -99,7 +99,7 @@ def _is_replaceable(target: Target, force: bool) -> bool:
 
 def _others(target: Target) -> set[int]:
     """Name the model's other versions."""
-    return set(versions(target.model_dir)) - {target.version}
+    return set(versions_in(target.model_dir)) - {target.version}
 
 
 def _needs_new_texts(target: Target, spec: ModelSpec, labels: list[str]) -> bool:

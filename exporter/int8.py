@@ -6,7 +6,7 @@ from exporter import deferred
 from exporter.errors import ExportError
 from exporter.job import Job
 from exporter.pbtxt import written_parameters
-from exporter.repository import versions
+from inference.repository import versions_in
 
 
 def quantize_version(job: Job, weights: str | None, pictures: Path, minimum: float) -> None:
@@ -18,7 +18,7 @@ def quantize_version(job: Job, weights: str | None, pictures: Path, minimum: flo
     if not pictures.is_dir():
         raise ExportError(f"there is no directory {pictures}; --quantize takes one with pictures")
     model_dir = job.repository / job.spec.name
-    existing = versions(model_dir)
+    existing = versions_in(model_dir)
     version = job.version or max(existing, default=1)
     if version not in existing:
         print(deferred.export(job))

@@ -78,8 +78,8 @@ def read_pictures(files: Sequence[Path], contract: Contract) -> Tensors:
     for file in tqdm(files, desc="reading pictures", disable=None, leave=False):
         try:
             tensors.append(to_tensor(file.read_bytes(), contract))
-        except EdgeLensError:
-            continue  # a list or a licence beside the pictures
+        except (EdgeLensError, OSError):
+            continue  # a list or a licence beside the pictures, or another user's file
     if len(tensors) < MINIMUM_PICTURES:
         raise ExportError(
             f"{len(tensors)} pictures are too few to calibrate with and to compare; "

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.errors import ExportError
+from inference.repository import versions_in
 
 SAVED_MODEL = "model.savedmodel"
 GOLDEN = "golden.json"
@@ -34,17 +35,9 @@ class Target:
         return self.model_dir / str(self.version)
 
 
-def versions(model_dir: Path) -> list[int]:
-    """Return the versions of a model that Triton could load, ascending."""
-    if not model_dir.is_dir():
-        return []
-    names = [path.name for path in model_dir.iterdir() if path.is_dir()]
-    return sorted(int(name) for name in names if name.isascii() and name.isdigit())
-
-
 def plan(repository: Path, model: str, version: int | None, force: bool) -> Target:
     """Choose the version to write, the next free one by default; ExportError if it is taken."""
-    existing = versions(repository / model)
+    existing = versions_in(repository / model)
     if version is None:
         return Target(repository, model, max(existing, default=0) + 1)
     if version in existing and not force:

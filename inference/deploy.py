@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Deploy, or say in one sentence why not; return the exit status."""
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # a session that breaks off; `nohup`
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:
         deployment = _deployment(options)
         keep = 0 if options.retire else options.keep

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from inference.announcement import Announcement
-from inference.backends_directory import assemble_backends
+from inference.backends_directory import assemble_backends, python_based
 from inference.client import TritonClient
 from inference.errors import LaunchError
 from inference.health import HealthEndpoint
@@ -59,7 +59,7 @@ def serve(
     client = TritonClient(settings.reachable_host, place.ports.http, settings.admin_key)
     metrics = TritonClient(settings.reachable_host, place.ports.metrics, settings.admin_key)
     server = TritonServer(settings, place, log)
-    stubs = ModelStubs(place.run, settings.repository)
+    stubs = ModelStubs(place.run, settings.repository, python_based(place.backends))
     supervisor = Supervisor(
         settings, server=server, client=client, stubs=stubs, state=state, say=say
     )

@@ -37,7 +37,7 @@ class ProbeInput:
 
 @dataclass(frozen=True)
 class Probe:
-    """A request that makes a model infer; each of its bodies differs if the model is cached."""
+    """A request that makes a model infer; its bodies differ if it is cached and they can."""
 
     inputs: tuple[ProbeInput, ...]
 
@@ -57,6 +57,10 @@ class Probe:
             if not entry.get("optional")
         ]
         return cls(tuple(i for i in inputs if i)) if inputs and all(inputs) else None
+
+    def varies(self) -> bool:
+        """Tell whether each body differs: there are types with no value that any model takes."""
+        return self.body(0) != self.body(1)
 
     def body(self, counter: int) -> tuple[bytes, int]:
         """Make a request body in Triton's binary form; returns it and the length of its JSON."""

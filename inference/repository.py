@@ -12,7 +12,7 @@ def ready_models(repository: Path) -> list[str]:
     return sorted(
         model.name
         for model in repository.iterdir()
-        if model.is_dir() and not is_apart(model.name) and _has_version(model)
+        if not is_apart(model.name) and versions_in(model)
     )
 
 
@@ -52,9 +52,10 @@ def require_models(repository: Path) -> list[str]:
     return models
 
 
-def _has_version(model: Path) -> bool:
-    return any(entry.is_dir() and _is_version(entry.name) for entry in model.iterdir())
-
-
-def _is_version(name: str) -> bool:
-    return name.isascii() and name.isdigit() and not name.startswith("0")
+def versions_in(model: Path) -> list[int]:
+    """List the versions in a model's directory, ascending; one that cannot be read has none."""
+    try:
+        names = [entry.name for entry in model.iterdir() if entry.is_dir()]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # lost+found of a volume
+        return []
+    return sorted(int(n) for n in names if n.isascii() and n.isdigit() and not n.startswith("0"))

@@ -18,12 +18,14 @@ from inference.ports import Ports
 from inference.processes import is_working, kill, kill_stubs_of, reap_orphans, start_on_leash
 from inference.settings import HOME, Settings
 from inference.shm import leaked, remove_segments
+from inference.stubs import Loadings
 from inference.triton_log import TritonLog
 
 CLOSED_APIS = "model-repository,shared-memory,logging,trace,statistics"
 DRAIN_SECONDS = 6
 KILL_AFTER_SECONDS = 8.0
 UNLOAD_SECONDS = 2.5
+GLANCE_SECONDS = 1.0  # between two looks at the processes of models that are being loaded
 
 
 @dataclass(frozen=True)
@@ -52,18 +54,34 @@ class TritonServer:
         if self._process.stdout:
             self.log.follow(self._process.stdout)
 
-    def await_live(self, client: TritonClient) -> None:
-        """Wait until Triton answers. Raises LaunchError with Triton's reason."""
-        deadline = time.monotonic() + self._settings.start_timeout
+    def await_live(self, client: TritonClient, loadings: Loadings) -> None:
+        """Wait until Triton answers. Raises LaunchError with Triton's reason.
+
+        It would wait for ever for a model's process that died; then it is killed.
+        """
+        now = time.monotonic()
+        deadline, glance = now + self._settings.start_timeout, now + GLANCE_SECONDS
         while not client.is_live():
             if not self.is_running():
                 raise LaunchError(f"Triton could not start: {self.reason()}")
+            if time.monotonic() > glance:
+                glance = time.monotonic() + GLANCE_SECONDS
+                self._require_processes(loadings)
             if time.monotonic() > deadline:
                 raise LaunchError(
                     f"Triton was not ready after {self._settings.start_timeout:g} s:"
                     f" see {self.log.path}, or allow more with TRITON_START_TIMEOUT."
                 )
             time.sleep(0.05)
+
+    def _require_processes(self, loadings: Loadings) -> None:
+        """End a Triton that waits for a process that died. Raises LaunchError."""
+        if lost := loadings.lost(self.log.loading()):
+            self.kill()
+            raise LaunchError(
+                f"The process of model {lost[0]} died while Triton was loading it, perhaps for want"
+                f" of memory: see {self.log.path} and the system's log."
+            )
 
     @property
     def pid(self) -> int:

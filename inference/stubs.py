@@ -14,8 +14,13 @@ ABSENT_SECONDS = 5.0
 class ModelStubs:
     """The stubs of one run, by the path of their model among their arguments."""
 
-    def __init__(self, run: Run, repository: Path) -> None:
-        self._run, self._repository = run, repository
+    def __init__(self, run: Run, repository: Path, backends: Iterable[str] = ()) -> None:
+        """Take the run, the repository, and the backends whose models have such processes."""
+        self._run, self._repository, self._backends = run, repository, frozenset(backends)
+
+    def run(self, backend: str) -> bool:
+        """Tell whether models of this backend have Python processes."""
+        return backend in self._backends
 
     def pids(self, model: str, version: str = "") -> list[int]:
         """List the live stubs of a model, or of one version of it."""

@@ -54,7 +54,7 @@ class Supervisor:
         """Start Triton and wait until it answers. Raises LaunchError with Triton's reason."""
         self._expected = set(models)
         self._server.start(models)
-        self._server.await_live(self._client)
+        self._server.await_live(self._client, self._loadings)
 
     def run(self, when_ready: Callable[[list[Finding]], None]) -> None:
         """Watch for ever; calls `when_ready` once, when every model has inferred."""
@@ -220,7 +220,7 @@ class Supervisor:
         started = time.monotonic()
         self._server.start(models, tolerant=True)
         try:
-            self._server.await_live(self._client)
+            self._server.await_live(self._client, self._loadings)
             self._quick_ends = 0
         except LaunchError as exc:
             self._state.trouble(str(exc))

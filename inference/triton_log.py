@@ -12,6 +12,8 @@ LIMIT_BYTES = 10 << 20
 _TABLE_ROW = re.compile(r"^\|\s*(\S*)\s*\|\s*(\S*)\s*\|(.*)\|\s*$")
 _ENTRY = re.compile(r'^[EF]\d{4} [\d:.]+ \d+ \S+\] "?(.*?)"?$')
 _FAILED_MODEL = re.compile(r"failed to load '([^']+)' version (\d+): (.*)")
+_LOAD_BEGAN = re.compile(r'\] "loading: ([^"]+):(\d+)"$')
+_LOAD_ENDED = re.compile(r"""\] "(?:successfully loaded|failed to load) '([^']+)'""")
 _POLL_FAILED = re.compile(r"Poll failed for model directory '([^']+)': (.*)")
 
 
@@ -34,6 +36,16 @@ class TritonLog:
     def is_drained(self) -> bool:
         """Tell whether a Triton that is stopping has answered all it had admitted."""
         return any("All models are stopped" in line for line in list(self._recent)[-100:])
+
+    def loading(self) -> set[tuple[str, str]]:
+        """Name the (model, version) pairs that Triton has begun to load and not ended."""
+        begun: set[tuple[str, str]] = set()
+        for line in list(self._recent):
+            if match := _LOAD_BEGAN.search(line):
+                begun.add((match[1], match[2]))
+            elif match := _LOAD_ENDED.search(line):
+                begun = {key for key in begun if key[0] != match[1]}
+        return begun
 
     def reason(self) -> str:
         """Say in one line why the process whose output was followed failed."""

@@ -19,6 +19,9 @@ Clock = Callable[[], float]
 class Stubs(Protocol):
     """What the watchdog asks about a model's Python processes."""
 
+    def run(self, backend: str) -> bool:
+        """Tell whether models of this backend have Python processes."""
+
     def has_stub(self, model: str, version: str) -> bool:
         """Tell whether one lives."""
 
@@ -157,7 +160,8 @@ class _Watched:
                 return self._judge(before, str(exc))
             raise
         self._has_inferred, self._progress_at, self._count = True, self._clock(), before + 1
-        return self._finding()
+        # The response cache may have answered what is asked the same way each time.
+        return self._check_stub() if self.is_cached() and not probe.varies() else self._finding()
 
     def _proved_by_clients(self, count: int) -> bool:
         """Tell whether the model has inferred for others since the last look.
@@ -202,6 +206,10 @@ class _Watched:
         return self._check_stub()
 
     def _check_stub(self) -> Finding:
+        """Judge by the model's process, if it should have one: an ensemble has its steps'."""
+        backend = (self._config or {}).get("backend")
+        if self.steps() or (backend and not self._stubs.run(backend)):
+            return self._finding()
         if self._stubs.has_stub(self._model, self._version):
             return self._finding()
         return self._finding("its Python process has ended")

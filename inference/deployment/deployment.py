@@ -90,6 +90,7 @@ class Deployment:
     def _switch(self, serve: list[int], before: set[int]) -> None:
         """Make the model serve these versions, the first one tested; go back if that fails."""
         place, server, version = self.place, self.server, serve[0]
+        kept = place.text()
         place.pin(serve)
         try:
             server.load(place.model)
@@ -99,21 +100,28 @@ class Deployment:
                 raise DeployError(f"Triton loaded the versions {_listed(loaded)}")
             server.test(place.model, version, f"{place.model} v{version}, in service")
         except BaseException as error:
-            self._go_back(before)
+            outcome = self._go_back(before, kept)
             if not isinstance(error, DeployError | Unreachable):
                 raise
-            served = f"version {max(before)} serves again" if before else "nothing is served"
-            raise DeployError(f"version {version} failed in service: {error}; {served}") from None
+            raise DeployError(f"version {version} failed in service: {error}; {outcome}") from None
         self.say(_summary(place.model, serve, before))
 
-    def _go_back(self, before: set[int]) -> None:
-        """Serve what was served before."""
+    def _go_back(self, before: set[int], kept: str | None) -> str:
+        """Serve what was served before, now or from the server's next start; say which."""
         if before:
             self.place.pin(sorted(before))
+        else:
+            self.place.write(kept)
+        try:
+            if not before:
+                self.server.unload(self.place.model)
+                return "nothing is served"
             self.server.load(self.place.model)
             self._load_companions(max(before))
-        else:
-            self.server.unload(self.place.model)
+        except (DeployError, Unreachable) as error:
+            then = f"serves version {max(before)}" if before else "does not serve it"
+            return f"going back failed too: {error}; a server that starts again {then}"
+        return f"version {max(before)} serves again"
 
     def _load_companions(self, version: int) -> None:
         """Load the decoder unless it is loaded, and the ensemble under the version behind it.

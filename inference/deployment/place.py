@@ -10,6 +10,7 @@ from pathlib import Path
 
 from inference.deployment.errors import DeployError
 from inference.deployment.pbtxt import with_field
+from inference.repository import versions_in
 from inference.writing import write_text
 
 
@@ -42,8 +43,7 @@ class Place:
 
     def versions(self) -> list[int]:
         """List the versions on disk, ascending."""
-        names = [p.name for p in self.directory.iterdir() if p.is_dir()]
-        return sorted(int(n) for n in names if n.isascii() and n.isdigit() and n[0] != "0")
+        return versions_in(self.directory)
 
     def version(self, number: int) -> Path:
         """Name a version's directory. Raises DeployError if it is not there."""
@@ -72,9 +72,20 @@ class Place:
         finally:
             os.close(descriptor)
 
+    def text(self) -> str | None:
+        """Return what the configuration says, None if there is none."""
+        return self.config.read_text(encoding="utf-8") if self.config.exists() else None
+
+    def write(self, text: str | None) -> None:
+        """Make the configuration say what `text` returned before."""
+        if text is None:
+            self.config.unlink(missing_ok=True)
+        else:
+            write_text(self.config, text)
+
     def pin(self, versions: list[int]) -> None:
         """Write into config.pbtxt which versions are served, so that a restart serves the same."""
-        text = self.config.read_text(encoding="utf-8") if self.config.exists() else ""
+        text = self.text() or ""
         listed = ", ".join(str(version) for version in sorted(versions))
         policy = f" {{ specific {{ versions: [ {listed} ] }} }}"
         write_text(self.config, with_field(text, "version_policy", policy))
@@ -89,7 +100,7 @@ class Place:
             if mine and entry.name not in ("config.pbtxt", "configs"):
                 # Relative: inside a container the repository is mounted elsewhere.
                 (directory / entry.name).symlink_to(Path("..", self.model, entry.name))
-        text = self.config.read_text(encoding="utf-8") if self.config.exists() else ""
+        text = self.text() or ""
         text = with_field(text, "name", f': "{self.candidate}"')
         policy = f" {{ specific {{ versions: [ {version} ] }} }}"
         text = with_field(text, "version_policy", policy)

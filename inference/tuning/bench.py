@@ -17,7 +17,7 @@ from inference.launcher import prepared
 from inference.probe import Probe
 from inference.server import TritonServer
 from inference.settings import Settings
-from inference.stubs import ModelStubs
+from inference.stubs import Loadings, ModelStubs
 from inference.tuning.axes import Axis, axes
 from inference.tuning.candidate import Candidate
 from inference.tuning.load import Figures, Load, press
@@ -119,7 +119,8 @@ def open_bench(settings: Settings, tuned: Tuned) -> Iterator[Bench]:
             client = TritonClient(apart.host, place.ports.http, apart.admin_key)
             try:
                 server.start([])
-                server.await_live(client)
-                yield Bench(client, ModelStubs(place.run, models), models, tuned)
+                stubs = ModelStubs(place.run, models)
+                server.await_live(client, Loadings(stubs))
+                yield Bench(client, stubs, models, tuned)
             finally:
                 server.stop()

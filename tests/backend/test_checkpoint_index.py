@@ -1,5 +1,7 @@
 """The table that says where a checkpoint's weights are."""
 
+import shutil
+
 import openvino as ov
 import pytest
 
@@ -54,3 +56,10 @@ def test_openvino_reads_a_mended_index(variables):
 def test_a_damaged_index_is_refused(damage):
     with pytest.raises(ValueError, match="damaged"):
         read_table(memoryview(damage))
+
+
+def test_an_index_whose_data_is_missing_is_refused(foreign, tmp_path):
+    source = foreign / "parts" / "several_inputs" / "1" / "model.savedmodel" / "variables"
+    shutil.copy(source / "variables.index", tmp_path)
+    with pytest.raises(ValueError, match="data is missing"):
+        mended_index(tmp_path)

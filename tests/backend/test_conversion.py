@@ -1,10 +1,12 @@
 """The cache of converted models: fast, shared, and never a reason not to start."""
 
 import multiprocessing
+import os
 from dataclasses import replace
 
 import numpy as np
 import openvino as ov
+import openvino.opset13
 import pytest
 
 from inference.backends.tensorflow.conversion import read_converted
@@ -128,3 +130,32 @@ def test_bf16_keeps_its_weights_in_16_bits(foreign, tmp_path, lines):
         for half in (True, False)
     }
     assert kinds == {True: {"<Type: 'float16'>"}, False: {"<Type: 'float32'>"}}
+
+
+@pytest.mark.parametrize("beyond", [75_000.0, -1e9])
+def test_constants_beyond_16_bits_are_not_cut(foreign, tmp_path, lines, beyond):
+    savedmodel = foreign / "parts" / "signatures" / "1" / "model.savedmodel"
+    task = Task(savedmodel, read_signature(savedmodel), Options(), 1, tmp_path, 4)
+    x = ov.opset13.parameter([-1, 1], np.float32, "x")
+    weights = np.array([[np.inf, beyond, np.nan, 1.0]], np.float32)
+    made = ov.Model([ov.opset13.add(x, ov.opset13.constant(weights))], [x])
+
+    class Core:
+        """Reads this model in place of the SavedModel."""
+
+        def read_model(self, path):
+            return made if path.is_dir() else ov.Core().read_model(path)
+
+    stored = read_converted(Core(), task, True, Log(lines, "model"))
+    found = [op.data for op in stored.get_ops() if op.get_type_name() == "Constant"]
+    np.testing.assert_array_equal(found, [weights])
+
+
+def test_what_a_killed_conversion_left_is_removed_later(task, lines):
+    old, young = task.cache / ".new-old", task.cache / ".new-young"
+    for path in (old, young):
+        (path / "entry").mkdir(parents=True)
+    os.utime(old, (0, 0))
+    answer(task, lines)
+    assert not old.exists()
+    assert young.exists()

@@ -80,6 +80,11 @@ CASES = {
         output { name: "centre" data_type: TYPE_FP32 dims: [2] }""",
         ["ragged", "'points'"],
     ),
+    "optional input": (
+        "signatures",
+        "max_batch_size: 4 " + X.replace("}", "optional: true }") + Y,
+        ["'x' is optional"],
+    ),
     "batch input": (
         "signatures",
         f"""max_batch_size: 4 {X} {Y} batch_input {{

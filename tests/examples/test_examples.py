@@ -93,13 +93,17 @@ def test_many_pictures_writes_a_table_and_shows_a_bar(triton: Running) -> None:
     assert f"{len(table)}/{len(table)}" in finished.stderr
 
 
-def test_many_pictures_gives_a_broken_one_its_own_error(triton: Running) -> None:
+def test_many_pictures_gives_a_broken_one_its_own_error(triton: Running, tmp_path: Path) -> None:
     url = f"127.0.0.1:{triton.grpc_port}"
-    finished = python("many_pictures.py", "--url", url, str(DATA / "odd_images"))
+    directory = tmp_path / "pictures"
+    shutil.copytree(DATA / "odd_images", directory)
+    (directory / "dangling.jpg").symlink_to("nowhere")
+    finished = python("many_pictures.py", "--url", url, str(directory))
     assert finished.returncode == 0, finished.stderr
     rows = {Path(row["picture"]).name: row for row in csv.DictReader(io.StringIO(finished.stdout))}
     assert "not a picture" in rows["text.jpg"]["error"]
     assert not rows["text.jpg"]["label"]
+    assert rows["dangling.jpg"]["error"] == "No such file or directory"
     assert not rows["plain.jpg"]["error"]
     assert rows["plain.jpg"]["label"].endswith("bison")
 

@@ -20,9 +20,9 @@ from exporter.errors import ExportError
 from exporter.export import export
 from exporter.job import Job
 from exporter.pbtxt import written_parameters
-from exporter.repository import versions
 from exporter.weights import build
 from gateway.image import to_tensor
+from inference.repository import versions_in
 from tests.exporter.conftest import SIDE, SMALL
 from tests.photos import photos
 from tests.waiting import wait_until
@@ -104,6 +104,10 @@ def test_a_second_version_keeps_the_users_config(
 ) -> None:
     path = repository / SMALL / "config.pbtxt"
     path.write_text("# mine\n" + path.read_text().replace('"cubic"', '"area"'))
+    decode = repository / f"{SMALL}_decode/config.pbtxt"
+    decode.write_text("# mine\n" + decode.read_text().replace("count: 2", "count: 3"))
+    ensemble = repository / f"{SMALL}_image/config.pbtxt"
+    ensemble.write_text("# mine\n" + ensemble.read_text())
     assert run(SMALL, "--weights", "random", repository=repository) == 0
     text = path.read_text()
     found = written_parameters(text)
@@ -114,7 +118,9 @@ def test_a_second_version_keeps_the_users_config(
     assert found["interpolation"] == "area"
     assert "version_policy { specific { versions: [ 1 ] } }\n" in text  # it waits for a deployment
     assert ensemble_versions(repository) == ("[ 1 ]", ["1"])
-    assert '"area"' in (repository / f"{SMALL}_decode/config.pbtxt").read_text()
+    assert '"area"' in decode.read_text()
+    assert "count: 3" in decode.read_text()
+    assert all(file.read_text().startswith("# mine\n") for file in (decode, ensemble))
     golden = json.loads((repository / SMALL / "2/golden.json").read_text())
     assert capsys.readouterr().out.splitlines() == [
         f"{repository / SMALL}/2/model.savedmodel (20 MB)",
@@ -234,7 +240,7 @@ def test_an_interrupted_export_leaves_nothing_to_load(
     assert list(repository.iterdir()) == []
     left = [path for path in tmp_path.iterdir() if path != repository]
     if number == signal.SIGKILL:
-        assert [versions(path) for path in left] == [[]]
+        assert [versions_in(path) for path in left] == [[]]
         assert list(left[0].rglob("saved_model.pb"))
     else:
         assert left == []

@@ -124,6 +124,12 @@ def test_a_version_with_other_weights_is_not_quantised(
         quantize_version(Job(SPEC, weights, exported), weights, pictures, 0.95)
 
 
+def test_a_version_without_a_configuration_is_refused(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / SMALL / "1").mkdir(parents=True)
+    with pytest.raises(ExportError, match=r"config.pbtxt cannot be read: No such file"):
+        quantize_version(Job(SPEC, "imagenet", tmp_path), None, pictures, 0.95)
+
+
 def test_a_missing_directory_is_refused_before_anything_is_exported(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="there is no directory"):
         quantize_version(Job(SPEC, "imagenet", tmp_path), None, tmp_path / "none", 0.95)

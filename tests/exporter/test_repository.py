@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import ExportError
-from exporter.repository import STAGED, Target, plan, publish, staging, versions
+from exporter.repository import STAGED, Target, plan, publish, staging
+from inference.repository import versions_in
 
 
 def test_the_next_free_version_comes_after_the_greatest(tmp_path: Path) -> None:
     assert plan(tmp_path, "m", None, False).version == 1
     for name in ("2", "10", "notes"):
         (tmp_path / "m" / name).mkdir(parents=True)
-    assert versions(tmp_path / "m") == [2, 10]
+    assert versions_in(tmp_path / "m") == [2, 10]
     assert plan(tmp_path, "m", None, False).version == 11
 
 
@@ -68,7 +69,7 @@ def test_a_volume_is_staged_in_without_a_version_to_load() -> None:
     with staging(volume) as stage:
         assert stage.parent == volume
         (stage / STAGED).mkdir()
-        assert versions(stage) == []
+        assert versions_in(stage) == []
     assert not stage.exists()
 
 

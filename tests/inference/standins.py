@@ -43,6 +43,9 @@ ENDS_ONCE = ECHO.replace(
     def execute""",
 )
 
+# The same after the time that a process takes which has libraries to import.
+ENDS_LATE = ENDS_ONCE.replace("open(mark,", "time.sleep(3)\n            open(mark,")
+
 # Waits at the same point until it is killed. (A kill in `initialize` is noticed by Triton.)
 NEVER_CONFIGURED = ECHO.replace(
     "    def execute",

@@ -198,6 +198,28 @@ def test_a_first_version_that_fails_leaves_nothing_loaded(place: Place) -> None:
     assert server.calls[-1] == "unload cat"
 
 
+def test_a_first_version_that_fails_leaves_the_configuration_as_it_was(place: Place) -> None:
+    for text in (CONFIG, None):
+        place.write(text)
+        server = Server(place, loaded=set(), unfit="cat")
+        with pytest.raises(DeployError, match="nothing is served"):
+            deployment(place, server).deploy(2, keep=1)
+        assert place.text() == text
+
+
+def test_a_server_that_is_away_hides_neither_the_failure_nor_what_comes(place: Place) -> None:
+    class Away(Server):
+        def load(self, model: str) -> None:
+            if "unload .cat_candidate" in self.calls:  # tested apart, and now in service
+                raise DeployError("the server does not answer")
+            super().load(model)
+
+    with pytest.raises(DeployError, match=r"failed in service.*going back failed") as told:
+        deployment(place, Away(place, loaded={1})).deploy(2, keep=1)
+    assert "starts again serves version 1" in str(told.value)
+    assert "versions: [ 1 ]" in policy(place)
+
+
 def test_memory_that_cannot_hold_both_is_refused_before_anything_is_loaded(place: Place) -> None:
     server = Server(place, {1})
     with pytest.raises(DeployError, match=r"version 2 beside the others takes about 0\.2 GB"):

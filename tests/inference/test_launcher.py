@@ -220,6 +220,15 @@ def test_model_that_cannot_be_loaded_is_named_in_one_line(
     assert not (tmp_path / "ready.json").exists()
 
 
+def test_process_that_dies_during_the_start_is_one_line(tmp_path: Path) -> None:
+    model = standins.add_model(tmp_path / "models", "doomed", code=standins.ENDS_LATE)
+    ended = start(inference_env(tmp_path / "models", tmp_path))
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Error: The process of model doomed died while")
+    assert ended.stderr.count("\n") == 1
+    assert (model / "1/ended").exists()
+
+
 @pytest.mark.parametrize("place", ["/proc", "/proc/version/run"])
 def test_runtime_directory_that_cannot_be_used_is_one_line(
     repository: Path, tmp_path: Path, place: str

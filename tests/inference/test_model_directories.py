@@ -1,5 +1,7 @@
 """Which models of a repository are ready to load."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -33,3 +35,18 @@ def test_version_must_be_a_directory(tmp_path: Path) -> None:
 def test_repository_without_models_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(LaunchError, match="No model is ready"):
         require_models(tmp_path / "absent")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may not look")
+def test_a_directory_that_may_not_be_read_is_no_model() -> None:
+    """The root of a volume has a `lost+found`."""
+    with tempfile.TemporaryDirectory() as name:
+        repository = Path(name)
+        repository.chmod(0o755)
+        (repository / "vgg16/1").mkdir(parents=True)
+        (repository / "lost+found").mkdir(mode=0o700)
+        os.seteuid(10001)
+        try:
+            assert ready_models(repository) == ["vgg16"]
+        finally:
+            os.seteuid(0)

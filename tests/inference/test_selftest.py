@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from inference.contracts.answer import Answer
+from inference.contracts.check import Check
 from inference.contracts.errors import Deviation
 from inference.contracts.expectation import Expectation
+from inference.contracts.report import Report
 from inference.contracts.variants import variants
 from tests.inference.calls import admin
 from tests.inference.contracted import (
@@ -246,3 +248,17 @@ def test_classification_strings_may_lack_a_label_or_hold_colons() -> None:
     assert (answer.best, answer.label, answer.probability) == (3, "n00000003 a: b", 0.75)
     assert answer.labels == {3: "n00000003 a: b"}
     assert str(Answer.from_strings(["1.0:5"])) == "'class 5' (1.0000)"
+
+
+def test_a_newest_version_that_refuses_is_a_deviation_of_another_ones_check() -> None:
+    class Refusing:
+        def config(self, model: str, version: str = "") -> dict:
+            return {"name": model}
+
+        def classify(self, *_: object) -> Answer:
+            raise Deviation("the server refuses")
+
+    expected = Expectation.from_config(configuration(), "1")
+    report = Report(lambda line: None)
+    Check([Refusing()], "right", "1", report)._check_ensembles(expected, expected.tensor())
+    assert report.deviations == ["the newest version: the server refuses"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from inference.triton_log import TritonLog, explain
+from tests.waiting import wait_until
 
 MODEL = (
     "E1125 02:06:06.241437 3398 model_lifecycle.cc:642] \"failed to load 'vgg16' version 1:"
@@ -87,3 +88,17 @@ def test_drained_triton_is_recognised(tmp_path: Path) -> None:
     log.follow(io.StringIO('I1125 02:06:07 9 server.cc:336] "All models are stopped, unloading"\n'))
     log.reason()
     assert log.is_drained()
+
+
+def test_models_that_are_being_loaded_are_known(tmp_path: Path) -> None:
+    log = TritonLog(tmp_path / "triton.log")
+    lines = [
+        'I1128 20:46:45.016246 1666 model_lifecycle.cc:472] "loading: a:1"',
+        'I1128 20:46:45.016432 1666 model_lifecycle.cc:472] "loading: b:1"',
+        'I1128 20:46:45.016432 1666 model_lifecycle.cc:472] "loading: b:2"',
+        'I1128 20:46:45.016432 1666 model_lifecycle.cc:472] "loading: c:7"',
+        """I1128 20:46:47.136709 1666 model_lifecycle.cc:839] "successfully loaded 'b'\"""",
+        """E1128 20:46:47.136709 1666 model_lifecycle.cc:642] "failed to load 'c' version 7\"""",
+    ]
+    log.follow(io.StringIO("\n".join(lines) + "\n"))
+    wait_until(lambda: log.loading() == {("a", "1")}, "the log was read", 10)

@@ -60,6 +60,9 @@ class ScriptedStubs:
 
     lives, works = True, False
 
+    def run(self, backend: str) -> bool:
+        return backend == "python"
+
     def has_stub(self, model: str, version: str) -> bool:
         return self.lives
 
@@ -184,6 +187,28 @@ def test_model_that_never_took_the_probe_is_judged_by_its_process(
 ) -> None:
     triton.answer, stubs.lives = FAILED, lives
     assert (problem(watchdog).problem is None) == lives
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"ensemble_scheduling": {"step": [{"model_name": "step"}]}}, {"backend": "onnxruntime"}],
+    ids=["ensemble", "native"],
+)
+def test_what_has_no_process_is_not_missed_for_refusing_the_probe(
+    watchdog: Watchdog, triton: ScriptedTriton, stubs: ScriptedStubs, config: dict
+) -> None:
+    triton.config_answer, triton.answer, stubs.lives = CONFIG | config, FAILED, False
+    assert problem(watchdog) == Finding("m", "1")
+
+
+def test_cached_model_whose_probes_are_all_alike_is_judged_by_its_process_too(
+    watchdog: Watchdog, triton: ScriptedTriton, stubs: ScriptedStubs
+) -> None:
+    numbers = {"name": "ids", "data_type": "TYPE_INT32", "dims": ["4"]}
+    triton.config_answer = CONFIG | {"input": [numbers], "response_cache": {"enable": True}}
+    assert problem(watchdog) == Finding("m", "1")
+    stubs.lives = False  # the cache goes on answering
+    assert problem(watchdog).problem
 
 
 def test_reloaded_model_is_looked_at_afresh(watchdog: Watchdog, triton: ScriptedTriton) -> None:

@@ -27,7 +27,10 @@ def mended_index(variables: Path) -> bytes | None:
         return None
     view = memoryview(entry)
     shards = sorted(variables.glob("variables.data-*"))
-    with shards[wire.number(view, SHARD)].open("rb") as data:
+    shard = wire.number(view, SHARD)
+    if shard >= len(shards):
+        raise ValueError(f"{variables} has variables.index, but its variables.data is missing")
+    with shards[shard].open("rb") as data:
         data.seek(wire.number(view, OFFSET))
         header = wire.varint(memoryview(data.read(10)), 0)[1] + CHECKSUM_BYTES
     if header == EXPECTED_HEADER:

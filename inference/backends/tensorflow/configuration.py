@@ -165,6 +165,12 @@ def _check_features(config: Config) -> None:
             f"config.pbtxt asks for a ragged batch of input '{ragged[0]}', which this backend"
             " cannot form: remove allow_ragged_batch"
         )
+    optional = [e["name"] for e in config.get("input", []) if e.get("optional")]
+    if optional:
+        raise LoadError(
+            f"config.pbtxt says input '{optional[0]}' is optional, but a signature needs all its"
+            " inputs: remove optional"
+        )
     for field in ("batch_input", "batch_output"):
         if config.get(field):
             raise LoadError(f"config.pbtxt has a {field}, which this backend cannot make")

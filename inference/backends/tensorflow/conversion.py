@@ -8,23 +8,27 @@ import contextlib
 import hashlib
 import shutil
 import tempfile
+import time
 import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openvino as ov
 
 from inference.backends.tensorflow.log import Log
 from inference.backends.tensorflow.staging import staged
-from inference.backends.tensorflow.task import Task
+from inference.backends.tensorflow.task import Array, Task
 
-FORMAT = "1"
+FORMAT = "2"
 MODEL, CHECKSUM = "model.xml", "checksum"
 CHUNK = 1 << 22
+HALF_MAX = float(np.finfo(np.float16).max)
+ABANDONED_SECONDS = 3600.0
 
 
 def read_converted(core: Any, task: Task, half: bool, log: Log) -> Any:
-    """Read the converted model, its weights mapped; `half` keeps weights in 16 bits.
+    """Read the converted model, its weights mapped; `half` keeps them in 16 bits if they fit.
 
     Without a usable cache directory it is converted for this start only.
     """
@@ -59,10 +63,11 @@ def _key(task: Task, half: bool) -> str:
 def _store(model: Any, entry: Path, half: bool) -> None:
     """Write an entry beside its place and move it there. Raises OSError or RuntimeError."""
     entry.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(entry.parent)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=entry.parent) as name:
         made = Path(name) / "entry"
         made.mkdir()
-        ov.save_model(model, made / MODEL, compress_to_fp16=half)
+        ov.save_model(model, made / MODEL, compress_to_fp16=half and _fits_half(model))
         (made / CHECKSUM).write_text(_checksum(made))
         if entry.exists() and not _is_sound(entry):
             shutil.rmtree(entry, ignore_errors=True)
@@ -71,6 +76,35 @@ def _store(model: Any, entry: Path, half: bool) -> None:
         except OSError:  # another start was faster
             if not _is_sound(entry):
                 raise
+
+
+def _fits_half(model: Any) -> bool:
+    """Tell whether no constant is beyond fp16's range, to which OpenVINO would cut it silently.
+
+    It is small beside that of bf16: a mean of incomes does not fit. What is infinite stays so.
+    """
+    constants = (node for node in model.get_ops() if node.get_type_name() == "Constant")
+    return all(
+        _largest(node.data) <= HALF_MAX
+        for node in constants
+        if node.get_element_type() in (ov.Type.f32, ov.Type.f64)
+    )
+
+
+def _largest(values: Array) -> float:
+    """Return the largest finite magnitude, without a copy where all are finite."""
+    largest = max(values.max(initial=0), -values.min(initial=0))
+    if not np.isfinite(largest):
+        largest = np.abs(values[np.isfinite(values)]).max(initial=0)
+    return float(largest)
+
+
+def _sweep(cache: Path) -> None:
+    """Remove what a process that was killed while it wrote has left."""
+    for path in cache.glob(".new-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_sound(entry: Path) -> bool:
