@@ -41,6 +41,7 @@ class Catalog:
         self._models: Mapping[str, Versions] = {}
         self._seen: dict[str, float] = {}
         self._refused: dict[tuple[str, str], float] = {}  # since when
+        self._complaints: dict[tuple[str, str], str] = {}
         self.is_away = False  # whether Triton left the last refresh unanswered
         self._inferred: Mapping[tuple[str, str], float] = {}
         self._wake = threading.Event()
@@ -135,9 +136,13 @@ class Catalog:
             config = self._triton.config(name, version)
             self._refused.pop((name, version), None)
             info = loaded.info.get((name, version), {})
-            return model_from_config(config, version or _newest(config), info)
+            model = model_from_config(config, version or _newest(config), info)
+            self._complaints.pop((name, version), None)
+            return model
         except ContractError as error:
-            logger.warning("model %s is not served: %s", name, error.message)
+            if self._complaints.get((name, version)) != error.message:
+                logger.warning("model %s is not served: %s", name, error.message)
+            self._complaints[name, version] = error.message
             return None
         except UnknownModel:
             return None

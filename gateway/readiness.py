@@ -85,7 +85,7 @@ class Readiness:
     def succeeded(self, model: str) -> None:
         """Note that a request of a client was answered by this model."""
         self._answered = self._clock()
-        if model == self._catalog.default():
+        if model == self._default():
             self._traffic = self._clock()
 
     def require(self, model: str = "") -> None:
@@ -119,10 +119,17 @@ class Readiness:
         """
         if self._failing or not self._traffic > self._success:
             return False
-        inferred = self._catalog.inferred(self._catalog.default())
+        inferred = self._catalog.inferred(self._default())
         more = inferred - self._inferred > self._probes
         self._inferred, self._probes = inferred, 0
         return more
+
+    def _default(self) -> str:
+        """Return the default model, "" while there is none: a probe says why."""
+        try:
+            return self._catalog.default()
+        except TritonUnavailable:
+            return ""
 
     def probe(self) -> None:
         """Run one real inference of the default model."""

@@ -18,6 +18,7 @@ LONGEST = 600.0  # seconds in which a request must have arrived, however steadil
 class Request(HTTPRequestParser):  # type: ignore[misc]
     """A request as it arrives, then its place among those admitted, or why it has none."""
 
+    completed: bool
     path = ""  # what is hardly HTTP never gets one, and waitress asks for it
 
     def __init__(self, adj: Any) -> None:
@@ -42,6 +43,8 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
     def received(self, data: bytes) -> int:
         """Take in what is this request's; waitress bounds no line between chunks."""
         consumed: int = super().received(data)
+        if self.completed:  # refused already, or without a body: nothing is to be sent on
+            self.expect_continue = False
         if self.chunked:
             between = len(self.body_rcv.control_line) + len(self.body_rcv.trailer)
             if between > self.adj.max_request_header_size:

@@ -154,7 +154,10 @@ def _classify(options: ClassifyOptions) -> Classification:
             pictures = read_pictures(request, parts.upload_limits)
         ticket.grow(len(pictures))
         answer = parts.classifier.classify(pictures, options, ticket.deadline)
-    if any(not result.error for result in answer.results):
+        inferred = any(not result.error for result in answer.results)
+        if inferred:  # how fast pictures are refused says nothing about the model
+            ticket.outcome = "answered"
+    if inferred:
         parts.readiness.succeeded(answer.model.name)
     for result in answer.results:
         outcome = result.error.code if result.error else "classified"
@@ -171,7 +174,6 @@ def _place() -> Iterator[Ticket]:
     ticket.deadline.client_gone = request.environ.get(DISCONNECTED, ticket.deadline.client_gone)
     try:
         yield ticket
-        ticket.outcome = "answered"
     except DeadlineExceeded:
         ticket.outcome = "late"
         raise

@@ -2,9 +2,11 @@
 
 import struct
 
-from gateway.formats.header import OPENCV_PIXEL_BYTES, Header, damaged
+from gateway.formats.header import OPENCV_PIXEL_BYTES, Header, damaged, unsupported
 
-OLD_HEADER = 12
+OLD_HEADER, WINDOWS_3_HEADER = 12, 40
+BITFIELDS = 3
+MASKS = (0xFF0000, 0xFF00, 0xFF)  # the only ones OpenCV follows behind the header of Windows 3
 
 
 def read(data: bytes) -> Header:
@@ -16,4 +18,8 @@ def read(data: bytes) -> Header:
     if width < 0:
         raise damaged("BMP")
     height = abs(height)
+    if size == WINDOWS_3_HEADER and len(data) >= 66:
+        bits, compression = struct.unpack_from("<HI", data, 28)
+        if (bits, compression) == (32, BITFIELDS) and struct.unpack_from("<3I", data, 54) != MASKS:
+            raise unsupported("BMP", "it as PNG")
     return Header("BMP", width, height, width * height * OPENCV_PIXEL_BYTES)

@@ -27,6 +27,11 @@ class Header:
     scalable: bool = False
 
 
+def unsupported(name: str, accepted: str) -> UndecodablePicture:
+    """Return the error for a file that is whole, but of a kind that no decoder here reads right."""
+    return UndecodablePicture(f"This kind of {name} is not accepted; send {accepted}.")
+
+
 def damaged(name: str) -> UndecodablePicture:
     """Return the error for a file that begins like this format but does not go on so."""
     return UndecodablePicture(f"This {name} file is damaged or incomplete; send it again.")

@@ -1,13 +1,18 @@
 """JPEG: the frame header, the EXIF orientation and what the decoder will have to keep."""
 
+import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.formats.exif import orientation, read_tags
 from gateway.formats.header import Header, damaged
 
 EOI, SOS, APP1 = 0xD9, 0xDA, 0xE1
-STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
+# Neither a stuffed or repeated FF nor a marker that stands alone.
+MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
+# A photograph has some tens; millions of empty ones would take the parser seconds.
+MAX_SEGMENTS = 4096
 FRAMES = frozenset({*range(0xC0, 0xD0)}) - {0xC4, 0xC8, 0xCC}
 PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 # Each scan passes over the whole picture: hundreds of empty ones would be hours of work.
@@ -30,47 +35,49 @@ def read(data: bytes) -> Header:
     """Read a JPEG's header; UndecodablePicture unless the file runs to its end marker."""
     frame: Frame | None = None
     turned = 1
-    at = 2
-    while True:
-        marker, at = _next_marker(data, at)
-        if marker in STANDALONE:
-            continue
-        length = int.from_bytes(data[at : at + 2], "big")
-        if length < 2 or at + length > len(data) or marker == EOI:
-            raise damaged("JPEG")
-        body = data[at + 2 : at + length] if marker in FRAMES or marker == APP1 else b""
+    for marker, start, stop in _segments(data, 2):
+        body = data[start:stop] if marker in FRAMES or marker == APP1 else b""
         if marker in FRAMES and frame is None:
             frame = _frame(marker, body)
         elif marker == APP1 and turned == 1 and body.startswith(b"Exif\0\0"):
             turned = orientation(read_tags(body[6:]))
-        at += length
-        if marker == SOS:
+        elif marker == SOS:
             break
-    if frame is None:
+    if frame is None or marker != SOS:
         raise damaged("JPEG")
-    return _header(data, at - length, frame, turned)
+    return _header(data, start, frame, turned)
 
 
 def _header(data: bytes, scan: int, frame: Frame, turned: int) -> Header:
     # What is cut off would be grey and be classified so: a picture must be all there.
     if data.rfind(b"\xff\xd9", scan) < 0:
         raise damaged("JPEG")
-    several = frame.marker in PROGRESSIVE or data[scan + 2] < frame.components
-    if several and data.count(b"\xff\xda", scan) >= MAX_SCANS:
+    several = frame.marker in PROGRESSIVE or data[scan] < frame.components
+    if several and sum(marker == SOS for marker, *_ in _segments(data, scan)) >= MAX_SCANS - 1:
         raise damaged("JPEG")
     memory = frame.coefficients * COEFFICIENT_BYTES if several else 0
     return Header("JPEG", frame.width, frame.height, memory, turned, scalable=True)
 
 
-def _next_marker(data: bytes, at: int) -> tuple[int, int]:
-    """Find the next marker as libjpeg does: over any bytes between two segments."""
-    while True:
-        at = data.find(b"\xff", at)
-        if at < 0 or at + 1 >= len(data):
-            raise damaged("JPEG")
-        at += 1
-        if data[at] not in (0x00, 0xFF):
-            return data[at], at + 1
+def _segments(data: bytes, at: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the marker and the limits of each segment's content, up to the end marker.
+
+    As libjpeg does, it passes over any bytes between two of them, pixels among these. What a camera
+    has put behind the end, a film perhaps, is no part of the picture.
+    """
+    for _ in range(MAX_SEGMENTS):
+        found = MARKER.search(data, at)
+        if not found:
+            break
+        marker, at = found[1][0], found.end()
+        if marker == EOI:
+            return
+        length = int.from_bytes(data[at : at + 2], "big")
+        if length < 2 or at + length > len(data):
+            break
+        yield marker, at + 2, at + length
+        at += length
+    raise damaged("JPEG")
 
 
 def _frame(marker: int, body: bytes) -> Frame:

@@ -1,11 +1,19 @@
 """TIFF: the first page's size, and how much of it the decoder unpacks at a time."""
 
 from gateway.formats.exif import Tags, orientation, read_tags
-from gateway.formats.header import OPENCV_PIXEL_BYTES, PILLOW_PIXEL_BYTES, Header, damaged
+from gateway.formats.header import (
+    OPENCV_PIXEL_BYTES,
+    PILLOW_PIXEL_BYTES,
+    Header,
+    damaged,
+    unsupported,
+)
 
 WIDTH, HEIGHT, BITS, COMPRESSION, SAMPLES, ROWS = 256, 257, 258, 259, 277, 278
-TILE_WIDTH, TILE_HEIGHT, EXTRA_SAMPLES = 322, 323, 338
-ALPHA_KINDS = (1, 2)
+TILE_WIDTH, TILE_HEIGHT, EXTRA_SAMPLES, SAMPLE_FORMAT = 322, 323, 338, 339
+PHOTOMETRIC, PLANAR = 262, 284
+CMYK, UNSIGNED, UNDEFINED = 5, 1, 4
+PREMULTIPLIED, STRAIGHT = 1, 2
 OLD_JPEG = 6  # withdrawn in 1995; its JPEG inside could have any size
 
 
@@ -21,12 +29,36 @@ def read(data: bytes) -> Header:
         raise damaged("TIFF")
     unit *= max(4, _largest(tags, SAMPLES, 1) * -(-_largest(tags, BITS, 1) // 8))
     pixels = width * height
-    transparent = tags.get(EXTRA_SAMPLES, (0,))[:1] in [(kind,) for kind in ALPHA_KINDS]
-    if transparent:
+    if _is_strange(tags):
+        raise unsupported("TIFF", "it with 8 or 16 bits, grey or RGB")
+    by_pillow = _is_flattened(tags)
+    if by_pillow:
         memory = pixels * PILLOW_PIXEL_BYTES + unit
     else:  # OpenCV makes its second copy after the last strip
         memory = max(pixels * OPENCV_PIXEL_BYTES, pixels * 3 + unit)
-    return Header("TIFF", width, height, memory, orientation(tags), transparent)
+    return Header("TIFF", width, height, memory, orientation(tags), by_pillow)
+
+
+def _is_strange(tags: Tags) -> bool:
+    """Tell whether neither decoder reads it: floating point, 32 bits, more than 8 in CMYK."""
+    bits, samples = _largest(tags, BITS, 1), _largest(tags, SAMPLES, 1)
+    if bits > 16 or _largest(tags, SAMPLE_FORMAT, UNSIGNED) not in (UNSIGNED, UNDEFINED):
+        return True
+    return _largest(tags, PHOTOMETRIC, 0) == CMYK and (bits > 8 or samples > 4)
+
+
+def _is_flattened(tags: Tags) -> bool:
+    """Tell whether Pillow lays it on white: it is transparent, in a layout that Pillow reads right.
+
+    OpenCV reads the others, and leaves their alpha aside: most such files are opaque.
+    """
+    kind, bits = tags.get(EXTRA_SAMPLES, (0,))[:1], _largest(tags, BITS, 1)
+    samples, planes = _largest(tags, SAMPLES, 1), _largest(tags, PLANAR, 1)
+    if kind not in ((PREMULTIPLIED,), (STRAIGHT,)):
+        return False
+    if planes == 1 and samples >= 4:
+        return True
+    return bits == 8 and kind == (STRAIGHT,) and (planes, samples) in ((1, 2), (2, 4))
 
 
 def _largest(tags: Tags, tag: int, default: int) -> int:

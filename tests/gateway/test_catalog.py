@@ -64,6 +64,16 @@ def test_only_classifiers_are_listed(triton: FlakyTriton) -> None:
     assert list(catalog.models()) == ["colours"]
 
 
+def test_a_broken_contract_is_told_once(
+    triton: FlakyTriton, caplog: pytest.LogCaptureFixture
+) -> None:
+    catalog = Catalog(triton)
+    for width in ("wide", "wide", "wider", "224", "wide"):
+        triton.configs["broken", "1"] = model_config("broken", width=width)
+        catalog.refresh()
+    assert len([line for line in caplog.messages if "broken is not served" in line]) == 3
+
+
 def test_a_model_that_vanishes_is_being_loaded_and_later_unknown(triton: FlakyTriton) -> None:
     clock = Clock()
     triton.configs["other", "1"] = model_config("other")

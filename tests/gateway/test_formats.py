@@ -1,12 +1,13 @@
 """What is read from a picture's header, and what is refused before any decoder sees it."""
 
+import re
 import struct
 
 import pytest
 from PIL import Image
 
 from gateway.errors import NotAPicture, UndecodablePicture
-from gateway.formats import read_header
+from gateway.formats import jpeg, read_header
 from tests.photos import DATA
 from tests.pictures import encode, exif, scene
 
@@ -99,6 +100,59 @@ def test_hundreds_of_scans_are_refused() -> None:
     read_header(data[:-2] + last_scan * 10 + data[-2:])
     with pytest.raises(UndecodablePicture):
         read_header(data[:-2] + last_scan * 100 + data[-2:])
+
+
+def test_a_film_behind_a_photograph_does_not_matter() -> None:
+    film = bytes(range(256)) * 100 + b"\xff\xda\0\2" * 200 + b"\xff\xd9"
+    data = (ODD / "progressive.jpg").read_bytes()
+    assert read_header(data + film) == read_header(data)
+
+
+def test_scans_hidden_behind_a_false_end_count() -> None:
+    data = (ODD / "progressive.jpg").read_bytes()
+    start = data.rindex(b"\xff\xda")
+    last_scan, end = data[start:-2], data[-2:]
+    comment = b"\xff\xfe\0\4" + end
+    with pytest.raises(UndecodablePicture):
+        read_header(data[:start] + comment + last_scan * 100 + end)
+
+
+@pytest.mark.parametrize("place", ["before the frame", "between scans"])
+def test_thousands_of_empty_jpeg_segments_are_refused(place: str) -> None:
+    data = (ODD / "progressive.jpg").read_bytes()
+    at = 2 if place == "before the frame" else data.rindex(b"\xff\xda")
+    empty = b"\xff\xfe\0\2"
+    read_header(data[:at] + empty * 1000 + data[at:])
+    with pytest.raises(UndecodablePicture):
+        read_header(data[:at] + empty * 5000 + data[at:])
+
+
+def test_millions_of_restart_markers_are_passed_over_quickly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In one search, not one by one."""
+    searched: list[int] = []
+    marker = jpeg.MARKER
+
+    class Counting:
+        def search(self, data: bytes, at: int) -> re.Match[bytes] | None:
+            searched.append(at)
+            return marker.search(data, at)
+
+    monkeypatch.setattr(jpeg, "MARKER", Counting())
+    with pytest.raises(UndecodablePicture):
+        read_header(b"\xff\xd8" + b"\xff\xd0\xff\x00\xff\xff" * 1_000_000)
+    assert searched == [2]
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [{258: 32}, {258: 32, 339: 3}, {258: 16, 262: 5, 277: 4}, {258: 8, 262: 5, 277: 5}],
+    ids=["32 bits", "floating point", "deep CMYK", "CMYK with more"],
+)
+def test_a_tiff_that_no_decoder_reads_right_is_not_called_damaged(tags: dict[int, int]) -> None:
+    with pytest.raises(UndecodablePicture, match="This kind of TIFF is not accepted"):
+        read_header(tiff({256: 64, 257: 48} | tags))
 
 
 def test_thousands_of_tiny_png_chunks_are_refused() -> None:

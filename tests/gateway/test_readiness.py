@@ -130,6 +130,30 @@ def test_its_own_probe_is_no_proof_that_clients_are_answered(
     assert len(triton.tensors) == 2
 
 
+def test_a_default_that_is_gone_is_a_failure_and_no_end(
+    triton: WatchedTriton, clock: Clock
+) -> None:
+    catalog = Catalog(triton)
+    catalog.refresh()
+    readiness = Readiness(catalog, triton, clock)
+    readiness.check()
+    clock.now += 1
+    readiness.succeeded("colours")
+    kept = triton.configs.pop(("colours", "1"))
+    clock.now += 5
+    catalog.refresh()
+    clock.now += 5
+    catalog.refresh()
+    assert catalog.models() == {}
+    readiness.check()
+    readiness.succeeded("colours")
+    assert not readiness.is_ready()
+    triton.configs["colours", "1"] = kept
+    catalog.refresh()
+    readiness.check()
+    assert readiness.is_ready()
+
+
 def test_clients_prove_nothing_while_inferences_fail(
     readiness: Readiness, triton: WatchedTriton, clock: Clock
 ) -> None:

@@ -279,6 +279,16 @@ def test_metrics_count_answers_and_pictures(gateway: Gateway) -> None:
     assert 'edgelens_gateway_model_info{engine="unknown",model="colours"' in text
 
 
+def test_refused_pictures_teach_nothing_about_the_model(gateway: Gateway) -> None:
+    admission = gateway.services.admission
+    gateway.classify()
+    measured = admission.seconds_per_picture
+    assert gateway.classify(b"no picture").status_code == 415
+    assert admission.seconds_per_picture == measured
+    gateway.classify()
+    assert admission.seconds_per_picture != measured
+
+
 def test_every_place_is_free_after_the_answer(gateway: Gateway) -> None:
     gateway.classify()
     gateway.triton.failure = TritonUnavailable("away")

@@ -96,6 +96,20 @@ def test_what_the_application_never_saw_is_counted(serve: Serve) -> None:
     assert 'edgelens_http_requests_total{route="other",status="413"} 1.0' in counted
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("POST /v1/classify HTTP/1.1\r\nContent-Length: 999999999999", b"413"),
+        ("POST /v1/classify HTTP/1.1\r\nContent-Type: image/jpeg\r\nContent-Length: 0", b"400"),
+        ("GET /healthz HTTP/1.1", b"200"),
+    ],
+    ids=["too large", "empty", "without a body"],
+)
+def test_nobody_is_asked_to_go_on_for_nothing(serve: Serve, head: str, status: bytes) -> None:
+    raw = f"{head}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n".encode()
+    assert serve().say(raw).startswith(b"HTTP/1.1 " + status)
+
+
 def test_an_endless_chunked_body_is_cut_off(serve: Serve) -> None:
     running = serve(max_body_bytes=100_000)
     with running.connect() as connection:
