@@ -150,6 +150,11 @@ def _checked(source: Source, path: Path, contract: Contract, labels: list[str]) 
         raise ExportError(
             f"the SavedModel differs from Keras by {difference:.1e}; nothing was written"
         )
+    if expected.min() < -TOLERANCE or expected.max() > 1 + TOLERANCE:
+        raise ExportError(
+            f"the model answers {expected.min():.3g} to {expected.max():.3g}, which are no"
+            " probabilities; let it end in a softmax or a sigmoid; nothing was written"
+        )
     return golden_of(tensor, expected, labels)
 
 

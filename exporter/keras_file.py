@@ -54,7 +54,7 @@ def _whole_model(spec: ModelSpec, path: Path) -> tuple[ModelSpec, Any]:
         raise ExportError(f"Keras cannot load {path}: {reason}") from error
     size = _input_size(model, path)
     spec = spec if size == spec.size else spec.resized(size)
-    _refuse_own_normalisation(spec, model, path)
+    _require_one_normalisation(spec, model, path)
     served = _with_softmax(model, path)
     base = _shapes(build(spec, None, top=False))
     if _shapes(model)[: len(base)] != base:
@@ -74,12 +74,16 @@ def _input_size(model: Any, path: Path) -> int:
     return int(shape[1])
 
 
-def _refuse_own_normalisation(spec: ModelSpec, model: Any, path: Path) -> None:
-    """Refuse a model that would normalise what the exporter has normalised already."""
-    if spec.normalisation is Normalisation.NONE:
-        return
+def _require_one_normalisation(spec: ModelSpec, model: Any, path: Path) -> None:
+    """Refuse a model that would normalise what the exporter has normalised already, or never."""
     found = own_preprocessing(model)
-    if found:
+    if spec.normalisation is Normalisation.NONE:
+        if not found:
+            raise ExportError(
+                f"the model in {path} does not normalise its input, as {spec.name} does itself; "
+                "build it with include_preprocessing=True, copy the weights, and save the result"
+            )
+    elif found:
         raise ExportError(
             f"the model in {path} normalises its input itself before its first convolution "
             f"({', '.join(found)}), and the exporter would do so again; build it without that, "
@@ -92,10 +96,24 @@ def _with_softmax(model: Any, path: Path) -> Any:
     shape = model.output_shape
     if not (isinstance(shape, tuple) and len(shape) == 2 and shape[1] and shape[1] > 1):
         raise ExportError(f"the model in {path} returns {shape}, not two or more classes")
-    activation = getattr(model.layers[-1], "activation", None)
-    if activation is keras.activations.linear:
+    if _last_activation(model) is keras.activations.linear:
         return keras.Model(model.inputs[0], keras.layers.Softmax()(model.outputs[0]))
     return model
+
+
+def _last_activation(model: Any) -> Any:
+    """Return what a model's last layers do to its outputs, None if they are of another kind.
+
+    A nested model's are looked into; a linear activation of its own, with which mixed precision
+    ends in 32 bits, leaves those of the layer before.
+    """
+    for layer in reversed(model.layers):
+        inner = _last_activation(layer) if isinstance(layer, keras.Model) else None
+        activation = inner or getattr(layer, "activation", None)
+        passes = isinstance(layer, keras.layers.Activation | keras.layers.Identity)
+        if not (passes and activation in (None, keras.activations.linear)):
+            return activation
+    return None
 
 
 def _filled(spec: ModelSpec, path: Path, found: Shapes, legacy: bool) -> Any:

@@ -1,5 +1,7 @@
 """The model repository on disk: versions, and writing them so that none is ever half there."""
 
+import contextlib
+import fcntl
 import glob
 import os
 import shutil
@@ -58,6 +60,7 @@ def staging(repository: Path) -> Iterator[Path]:
         repository.mkdir(parents=True, exist_ok=True)
         _sweep(repository.resolve())
         stage = _stage(repository.resolve())
+        lock = _locked(stage)
     except OSError as error:
         raise ExportError(f"cannot write to {repository}: {error.strerror}") from error
     try:
@@ -66,6 +69,7 @@ def staging(repository: Path) -> Iterator[Path]:
         raise ExportError(f"cannot write to {repository}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+        os.close(lock)
 
 
 def publish(staged: Path, target: Target) -> None:
@@ -95,18 +99,24 @@ def _beside(repository: Path) -> str:
 
 
 def _sweep(repository: Path) -> None:
-    """Remove the staging directories of processes that are gone."""
+    """Remove the staging directories whose exports are gone, and with them their locks.
+
+    Process numbers would not tell: in containers every export may be process 1.
+    """
     for parent, prefix in ((repository, _STAGING), (repository.parent, _beside(repository))):
         for path in parent.glob(f"{glob.escape(prefix)}*"):
-            if _is_abandoned(path.name.removeprefix(prefix)):
+            with contextlib.suppress(OSError):
+                lock = _locked(path)
                 shutil.rmtree(path, ignore_errors=True)
+                os.close(lock)
 
 
-def _is_abandoned(suffix: str) -> bool:
-    """Say whether the process that a staging directory is named after is gone.
-
-    One with our own number is not ours, which is yet to be made: in a container every export may
-    be process 1.
-    """
-    pid = suffix.partition("-")[0]
-    return pid.isdigit() and (int(pid) == os.getpid() or not Path("/proc", pid).exists())
+def _locked(directory: Path) -> int:
+    """Lock a directory until its descriptor is closed. Raises OSError if it is locked."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor

@@ -7,6 +7,14 @@ class LaunchError(Exception):
     exit_code = 1
 
 
+class ProcessLost(LaunchError):
+    """A model's process died while Triton was loading it."""
+
+    def __init__(self, model: str, message: str) -> None:
+        super().__init__(message)
+        self.model = model
+
+
 class SettingError(LaunchError):
     """A setting has a value that cannot be used; the message names the variable."""
 

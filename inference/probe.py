@@ -58,10 +58,6 @@ class Probe:
         ]
         return cls(tuple(i for i in inputs if i)) if inputs and all(inputs) else None
 
-    def varies(self) -> bool:
-        """Tell whether each body differs: there are types with no value that any model takes."""
-        return self.body(0) != self.body(1)
-
     def body(self, counter: int) -> tuple[bytes, int]:
         """Make a request body in Triton's binary form; returns it and the length of its JSON."""
         contents = [_varied(part, counter) if part.vary else part.content for part in self.inputs]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from inference.backends_directory import python_based
 from inference.client import ADMIN_HEADER, TritonClient
-from inference.errors import LaunchError
+from inference.errors import LaunchError, ProcessLost
 from inference.identity import Run
 from inference.installation import Installation
 from inference.ports import Ports
@@ -75,12 +75,13 @@ class TritonServer:
             time.sleep(0.05)
 
     def _require_processes(self, loadings: Loadings) -> None:
-        """End a Triton that waits for a process that died. Raises LaunchError."""
+        """End a Triton that waits for a process that died. Raises ProcessLost."""
         if lost := loadings.lost(self.log.loading()):
             self.kill()
-            raise LaunchError(
+            raise ProcessLost(
+                lost[0],
                 f"The process of model {lost[0]} died while Triton was loading it, perhaps for want"
-                f" of memory: see {self.log.path} and the system's log."
+                f" of memory: see {self.log.path} and the system's log.",
             )
 
     @property

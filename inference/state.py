@@ -78,7 +78,10 @@ class State:
         """Say what concerns the whole server."""
         with self._lock:
             self._trouble = problem
+            findings = self._findings
         self.metrics.ready.set(0)
+        for finding in findings:
+            self.metrics.healthy.labels(finding.model, finding.version).set(0)
 
     def findings(self) -> list[Finding]:
         """List the newest finding of every model."""

@@ -35,9 +35,9 @@ class ModelStubs:
         """List the live stubs of every model."""
         return list(stubs(self._run))
 
-    def has_stub(self, model: str, version: str) -> bool:
-        """Tell whether a model's Python process lives."""
-        return bool(self.pids(model, version))
+    def count(self, model: str, version: str) -> int:
+        """Count a version's Python processes, one for each instance."""
+        return len(self.pids(model, version))
 
     def is_working(self, model: str, version: str) -> bool:
         """Tell whether a model's Python process computes or waits for a processor."""

@@ -6,7 +6,14 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from inference.client import TritonClient
-from inference.errors import LaunchError, TritonAway, TritonError, TritonRefused, TritonSilent
+from inference.errors import (
+    LaunchError,
+    ProcessLost,
+    TritonAway,
+    TritonError,
+    TritonRefused,
+    TritonSilent,
+)
 from inference.patients import Patients
 from inference.processes import is_alive, reap_orphans
 from inference.repository import ready_models
@@ -20,6 +27,7 @@ from inference.watchdog import Watchdog
 LOAD_SECONDS = 120.0
 STARVED_SILENCES = 5
 QUICK_END_SECONDS = 10.0
+RESTARTS_FOR_ONE = 2  # of all for one model's sake; then it is reloaded alone, and left out
 LONGEST_RESTART_PAUSE = 30.0
 GLANCE_SECONDS = 0.1
 
@@ -156,14 +164,17 @@ class Supervisor:
             if patient.needs_restart:
                 self._restart(f"{finding.model} still fails ({finding.problem})")
                 return
-            if self._settings.cache_bytes and self._watchdog.is_cached(finding.model):
+            helpless = patient.attempts > RESTARTS_FOR_ONE
+            cached = self._settings.cache_bytes and self._watchdog.is_cached(finding.model)
+            if cached and not helpless:
                 # Triton 24.10 caches a failed answer as an empty one and gives it ever after.
                 self._restart(f"{finding.model} failed ({finding.problem}), maybe into the cache")
                 return
             try:
                 patient.refused = not self._reload(finding)
             except (TritonAway, TritonSilent) as exc:
-                self._restart(f"{finding.model} could not be reloaded ({exc})")
+                without = frozenset({finding.model} if helpless else ())
+                self._restart(f"{finding.model} could not be reloaded ({exc})", without)
                 return
 
     def _reload(self, finding: Finding) -> bool:
@@ -202,8 +213,11 @@ class Supervisor:
                 raise TritonSilent("its process died while it was being loaded")
         return future.result()
 
-    def _restart(self, problem: str) -> None:
-        """Kill Triton with all that belongs to it and start it anew on the same ports."""
+    def _restart(self, problem: str, without: frozenset[str] = frozenset()) -> None:
+        """Kill Triton with all that belongs to it and start it anew on the same ports.
+
+        The models that it starts `without` stay patients: they are loaded later, each alone.
+        """
         self._acted = True
         self._say(f"{problem}; restarting it.")
         self._state.trouble(f"{problem}; it is being restarted.")
@@ -218,10 +232,12 @@ class Supervisor:
         for model in models:
             self._patients.admit(model)
         started = time.monotonic()
-        self._server.start(models, tolerant=True)
+        self._server.start([m for m in models if m not in without], tolerant=True)
         try:
             self._server.await_live(self._client, self._loadings)
             self._quick_ends = 0
+        except ProcessLost as exc:
+            self._restart(str(exc).rstrip("."), without | {exc.model})
         except LaunchError as exc:
             self._state.trouble(str(exc))
             self._say(str(exc))

@@ -22,8 +22,8 @@ class Stubs(Protocol):
     def run(self, backend: str) -> bool:
         """Tell whether models of this backend have Python processes."""
 
-    def has_stub(self, model: str, version: str) -> bool:
-        """Tell whether one lives."""
+    def count(self, model: str, version: str) -> int:
+        """Count those that live."""
 
     def is_working(self, model: str, version: str) -> bool:
         """Tell whether one computes or waits for a processor."""
@@ -118,9 +118,12 @@ class _Watched:
         """
         try:
             self._prepare()
-            if self._probe is None:
-                return self._check_stub()
-            return self._check_inference(self._probe)
+            finding = self._check_inference(self._probe) if self._probe else self._finding()
+            if finding.problem or not self._ended():
+                return finding
+            self._config = None  # others may have loaded it anew, with fewer instances
+            self._prepare()
+            return self._finding(self._ended())
         except TritonRefused as exc:
             return self._refused(exc)
 
@@ -160,8 +163,7 @@ class _Watched:
                 return self._judge(before, str(exc))
             raise
         self._has_inferred, self._progress_at, self._count = True, self._clock(), before + 1
-        # The response cache may have answered what is asked the same way each time.
-        return self._check_stub() if self.is_cached() and not probe.varies() else self._finding()
+        return self._finding()
 
     def _proved_by_clients(self, count: int) -> bool:
         """Tell whether the model has inferred for others since the last look.
@@ -169,7 +171,7 @@ class _Watched:
         A busy model is spared probes: one of VGG16 costs as much as a client's picture.
         """
         more, self._count = count > self._count, count
-        busy = more and self._has_inferred and self._stubs.has_stub(self._model, self._version)
+        busy = more and self._has_inferred and not self._ended()
         if busy:
             self._progress_at = self._clock()
         return busy
@@ -203,16 +205,25 @@ class _Watched:
         """Judge an error: a model that never took our made-up tensor may be quite well."""
         if self._has_inferred or DEAD_STUB in str(exc).lower():
             return self._finding(f"it does not infer: {exc}")
-        return self._check_stub()
+        return self._finding(self._ended())
 
-    def _check_stub(self) -> Finding:
-        """Judge by the model's process, if it should have one: an ensemble has its steps'."""
-        backend = (self._config or {}).get("backend")
+    def _ended(self) -> str | None:
+        """Say how many of the model's processes are gone, if it should have any.
+
+        An ensemble has those of its steps. What a process that is gone was given fails, while the
+        model's other instances, or the response cache, answer the rest: no inference tells.
+        """
+        config = self._config or {}
+        backend = config.get("backend")
         if self.steps() or (backend and not self._stubs.run(backend)):
-            return self._finding()
-        if self._stubs.has_stub(self._model, self._version):
-            return self._finding()
-        return self._finding("its Python process has ended")
+            return None
+        expected = sum(int(g.get("count", 1)) for g in config.get("instance_group", [])) or 1
+        gone = expected - self._stubs.count(self._model, self._version)
+        if gone <= 0:
+            return None
+        if expected == 1:
+            return "its Python process has ended"
+        return f"{gone} of its {expected} processes have ended"
 
     def _finding(self, problem: str | None = None, hung: bool = False) -> Finding:
         return Finding(self._model, self._version, problem, hung)

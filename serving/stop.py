@@ -3,6 +3,8 @@
 import signal
 import time
 
+from inference.signals import ENDING, wanted
+
 
 class Stop:
     """Remembers that somebody wants all to end.
@@ -16,7 +18,7 @@ class Stop:
 
     def on_signals(self) -> None:
         """Take Ctrl-C, SIGTERM and a closed terminal for the wish."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in wanted(ENDING):
             signal.signal(number, self.set)
 
     def set(self, *_: object) -> None:

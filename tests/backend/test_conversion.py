@@ -132,13 +132,25 @@ def test_bf16_keeps_its_weights_in_16_bits(foreign, tmp_path, lines):
     assert kinds == {True: {"<Type: 'float16'>"}, False: {"<Type: 'float32'>"}}
 
 
-@pytest.mark.parametrize("beyond", [75_000.0, -1e9])
-def test_constants_beyond_16_bits_are_not_cut(foreign, tmp_path, lines, beyond):
+def added(x, beyond):
+    weights = np.array([[np.inf, beyond, np.nan, 1.0]], np.float32)
+    return ov.opset13.add(x, ov.opset13.constant(weights)), weights
+
+
+def multiplied(x, beyond):
+    weights = np.array([[1.0, beyond, np.inf, 0.0]], np.float32)
+    return ov.opset13.multiply(x, ov.opset13.constant(weights)), weights
+
+
+@pytest.mark.parametrize(
+    ("use", "beyond"), [(added, 75_000.0), (added, -1e9), (multiplied, 1e-6), (multiplied, -1e-9)]
+)
+def test_constants_beyond_16_bits_are_not_cut(foreign, tmp_path, lines, use, beyond):
     savedmodel = foreign / "parts" / "signatures" / "1" / "model.savedmodel"
     task = Task(savedmodel, read_signature(savedmodel), Options(), 1, tmp_path, 4)
     x = ov.opset13.parameter([-1, 1], np.float32, "x")
-    weights = np.array([[np.inf, beyond, np.nan, 1.0]], np.float32)
-    made = ov.Model([ov.opset13.add(x, ov.opset13.constant(weights))], [x])
+    result, weights = use(x, beyond)
+    made = ov.Model([result], [x])
 
     class Core:
         """Reads this model in place of the SavedModel."""

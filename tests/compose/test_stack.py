@@ -245,7 +245,7 @@ def test_prometheus_understands_its_configuration_and_rules(stack: Stack):
     run = ["run", "--rm", "--network=none", "--entrypoint=promtool", *files]
     image = here[0] if here else prometheus["image"]
     said = docker(*run, image, "check", "config", "/etc/prometheus/prometheus.yml")
-    assert "4 rules found" in said
+    assert "5 rules found" in said
 
 
 def test_every_replica_gets_its_share_of_the_gateways_requests(scaled: Stack, hammer: Photo):

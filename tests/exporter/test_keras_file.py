@@ -63,6 +63,41 @@ def test_a_fine_tuned_vgg16_keeps_its_own_last_layers_and_size(tmp_path: Path) -
     assert probabilities.sum() == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        [keras.layers.Dense(3, "softmax"), keras.layers.Activation("linear", dtype="float32")],
+        [keras.Sequential([keras.layers.Dense(4, "relu"), keras.layers.Dense(3)])],
+        [keras.layers.Dense(3), keras.layers.Activation("softmax")],
+        [keras.layers.Dense(3), keras.layers.Identity()],
+    ],
+    ids=["mixed precision", "nested logits", "activation apart", "logits and nothing"],
+)
+def test_a_model_ends_in_one_softmax_however_it_is_written(tmp_path: Path, head: list) -> None:
+    model = fine_tuned(build(SPEC.resized(32), None, top=False), *head)
+    model.build((None, 32, 32, 3))
+    model.save(tmp_path / "mine.keras")
+    _, loaded = model_from_file(SPEC, tmp_path / "mine.keras")
+    picture = PICTURE[:, :32, :32] * 20
+    found, own = np.asarray(loaded(picture)), np.asarray(model(picture))
+    if own.min() < 0 or own.sum() != pytest.approx(1, abs=1e-5):
+        own = np.exp(own) / np.exp(own).sum()
+    np.testing.assert_allclose(found, own, atol=1e-5)
+
+
+def test_a_model_without_the_normalisation_it_should_have_is_refused(tmp_path: Path) -> None:
+    spec = CATALOG["mobilenet_v3_small"]
+    for include, sentence in ((False, "does not normalise its input"), (True, "")):
+        keras.applications.MobileNetV3Small(
+            weights=None, input_shape=(224, 224, 3), include_preprocessing=include
+        ).save(tmp_path / "mine.keras")
+        if sentence:
+            with pytest.raises(ExportError, match=sentence):
+                model_from_file(spec, tmp_path / "mine.keras")
+        else:
+            assert model_from_file(spec, tmp_path / "mine.keras")[0] == spec
+
+
 def test_whole_models_that_cannot_be_served_are_refused(tmp_path: Path) -> None:
     small = build(SPEC.resized(32), None, top=False)
     rescaled = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(2.0), small])

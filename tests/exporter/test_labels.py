@@ -16,8 +16,9 @@ def test_imagenet_labels_stand_in_the_order_of_the_outputs() -> None:
 
 def test_a_users_labels_are_read_line_by_line(tmp_path: Path) -> None:
     path = tmp_path / "labels.txt"
-    path.write_text("cat\r\nfür dogs \n", encoding="utf-8")
-    assert labels_for(2, path) == ["cat", "für dogs"]
+    for encoding in ("utf-8", "utf-8-sig"):
+        path.write_text("cat\r\nfür dogs \n", encoding=encoding)
+        assert labels_for(2, path) == ["cat", "für dogs"]
 
 
 @pytest.mark.parametrize(

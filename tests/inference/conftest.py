@@ -27,6 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     standins.add_model(directory, "echo_image", standins.ENSEMBLE, code="")
     standins.add_model(directory, "spare")
     standins.add_model(directory, "cached", standins.CACHED)
+    standins.add_model(directory, "twice", standins.CONFIG.replace("count: 1", "count: 2"))
     standins.add_model(directory, "picky", code=standins.PICKY)
     with start_inference(directory, **QUICK) as running:
         yield running

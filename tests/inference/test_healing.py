@@ -76,6 +76,16 @@ def test_crashed_model_is_reported_and_reloaded_alone(server: Running) -> None:
     assert stubs_of(server, "spare") == spare
 
 
+def test_one_dead_process_of_two_is_missed_and_replaced(server: Running) -> None:
+    stubs = stubs_of(server, "twice")
+    assert len(stubs) == 2
+    os.kill(stubs[0], signal.SIGKILL)
+    await_unready(server)
+    assert "twice" in json.loads(readiness(server).body)["problems"][0]
+    await_healed(server)
+    assert len(set(stubs_of(server, "twice")) - set(stubs)) == 2
+
+
 def test_hanging_model_is_killed_and_reloaded(server: Running) -> None:
     restarts, stub = counter(server, RESTARTS), stubs_of(server, "echo")
     request = in_background(server, standins.HANG)
@@ -113,11 +123,11 @@ def test_killed_triton_is_restarted_on_the_same_ports_with_the_same_models(serve
     await_unready(server)
     await_healed(server)
     assert infer(server, [1, 2, 3, 4]).status == 200
-    assert names(server) == ["cached", "echo", "echo_image", "extra", "picky"]
+    assert names(server) == ["cached", "echo", "echo_image", "extra", "picky", "twice"]
     assert triton_of(server) != triton
     assert counter(server, RESTARTS) == restarts + 1
     assert stub not in stubs_of(server, "echo")
-    assert len(list(Path("/dev/shm").glob(f"edgelens_*{run_of(server)}*"))) == 4
+    assert len(list(Path("/dev/shm").glob(f"edgelens_*{run_of(server)}*"))) == 6
     admin(server, "/v2/repository/models/extra/unload")
     admin(server, "/v2/repository/models/spare/load")
     wait_until(

@@ -58,6 +58,9 @@ def test_trouble_of_the_whole_server_outweighs_the_models(port: int, state: Stat
     state.report([Finding("a", "1")])
     state.trouble("Triton is stopping.")
     assert call(port, "/readyz").status == 503
+    assert (
+        'edgelens_model_healthy{model="a",version="1"} 0.0' in call(port, "/metrics").body.decode()
+    )
 
 
 def test_process_is_healthy_whatever_the_models_do(port: int) -> None:

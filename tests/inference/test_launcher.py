@@ -57,10 +57,10 @@ def test_model_is_served_where_the_ready_file_says(server: Running) -> None:
 
 def test_terminal_shows_a_few_lines_and_the_file_has_the_log(server: Running) -> None:
     first, second = server.printed().splitlines()[:2]
-    assert first.startswith("Starting Triton with cached, echo, echo_image, picky, spare")
+    assert first.startswith("Starting Triton with cached, echo, echo_image, picky, spare, twice")
     assert str(server.log) in first
     assert second.startswith(
-        "Triton 2.51.0 serves cached v1, echo v1, echo_image v1, picky v1, spare v1: HTTP"
+        "Triton 2.51.0 serves cached v1, echo v1, echo_image v1, picky v1, spare v1, twice v1: HTTP"
     )
     assert f"gRPC {server.host}:{server.grpc_port}" in second
     assert "Started HTTPService" in server.log.read_text()

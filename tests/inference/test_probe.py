@@ -107,11 +107,6 @@ def test_model_without_a_cache_always_gets_the_same() -> None:
     assert parts(probe, 1) == parts(probe, 2)
 
 
-def test_it_is_known_whether_probes_differ() -> None:
-    assert probe_of(config("TYPE_FP32", **CACHED)).varies()
-    assert not probe_of(config("TYPE_INT32", **CACHED)).varies()
-
-
 def test_numbers_that_may_be_indices_stay_zero() -> None:
     probe = probe_of(config("TYPE_INT64", ("1",), **CACHED))
     assert parts(probe, 7)[1] == bytes(8)

@@ -1,5 +1,6 @@
 """Looking at processes."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from inference.processes import command_line, is_alive, is_working
+from inference.signals import ENDING, wanted
 from tests.waiting import wait_until
 
 
@@ -36,3 +38,12 @@ def test_process_that_ended_is_not_alive_even_before_it_is_reaped(
     wait_until(lambda: not is_alive(child.pid), "it ended", 20)
     assert command_line(child.pid) == []
     assert not is_working(child.pid)
+
+
+def test_what_nohup_ignores_ends_nothing() -> None:
+    assert wanted(ENDING) == list(ENDING)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert wanted(ENDING) == [signal.SIGTERM, signal.SIGINT]
+    finally:
+        signal.signal(signal.SIGHUP, before)

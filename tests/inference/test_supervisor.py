@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from inference.errors import Stop, TritonSilent
+from inference.errors import ProcessLost, Stop, TritonSilent
 from inference.settings import Settings
 from inference.shm import bearable
-from inference.state import Metrics, State
+from inference.state import Finding, Metrics, State
 from inference.supervisor import STARVED_SILENCES, Supervisor
 
 
@@ -78,3 +78,42 @@ def test_leaked_shared_memory_is_measured_and_freed_by_a_restart() -> None:
     assert triton.calls == 0
     name = "edgelens_leaked_shared_memory_bytes"
     assert state.metrics.registry.get_sample_value(name) == triton.lost
+
+
+class LosingTriton(SilentTriton):
+    """A Triton that one model's process keeps from starting."""
+
+    def __init__(self) -> None:
+        super().__init__(works=False)
+        self.started: list[list[str]] = []
+
+    def kill(self) -> None:
+        pass
+
+    def start(self, models: list[str], tolerant: bool = False) -> None:
+        self.started.append(models)
+
+    def await_live(self, client: object, loadings: object) -> None:
+        if "bad" in self.started[-1]:
+            raise ProcessLost("bad", "The process of model bad died.")
+
+
+def test_a_model_that_keeps_triton_from_starting_is_left_out(tmp_path: Path) -> None:
+    for model in ("bad", "good"):
+        (tmp_path / model / "1").mkdir(parents=True)
+    triton, said = LosingTriton(), []
+    supervisor = Supervisor(
+        Settings.from_env({}, tmp_path),
+        server=triton,
+        client=triton,
+        stubs=triton,
+        state=State(Metrics()),
+        say=said.append,
+    )
+    supervisor.start(["good"])
+    supervisor._expected = {"bad", "good"}
+    supervisor._restart("Triton was ended by SIGKILL")
+    supervisor.close()
+    assert triton.started == [["good"], ["bad", "good"], ["good"]]
+    assert said[-1] == "The process of model bad died; restarting it."
+    assert [finding.model for finding in supervisor._missing([Finding("good", "1")])] == ["bad"]

@@ -58,12 +58,12 @@ class ScriptedTriton:
 class ScriptedStubs:
     """Answers for the models' processes."""
 
-    lives, works = True, False
+    lives, works = 1, False
 
     def run(self, backend: str) -> bool:
         return backend == "python"
 
-    def has_stub(self, model: str, version: str) -> bool:
+    def count(self, model: str, version: str) -> int:
         return self.lives
 
     def is_working(self, model: str, version: str) -> bool:
@@ -197,7 +197,7 @@ def test_model_that_never_took_the_probe_is_judged_by_its_process(
 def test_what_has_no_process_is_not_missed_for_refusing_the_probe(
     watchdog: Watchdog, triton: ScriptedTriton, stubs: ScriptedStubs, config: dict
 ) -> None:
-    triton.config_answer, triton.answer, stubs.lives = CONFIG | config, FAILED, False
+    triton.config_answer, triton.answer, stubs.lives = CONFIG | config, FAILED, 0
     assert problem(watchdog) == Finding("m", "1")
 
 
@@ -207,8 +207,20 @@ def test_cached_model_whose_probes_are_all_alike_is_judged_by_its_process_too(
     numbers = {"name": "ids", "data_type": "TYPE_INT32", "dims": ["4"]}
     triton.config_answer = CONFIG | {"input": [numbers], "response_cache": {"enable": True}}
     assert problem(watchdog) == Finding("m", "1")
-    stubs.lives = False  # the cache goes on answering
+    stubs.lives = 0  # the cache goes on answering
     assert problem(watchdog).problem
+
+
+def test_one_of_several_processes_is_missed_while_the_others_answer(
+    watchdog: Watchdog, triton: ScriptedTriton, stubs: ScriptedStubs
+) -> None:
+    group = {"count": 2, "kind": "KIND_CPU"}
+    triton.config_answer, stubs.lives = CONFIG | {"instance_group": [group]}, 2
+    assert problem(watchdog) == Finding("m", "1")
+    triton.progress, stubs.lives = 1, 1
+    assert problem(watchdog).problem == "1 of its 2 processes have ended"
+    triton.config_answer = CONFIG  # it was loaded anew, with one
+    assert problem(watchdog) == Finding("m", "1")
 
 
 def test_reloaded_model_is_looked_at_afresh(watchdog: Watchdog, triton: ScriptedTriton) -> None:

@@ -23,6 +23,7 @@ from inference.backends.tensorflow.task import Array, Task
 FORMAT = "2"
 MODEL, CHECKSUM = "model.xml", "checksum"
 CHUNK = 1 << 22
+WITH_BODIES = ("If", "Loop", "TensorIterator")
 HALF_MAX = float(np.finfo(np.float16).max)
 ABANDONED_SECONDS = 3600.0
 
@@ -79,16 +80,32 @@ def _store(model: Any, entry: Path, half: bool) -> None:
 
 
 def _fits_half(model: Any) -> bool:
-    """Tell whether no constant is beyond fp16's range, to which OpenVINO would cut it silently.
+    """Tell whether fp16 holds all constants, for OpenVINO would cut or round them silently.
 
-    It is small beside that of bf16: a mean of incomes does not fit. What is infinite stays so.
+    Its range is small beside that of bf16: a mean of incomes does not fit, nor does what scales
+    them down. What is infinite stays so. Loops are not looked into.
     """
-    constants = (node for node in model.get_ops() if node.get_type_name() == "Constant")
+    nodes = model.get_ops()
+    if any(node.get_type_name() in WITH_BODIES for node in nodes):
+        return False
+    constants = (node for node in nodes if node.get_type_name() == "Constant")
     return all(
-        _largest(node.data) <= HALF_MAX
+        _largest(node.data) <= HALF_MAX and not (_scales(node) and _is_rounded(node.data))
         for node in constants
         if node.get_element_type() in (ov.Type.f32, ov.Type.f64)
     )
+
+
+def _scales(constant: Any) -> bool:
+    """Tell whether something is multiplied or divided by a constant, value by value."""
+    users = (target.get_node() for target in constant.output(0).get_target_inputs())
+    return any(user.get_type_name() in ("Multiply", "Divide") for user in users)
+
+
+def _is_rounded(values: Array) -> bool:
+    """Tell whether fp16 changes any value by more than bf16 does."""
+    finite = values[np.isfinite(values)]
+    return bool((np.abs(finite.astype(np.float16) - finite) > np.abs(finite) * 2.0**-8).any())
 
 
 def _largest(values: Array) -> float:
