@@ -25,8 +25,8 @@ serve: .venv/.gateway .venv-inference/.export ## install, export a model, run Tr
 	@exec $(PYTHON) serve.py
 
 model: .venv-inference/.export ## export a model: make model MODEL=vgg16 WEIGHTS=imagenet|random|FILE LABELS=FILE VERSION=N
-	$(INFERENCE)/python export_model.py $(MODEL) --weights $(WEIGHTS) \
-	    $(if $(LABELS),--labels $(LABELS)) $(if $(VERSION),--version $(VERSION))
+	$(INFERENCE)/python export_model.py $(MODEL) --weights "$(WEIGHTS)" \
+	    $(if $(LABELS),--labels "$(LABELS)") $(if $(VERSION),--version $(VERSION))
 
 test: test-packages .venv/.dev .venv-inference/.export ## every test but those that need containers
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=none test-computing test-inference
@@ -52,11 +52,11 @@ soak: .venv/.dev ## keep a running `make serve` busy and report its memory: MINU
 
 fuzz: .venv-fuzz/.fuzz ## fuzz picture decoding, guided by coverage: FUZZ_SECONDS=180
 	@mkdir -p .cache/fuzz
-	PATH=$(CURDIR)/.venv-fuzz/bin:$$PATH fuzz/image_fuzzer.py .cache/fuzz fuzz/corpus -max_total_time=$(FUZZ_SECONDS) \
+	PATH="$(CURDIR)/.venv-fuzz/bin:$$PATH" fuzz/image_fuzzer.py .cache/fuzz fuzz/corpus -max_total_time=$(FUZZ_SECONDS) \
 	    -max_len=8192 -timeout=5 -rss_limit_mb=500 -artifact_prefix=.cache/fuzz/ -close_fd_mask=2
 
 bench: .venv-peers/.peers .venv-inference/.export .venv/.gateway bench-packages ## measure beside the peers, 15 minutes: PICTURES=DIR for int8's agreement
-	.venv-peers/bin/python -m benchmarks $(if $(PICTURES),--pictures $(PICTURES)) $(BENCH_FLAGS)
+	.venv-peers/bin/python -m benchmarks $(if $(PICTURES),--pictures "$(PICTURES)") $(BENCH_FLAGS)
 
 bench-overload: .venv-peers/.peers .venv-inference/.export .venv/.gateway bench-packages ## goodput under ten times the load
 	.venv-peers/bin/python -m benchmarks.overload
@@ -83,7 +83,7 @@ bundle: ## save the images and the model into one archive for machines without a
 	scripts/bundle
 
 unbundle: ## load such an archive: make unbundle BUNDLE=dist/edgelens.tar
-	scripts/unbundle $(BUNDLE)
+	scripts/unbundle "$(BUNDLE)"
 
 check: .venv/.dev ## formatting, lint and strict types
 	$(GATEWAY)/ruff format --check .

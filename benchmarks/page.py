@@ -44,6 +44,10 @@ def _goals(ratios: dict[str, float | None]) -> str:
         met = value >= goal if sign == ">=" else value <= goal
         rows.append([f"`{name}`", f"{sign} {goal}", f"{value:.3f}", "met" if met else "MISSED"])
     goals = table(["ratio", "goal", "measured", ""], rows)
+    goals += (
+        "\n\n`bf16_vs_best_peer` and `int8_vs_best_peer` compare with the best peer as documented, "
+        "TensorFlow at float32; `same_engine_...` with the best peer given the same engine."
+    )
     if ratios.get("int8_agreement_lite0") is None:
         goals += "\n\nint8's agreement needs photographs: `make bench PICTURES=DIR`."
     return goals

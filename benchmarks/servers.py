@@ -132,9 +132,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(STOP)
     except subprocess.TimeoutExpired:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
         process.wait()
+    with contextlib.suppress(ProcessLookupError):  # children of one that ended by itself
+        os.killpg(process.pid, signal.SIGKILL)
     for child in psutil.wait_procs(children, timeout=5)[1]:
         with contextlib.suppress(psutil.Error):
             child.kill()

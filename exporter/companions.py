@@ -40,7 +40,7 @@ def write_companions(
         write_text(config, ensemble_config(model, len(labels), served))
     elif versions_in(target.model_dir) == [target.version]:
         write_text(config, serving(config.read_text(encoding="utf-8"), served))
-    (ensemble / str(served_version(config) or target.version)).mkdir(exist_ok=True)
+    (ensemble / str(served_version(config) or served)).mkdir(exist_ok=True)
 
 
 def complete(repository: Path, model: str) -> None:

@@ -21,6 +21,14 @@ from exporter.weights import build
 HDF5 = (".h5", ".hdf5")
 NOT_WEIGHTS = ("optimizer", "optimizer_weights", "seed_generator", "metrics")
 
+PASSING = (
+    keras.layers.Activation,
+    keras.layers.Dropout,
+    keras.layers.Flatten,
+    keras.layers.Identity,
+    keras.layers.Reshape,
+)
+
 Shapes = list[tuple[int, ...]]
 
 
@@ -104,14 +112,13 @@ def _with_softmax(model: Any, path: Path) -> Any:
 def _last_activation(model: Any) -> Any:
     """Return what a model's last layers do to its outputs, None if they are of another kind.
 
-    A nested model's are looked into; a linear activation of its own, with which mixed precision
-    ends in 32 bits, leaves those of the layer before.
+    A nested model's are looked into. Layers that leave the values alone, as a linear activation
+    with which mixed precision ends in 32 bits, leave those of the layer before.
     """
     for layer in reversed(model.layers):
         inner = _last_activation(layer) if isinstance(layer, keras.Model) else None
         activation = inner or getattr(layer, "activation", None)
-        passes = isinstance(layer, keras.layers.Activation | keras.layers.Identity)
-        if not (passes and activation in (None, keras.activations.linear)):
+        if not (isinstance(layer, PASSING) and activation in (None, keras.activations.linear)):
             return activation
     return None
 

@@ -59,8 +59,7 @@ def staging(repository: Path) -> Iterator[Path]:
     try:
         repository.mkdir(parents=True, exist_ok=True)
         _sweep(repository.resolve())
-        stage = _stage(repository.resolve())
-        lock = _locked(stage)
+        stage, lock = _stage(repository.resolve())
     except OSError as error:
         raise ExportError(f"cannot write to {repository}: {error.strerror}") from error
     try:
@@ -80,17 +79,19 @@ def publish(staged: Path, target: Target) -> None:
     staged.rename(target.version_dir)
 
 
-def _stage(repository: Path) -> Path:
-    """Make a staging directory beside the repository, or in it where nothing can be moved out.
+def _stage(repository: Path) -> tuple[Path, int]:
+    """Make and lock a directory beside the repository, or in it where nothing can be moved out.
 
     A stock Triton takes every directory of the repository for a model, hidden ones too, and one
     without a version stops its start. A container's volume, though, has no other place to offer.
     """
     inside = Path(tempfile.mkdtemp(prefix=f"{_STAGING}{os.getpid()}-", dir=repository))
+    lock = _locked(inside)
     try:
-        return inside.rename(repository.parent / inside.name.replace(_STAGING, _beside(repository)))
+        beside = repository.parent / inside.name.replace(_STAGING, _beside(repository))
+        return inside.rename(beside), lock
     except OSError:
-        return inside
+        return inside, lock
 
 
 def _beside(repository: Path) -> str:

@@ -118,7 +118,6 @@ class Picture {
       ]),
     );
     this.#parts.name.textContent = file.name;
-    this.#parts.retry.setAttribute("aria-label", `Try ${file.name} again`);
     this.#parts.retry.addEventListener("click", () => onRetry(this));
     this.#parts.remove.setAttribute("aria-label", `Remove ${file.name}`);
     this.#parts.remove.addEventListener("click", () => onRemove(this));
@@ -180,7 +179,9 @@ class Picture {
   #countDown() {
     const left = Math.ceil((this.retryAt - Date.now()) / 1000);
     this.#parts.retry.disabled = left > 0;
-    this.#parts.retry.textContent = left > 0 ? `Try again in ${left} s` : "Try again";
+    const text = left > 0 ? `Try again in ${left} s` : "Try again";
+    this.#parts.retry.textContent = text;
+    this.#parts.retry.setAttribute("aria-label", `${text}: ${this.file.name}`);
     if (left > 0) {
       this.#timer = setTimeout(() => this.#countDown(), 250);
     }
@@ -217,6 +218,12 @@ async function isReadable(file) {
   } catch {
     return false;
   }
+}
+
+/** Tell whether text, an API key perhaps, is dragged to where text can be put. */
+function isForField(event) {
+  const isText = !event.dataTransfer.types.includes("Files");
+  return isText && event.target instanceof HTMLInputElement;
 }
 
 /** Wait; an aborted signal ends the wait with its AbortError. */
@@ -366,6 +373,9 @@ class Page {
   #listenToDocument() {
     document.addEventListener("paste", (event) => this.add(event.clipboardData?.files ?? []));
     document.addEventListener("dragover", (event) => {
+      if (isForField(event)) {
+        return;
+      }
       event.preventDefault();
       document.body.classList.toggle("dragging", event.dataTransfer.types.includes("Files"));
     });
@@ -375,8 +385,14 @@ class Page {
       }
     });
     document.addEventListener("drop", (event) => {
+      if (isForField(event)) {
+        return;
+      }
       event.preventDefault();
       document.body.classList.remove("dragging");
+      if (!event.dataTransfer.files.length) {
+        this.#say("Only picture files can be dropped here; save the picture first.");
+      }
       this.add(event.dataTransfer.files);
     });
   }
@@ -426,9 +442,12 @@ class Page {
         picture.fail({ code: "bad_request", message: UNREADABLE });
       }
     }
-    const wait = readable.length ? await this.#send(readable, signal) : 0;
-    for (const picture of pictures.filter(({ state }) => state === "done" || state === "failed")) {
-      this.#finished.add(picture);
+    let wait = 0;
+    try {
+      wait = readable.length ? await this.#send(readable, signal) : 0;
+    } finally {
+      const answered = pictures.filter(({ state }) => state === "done" || state === "failed");
+      answered.forEach((picture) => this.#finished.add(picture));
     }
     this.#progress();
     if (wait && this.#in("waiting").length) {
@@ -477,6 +496,9 @@ class Page {
         return this.#sendEach(pictures, signal); // this server's limits are lower than usual
       }
       pictures.forEach((picture) => picture.fail(error));
+      if (error.code === "unreachable") {
+        throw error; // so would all others be: they wait for the reader
+      }
       return error.retryAfter;
     }
     return 0;
@@ -501,6 +523,8 @@ class Page {
     if (error.status === 401) {
       this.#say("");
       this.#askForKey(error);
+    } else if (error.code === "unreachable") {
+      this.#say(`${error.message} ${this.#summary()}`);
     } else if (error.name === "AbortError") {
       this.#say(`Cancelled. ${this.#summary()}`);
       find("submit").focus();

@@ -16,7 +16,7 @@ from inference.errors import (
 )
 from inference.patients import Patients
 from inference.processes import is_alive, reap_orphans
-from inference.repository import ready_models
+from inference.repository import ensemble_name, ready_models
 from inference.server import TritonServer
 from inference.settings import Settings
 from inference.shm import bearable
@@ -161,10 +161,11 @@ class Supervisor:
                 continue
             patient.attempt()
             self._acted = True
-            if patient.needs_restart:
+            # One that is not loaded harms nobody, unless loading it does.
+            helpless = patient.attempts > RESTARTS_FOR_ONE or not finding.version
+            if patient.needs_restart and not helpless:
                 self._restart(f"{finding.model} still fails ({finding.problem})")
                 return
-            helpless = patient.attempts > RESTARTS_FOR_ONE
             cached = self._settings.cache_bytes and self._watchdog.is_cached(finding.model)
             if cached and not helpless:
                 # Triton 24.10 caches a failed answer as an empty one and gives it ever after.
@@ -226,19 +227,29 @@ class Supervisor:
         if self._quick_ends:  # Triton cannot start at all: do not spin
             time.sleep(min(2.0**self._quick_ends, LONGEST_RESTART_PAUSE))
         self._watchdog.forget_all()
-        self._loadings = Loadings(self._stubs)
         self._silences = 0
         models = sorted(self._expected & set(ready_models(self._settings.repository)))
         for model in models:
             self._patients.admit(model)
+        self._start_without(set(without), models)
+
+    def _start_without(self, without: set[str], models: list[str]) -> None:
+        """Start Triton with those of the models that neither are left out nor lead to such."""
         started = time.monotonic()
+        without |= {ensemble_name(model) for model in without}
+        while more := {m for m in models if self._watchdog.steps_of(m) & without} - without:
+            without |= more
+        self._loadings = Loadings(self._stubs)
         self._server.start([m for m in models if m not in without], tolerant=True)
         try:
             self._server.await_live(self._client, self._loadings)
             self._quick_ends = 0
-        except ProcessLost as exc:
-            self._restart(str(exc).rstrip("."), without | {exc.model})
         except LaunchError as exc:
+            if isinstance(exc, ProcessLost) and exc.model not in without:
+                self._say(f"{exc} Triton is started without it.")
+                self._state.metrics.restarts.inc()
+                self._start_without(without | {exc.model}, models)
+                return
             self._state.trouble(str(exc))
             self._say(str(exc))
             self._quick_ends += time.monotonic() - started < QUICK_END_SECONDS

@@ -47,25 +47,22 @@ class Watchdog:
         # Starts at the time, so that no probe repeats one of an earlier run.
         self.counter = itertools.count(time.time_ns())
         self._watched: dict[ModelVersion, _Watched] = {}
+        self._steps: dict[str, set[str]] = {}
 
     def look(self) -> list[Finding]:
         """Probe every loaded model once. Raises TritonAway or TritonSilent if Triton is."""
         loaded = self._loaded()
         self._watched = {key: self._watched.get(key) or self._watch(*key) for key in loaded}
         findings = list(self._pool.map(lambda watched: watched.check(), self._watched.values()))
+        self._steps |= {name: set(w.steps()) for (name, _), w in self._watched.items()}
         if any(finding.problem for finding in findings):
             # One that was unloaded meanwhile on purpose has no problem.
             loaded = self._loaded()
         return [finding for finding in findings if (finding.model, finding.version) in loaded]
 
     def steps_of(self, model: str) -> set[str]:
-        """Name the models an ensemble consists of."""
-        return {
-            step
-            for (name, _), watched in self._watched.items()
-            if name == model
-            for step in watched.steps()
-        }
+        """Name the models an ensemble consists of, or did when it was loaded."""
+        return self._steps.get(model, set())
 
     def is_cached(self, model: str) -> bool:
         """Tell whether Triton's response cache may answer for this model."""
@@ -109,6 +106,7 @@ class _Watched:
         self._probe: Probe | None = None
         self._has_inferred = False
         self._count = 0
+        self._ended: str | None = None  # how many of its processes
         self._progress_at = self._clock()
 
     def check(self) -> Finding:
@@ -119,11 +117,7 @@ class _Watched:
         try:
             self._prepare()
             finding = self._check_inference(self._probe) if self._probe else self._finding()
-            if finding.problem or not self._ended():
-                return finding
-            self._config = None  # others may have loaded it anew, with fewer instances
-            self._prepare()
-            return self._finding(self._ended())
+            return finding if finding.problem else self._finding(self._ended)
         except TritonRefused as exc:
             return self._refused(exc)
 
@@ -137,9 +131,30 @@ class _Watched:
         return bool((self._config or {}).get("response_cache", {}).get("enable"))
 
     def _prepare(self) -> None:
-        if self._config is None:
+        """Fetch the configuration, also when others may have loaded another, and count processes.
+
+        An ensemble has those of its steps. What a process that is gone was given fails, while the
+        model's other instances, or the response cache, answer the rest: no inference tells.
+        """
+        live = self._stubs.count(self._model, self._version)
+        if self._config is None or live != self._expected():
             self._config = self._client.config(self._model, self._version, self._timeout)
             self._probe = Probe.for_model(self._config, self._config_of)
+        expected = self._expected()
+        if live >= expected:
+            self._ended = None
+        elif expected == 1:
+            self._ended = "its Python process has ended"
+        else:
+            self._ended = f"{expected - live} of its {expected} processes have ended"
+
+    def _expected(self) -> int:
+        """Return how many Python processes the configuration asks for."""
+        config = self._config or {}
+        backend = config.get("backend")
+        if self.steps() or (backend and not self._stubs.run(backend)):
+            return 0
+        return sum(int(group.get("count", 1)) for group in config.get("instance_group", [])) or 1
 
     def _config_of(self, model: str) -> Mapping[str, Any]:
         try:
@@ -171,7 +186,7 @@ class _Watched:
         A busy model is spared probes: one of VGG16 costs as much as a client's picture.
         """
         more, self._count = count > self._count, count
-        busy = more and self._has_inferred and not self._ended()
+        busy = more and self._has_inferred and not self._ended
         if busy:
             self._progress_at = self._clock()
         return busy
@@ -205,25 +220,7 @@ class _Watched:
         """Judge an error: a model that never took our made-up tensor may be quite well."""
         if self._has_inferred or DEAD_STUB in str(exc).lower():
             return self._finding(f"it does not infer: {exc}")
-        return self._finding(self._ended())
-
-    def _ended(self) -> str | None:
-        """Say how many of the model's processes are gone, if it should have any.
-
-        An ensemble has those of its steps. What a process that is gone was given fails, while the
-        model's other instances, or the response cache, answer the rest: no inference tells.
-        """
-        config = self._config or {}
-        backend = config.get("backend")
-        if self.steps() or (backend and not self._stubs.run(backend)):
-            return None
-        expected = sum(int(g.get("count", 1)) for g in config.get("instance_group", [])) or 1
-        gone = expected - self._stubs.count(self._model, self._version)
-        if gone <= 0:
-            return None
-        if expected == 1:
-            return "its Python process has ended"
-        return f"{gone} of its {expected} processes have ended"
+        return self._finding(self._ended)
 
     def _finding(self, problem: str | None = None, hung: bool = False) -> Finding:
         return Finding(self._model, self._version, problem, hung)

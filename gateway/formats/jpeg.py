@@ -45,15 +45,15 @@ def read(data: bytes) -> Header:
             break
     if frame is None or marker != SOS:
         raise damaged("JPEG")
-    return _header(data, start, frame, turned)
+    return _header(data, start, stop, frame, turned)
 
 
-def _header(data: bytes, scan: int, frame: Frame, turned: int) -> Header:
+def _header(data: bytes, scan: int, pixels: int, frame: Frame, turned: int) -> Header:
     # What is cut off would be grey and be classified so: a picture must be all there.
     if data.rfind(b"\xff\xd9", scan) < 0:
         raise damaged("JPEG")
     several = frame.marker in PROGRESSIVE or data[scan] < frame.components
-    if several and sum(marker == SOS for marker, *_ in _segments(data, scan)) >= MAX_SCANS - 1:
+    if several and sum(marker == SOS for marker, *_ in _segments(data, pixels)) >= MAX_SCANS:
         raise damaged("JPEG")
     memory = frame.coefficients * COEFFICIENT_BYTES if several else 0
     return Header("JPEG", frame.width, frame.height, memory, turned, scalable=True)

@@ -40,7 +40,7 @@ def read(data: bytes) -> Header:
 
 
 def _is_strange(tags: Tags) -> bool:
-    """Tell whether neither decoder reads it: floating point, 32 bits, more than 8 in CMYK."""
+    """Tell whether no decoder here is sure to read it: floats, 32 bits, CMYK with extras."""
     bits, samples = _largest(tags, BITS, 1), _largest(tags, SAMPLES, 1)
     if bits > 16 or _largest(tags, SAMPLE_FORMAT, UNSIGNED) not in (UNSIGNED, UNDEFINED):
         return True

@@ -119,7 +119,7 @@ class Deployment:
             self.server.load(self.place.model)
             self._load_companions(max(before))
         except (DeployError, Unreachable) as error:
-            then = f"serves version {max(before)}" if before else "does not serve it"
+            then = f"serves version {max(before)}" if before else "serves what config.pbtxt says"
             return f"going back failed too: {error}; a server that starts again {then}"
         return f"version {max(before)} serves again"
 

@@ -73,7 +73,8 @@ class Outcomes:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{status}: {count}" for status, count in sorted(self.statuses.items()))
-        return f"{counts}; the longest took {self.longest:.1f} s"
+        wrong = f"; {len(self.wrong)} WRONG LABELS, as {self.wrong[0]}" if self.wrong else ""
+        return f"{counts}; the longest took {self.longest:.1f} s{wrong}"
 
 
 @contextmanager

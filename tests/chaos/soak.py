@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--url", default="http://127.0.0.1:5000")
     parser.add_argument("--clients", type=int, default=8)
     arguments = parser.parse_args()
-    supervisor = next((p for p in psutil.process_iter() if "serve.py" in _words(p)), None)
+    supervisor = next((p for p in psutil.process_iter() if "serve.py" in _words(p)[1:2]), None)
     if supervisor is None:
         raise SystemExit("soak: no `make serve` runs on this machine; start it first")
     begin, samples = time.monotonic(), []
@@ -35,6 +35,8 @@ def main() -> None:
     settled = samples[len(samples) // 4 :]
     slope = statistics.linear_regression(*zip(*settled, strict=True)).slope
     print(f"\n{load}\nmemory slope: {slope * 3600 / 1e6:+.1f} MB an hour")
+    if load.wrong:
+        raise SystemExit(1)
 
 
 def _words(process: psutil.Process) -> list[str]:

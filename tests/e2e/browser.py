@@ -132,6 +132,17 @@ class Page:
     def button(self, name: str) -> WebElement:
         return self.driver.find_element(By.XPATH, f"//button[@aria-label='{name}']")
 
+    def retry(self, name: str) -> WebElement:
+        """Return the button that asks for a picture again; its name may tell when it may."""
+        found = f"//button[contains(@class, 'retry')][contains(@aria-label, ': {name}')]"
+        return self.driver.find_element(By.XPATH, found)
+
+    def drop_text(self, text: str) -> None:
+        """Drag text, or a link, over the page and let it go."""
+        item = {"items": [{"mimeType": "text/plain", "data": text}], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.cdp("Input.dispatchDragEvent", type=kind, x=300, y=300, data=item)
+
     def drop(self, paths: Sequence[Path]) -> None:
         """Drag files over the page and let them go."""
         item = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}

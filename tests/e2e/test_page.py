@@ -98,7 +98,7 @@ def test_a_bad_picture_shows_its_own_error_only(page: Page) -> None:
         f"{page.url}/v1/classify", files={"image": NO_PICTURE.read_bytes()}, timeout=30
     )
     assert answer.json()["error"]["message"] in cards[1].text
-    assert not page.button("Try text.jpg again").is_displayed()
+    assert not page.retry("text.jpg").is_displayed()
     assert "1 failed" in page.text("status")
 
 
@@ -140,6 +140,12 @@ def test_dropped_files_are_classified(page: Page) -> None:
     page.drop(PATHS[2:4])
     page.wait(lambda: len(page.cards()) == 2, "the pictures are shown")
     assert best(page.classify()) == LABELS[2:4]
+
+
+def test_what_is_no_file_is_not_dropped_in_silence(page: Page) -> None:
+    page.drop_text("https://example.org/photo.jpg")
+    page.wait(lambda: "Only picture files" in page.text("status"), "it says why")
+    assert page.cards() == []
 
 
 def test_a_pasted_picture_is_classified(page: Page, tmp_path: Path) -> None:
@@ -320,8 +326,9 @@ def test_a_locked_and_busy_server(locked: tuple[Page, Gateway, str], tmp_path: P
     assert best(cards) == LABELS[:8]
     assert cards[8].state == "failed"
     assert f"At most {KEY_RATE} requests a second." in cards[8].text
-    retry = page.button(f"Try {PATHS[8].name} again")
+    retry = page.retry(PATHS[8].name)
     assert retry.text.startswith("Try again in ")
+    assert str(retry.get_attribute("aria-label")).startswith("Try again in ")
     assert not retry.is_enabled()
     let_time_pass(page, tmp_path / "keys")
     page.wait(retry.is_enabled, "the server may be asked again")
@@ -331,9 +338,13 @@ def test_a_locked_and_busy_server(locked: tuple[Page, Gateway, str], tmp_path: P
     page.wait(lambda: "version" in page.text("model-line"), "the key is still known")
 
     stop_gateway(gateway)
-    [card] = page.classify(PATHS[:1])
-    assert "cannot be reached" in card.text
-    assert page.button(f"Try {PATHS[0].name} again").is_enabled()
+    page.add(PATHS[:9])
+    page.element("submit").click()
+    page.wait(lambda: "cannot be reached" in page.text("status"), "the run has ended")
+    cards = page.cards()
+    assert [card.state for card in cards] == ["failed"] * 8 + ["waiting"]
+    assert "cannot be reached" in cards[0].text
+    assert page.retry(PATHS[0].name).is_enabled()
     statuses = [entry for entry in page.errors() if "status of 401" in entry or "429" in entry]
     assert len(statuses) == 3
 

@@ -125,7 +125,9 @@ def test_curl_asks_the_gateway_and_triton(triton: Running, gateway_url: str) -> 
 @pytest.fixture(scope="session")
 def node_packages() -> Path:
     packages = NODE / "node_modules"
-    if not (packages / ".package-lock.json").exists():
+    installed_from, wanted = packages / ".package-lock.json", NODE / "package-lock.json"
+    made = installed_from.stat().st_mtime if installed_from.exists() else 0
+    if made < wanted.stat().st_mtime:
         installed = run(
             "npm", "ci", "--prefix", NODE, "--ignore-scripts", "--no-audit", "--no-fund"
         )

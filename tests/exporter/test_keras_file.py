@@ -70,8 +70,20 @@ def test_a_fine_tuned_vgg16_keeps_its_own_last_layers_and_size(tmp_path: Path) -
         [keras.Sequential([keras.layers.Dense(4, "relu"), keras.layers.Dense(3)])],
         [keras.layers.Dense(3), keras.layers.Activation("softmax")],
         [keras.layers.Dense(3), keras.layers.Identity()],
+        [
+            keras.layers.Reshape((1, 1, -1)),
+            keras.layers.Conv2D(3, 1),
+            keras.layers.Flatten(),
+            keras.layers.Activation("linear"),
+        ],
     ],
-    ids=["mixed precision", "nested logits", "activation apart", "logits and nothing"],
+    ids=[
+        "mixed precision",
+        "nested logits",
+        "activation apart",
+        "logits and nothing",
+        "MobileNetV3",
+    ],
 )
 def test_a_model_ends_in_one_softmax_however_it_is_written(tmp_path: Path, head: list) -> None:
     model = fine_tuned(build(SPEC.resized(32), None, top=False), *head)

@@ -108,6 +108,13 @@ def test_a_film_behind_a_photograph_does_not_matter() -> None:
     assert read_header(data + film) == read_header(data)
 
 
+def test_what_looks_like_a_marker_in_the_head_of_a_scan_is_none() -> None:
+    data = bytearray((ODD / "progressive.jpg").read_bytes())
+    scan = data.index(b"\xff\xda")
+    data[scan + 5 : scan + 7] = b"\xff\x11"  # a component of this number, with these tables
+    read_header(bytes(data))
+
+
 def test_scans_hidden_behind_a_false_end_count() -> None:
     data = (ODD / "progressive.jpg").read_bytes()
     start = data.rindex(b"\xff\xda")

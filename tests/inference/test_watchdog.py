@@ -221,6 +221,10 @@ def test_one_of_several_processes_is_missed_while_the_others_answer(
     assert problem(watchdog).problem == "1 of its 2 processes have ended"
     triton.config_answer = CONFIG  # it was loaded anew, with one
     assert problem(watchdog) == Finding("m", "1")
+    triton.config_answer, stubs.lives = CONFIG | {"instance_group": [group]}, 2  # and with two
+    assert problem(watchdog) == Finding("m", "1")
+    stubs.lives = 1
+    assert problem(watchdog).problem == "1 of its 2 processes have ended"
 
 
 def test_reloaded_model_is_looked_at_afresh(watchdog: Watchdog, triton: ScriptedTriton) -> None:
@@ -254,6 +258,16 @@ def test_silence_about_a_models_configuration_is_tritons_fault(
     triton.config_answer = error
     with pytest.raises(type(error)):
         watchdog.look()
+
+
+def test_the_steps_of_an_ensemble_are_known_while_it_is_not_loaded(
+    watchdog: Watchdog, triton: ScriptedTriton
+) -> None:
+    steps = {"ensemble_scheduling": {"step": [{"model_name": "step"}]}}
+    triton.config_answer = CONFIG | steps
+    watchdog.look()
+    watchdog.forget_all()
+    assert watchdog.steps_of("m") == {"step"}
 
 
 def test_ensemble_names_its_steps(watchdog: Watchdog, triton: ScriptedTriton) -> None:
