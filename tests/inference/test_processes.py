@@ -4,11 +4,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from inference.processes import command_line, is_alive, is_working
 from inference.signals import ENDING, wanted
+from tests.servers import HOME
 from tests.waiting import wait_until
 
 
@@ -47,3 +49,17 @@ def test_what_nohup_ignores_ends_nothing() -> None:
         assert wanted(ENDING) == [signal.SIGTERM, signal.SIGINT]
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_thread_that_never_ends_does_not_keep_the_launcher(tmp_path: Path) -> None:
+    program = f"""
+import runpy, sys, threading
+threading.Thread(target=threading.Event().wait).start()
+sys.argv = ["inference", "--repository", {str(tmp_path)!r}]
+runpy.run_module("inference", run_name="__main__")
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=HOME, capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 1
+    assert "No model is ready" in ended.stderr
