@@ -1,13 +1,20 @@
 """The config.pbtxt of a classifier: what Triton needs, and the contract that clients read."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 from string import Template
 
 from exporter.catalog import INPUT, OUTPUT, ModelSpec
 from exporter.errors import ExportError
 from exporter.golden import Golden, encoded_picture
-from exporter.pbtxt import parameter, quoted, with_parameters, written_parameters
+from exporter.pbtxt import (
+    parameter,
+    quoted,
+    unread_parameters,
+    with_parameters,
+    written_parameters,
+)
 from gateway.contract import Contract
 from gateway.errors import ContractError
 
@@ -73,9 +80,13 @@ def contract_in(path: Path, default: Contract | None = None) -> Contract:
     Raises ExportError where it cannot be followed or, without a default, is incomplete.
     """
     try:
-        written = written_parameters(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ExportError(f"{path} cannot be read: {error.strerror}") from error
+    written = written_parameters(text)
+    if unread := unread_parameters(text, (entry.name for entry in fields(Contract))):
+        line = parameter(unread[0], "...").strip()
+        raise ExportError(f"{path}: the parameter {unread[0]} is not understood; write `{line}`")
     try:
         return Contract.from_parameters((default.as_parameters() if default else {}) | written)
     except ContractError as error:

@@ -1,12 +1,13 @@
 """Write and amend `parameters` in a config.pbtxt as text, so that a user's comments survive."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 _LINE = 'parameters {{ key: "{key}" value {{ string_value: {value} }} }}\n'
 _READ = re.compile(
-    r'^parameters \{ key: "(?P<key>[^"]*)" '
-    r'value \{ string_value: "(?P<value>(?:[^"\\]|\\.)*)" \} \}\n',
+    r'^[ \t]*parameters:?\s*\{\s*key:\s*"(?P<key>[^"]*)"\s*'
+    r'value:?\s*\{\s*string_value:\s*"(?P<value>(?:[^"\\]|\\.)*)"\s*\}\s*\}'
+    r"[ \t]*(?:#.*)?(?:\n|\Z)",
     re.MULTILINE,
 )
 
@@ -35,8 +36,15 @@ def with_parameters(text: str, parameters: Mapping[str, str]) -> str:
 
 
 def written_parameters(text: str) -> dict[str, str]:
-    """Return the parameters in a config.pbtxt that stand in the form this module writes."""
+    """Return the parameters in a config.pbtxt, as this module or a person writes them."""
     return {line["key"]: _unquoted(line["value"]) for line in _READ.finditer(text)}
+
+
+def unread_parameters(text: str, keys: Iterable[str]) -> list[str]:
+    """Name those of the keys that a config.pbtxt holds in some form that is not understood here."""
+    read = written_parameters(text)
+    named = {match[1] for match in re.finditer(r"""key:\s*["']([^"']*)["']""", text)}
+    return [key for key in keys if key in named and key not in read]
 
 
 def _unquoted(escaped: str) -> str:

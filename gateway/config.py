@@ -101,7 +101,7 @@ def _number(lowest: float, highest: float) -> Callable[[str], float]:
 
 
 def _address(text: str) -> str:
-    if not ADDRESS.match(text):
+    if not ADDRESS.match(text) or int(text.rpartition(":")[2]) > 65535:
         raise ValueError("give host:port, as 127.0.0.1:8001, without http://")
     return text
 
@@ -113,7 +113,8 @@ def _web_address(text: str) -> str:
 
 
 def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    # Browsers send them in lower case.
+    origins = tuple(p.strip().rstrip("/").lower() for p in text.split(",") if p.strip())
     for origin in origins:
         if origin != "*" and not re.fullmatch(r"https?://[^/\s,]+", origin):
             raise ValueError("give origins as https://example.org,https://other.example or *")

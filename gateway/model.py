@@ -1,7 +1,6 @@
 """A served classifier, as its own configuration in Triton describes it."""
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +45,7 @@ class Model:
         """Return the encoded golden picture, b"" if the configuration carries none."""
         try:
             return base64.b64decode(self.parameters.get("golden_picture", ""), validate=True)
-        except binascii.Error:
+        except ValueError:  # no base64, or not even ASCII
             return b""
 
     def as_json(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from werkzeug.datastructures import Headers
 
 from gateway.budget import NO_ROOM
 from gateway.channel import Channel
-from gateway.config import Settings
+from gateway.config import SettingError, Settings
 from gateway.dispatcher import Dispatcher
 from gateway.errors import EdgeLensError, Overloaded
 from gateway.request import Request
@@ -212,7 +212,10 @@ def adjust(settings: Settings) -> Adjustments:
         # Keeps reading while a request is answered: that is how a hang-up is seen.
         "channel_request_lookahead": 1,
     }
-    return Adjustments(**chosen)
+    try:
+        return Adjustments(**chosen)
+    except ValueError:  # all else has been read already
+        raise SettingError(f"HOST={settings.host!r} cannot be used: no such address") from None
 
 
 def stop_on_signals(stop: Callable[..., None]) -> None:

@@ -23,7 +23,7 @@ class Shares:
     def parse(cls, text: str) -> "Shares":
         """Read `version:weight,version:weight`; raise SharesError."""
         weights: dict[str, int] = {}
-        for part in text.split(",", MOST_VERSIONS):
+        for part in text.split(",", MOST_VERSIONS - 1):
             match = SHARE.fullmatch(part.strip())
             if not match or str(int(match[1])) in weights:
                 raise SharesError("give each version once with its weight, as 1:90,2:10")
@@ -47,5 +47,7 @@ def parse_version_shares(text: str) -> dict[str, Shares]:
         model, equals, weights = part.partition("=")
         if not equals or not model.strip():
             raise SharesError("give model=version:weight,..., as vgg16=1:90,2:10")
+        if model.strip() in shares:
+            raise SharesError(f"give {model.strip()} once, with all its versions")
         shares[model.strip()] = Shares.parse(weights)
     return shares

@@ -7,7 +7,6 @@ an outage, and decoding pictures would more than double the launcher's memory.
 """
 
 import base64
-import binascii
 import json
 import struct
 from collections.abc import Callable, Mapping
@@ -132,6 +131,6 @@ def _golden_picture(config: Mapping[str, Any], config_of: ConfigOf) -> bytes | N
         if text:
             try:
                 return base64.b64decode(text, validate=True)
-            except binascii.Error:
+            except ValueError:  # no base64, or not even ASCII
                 continue
     return None

@@ -54,7 +54,9 @@ class Watchdog:
         loaded = self._loaded()
         self._watched = {key: self._watched.get(key) or self._watch(*key) for key in loaded}
         findings = list(self._pool.map(lambda watched: watched.check(), self._watched.values()))
-        self._steps |= {name: set(w.steps()) for (name, _), w in self._watched.items()}
+        # One whose configuration Triton refuses for now keeps those it had.
+        steps = {name: set(watched.steps()) for (name, _), watched in self._watched.items()}
+        self._steps |= {name: known for name, known in steps.items() if known}
         if any(finding.problem for finding in findings):
             # One that was unloaded meanwhile on purpose has no problem.
             loaded = self._loaded()
@@ -140,6 +142,7 @@ class _Watched:
         if self._config is None or live != self._expected():
             self._config = self._client.config(self._model, self._version, self._timeout)
             self._probe = Probe.for_model(self._config, self._config_of)
+            live = self._stubs.count(self._model, self._version)
         expected = self._expected()
         if live >= expected:
             self._ended = None

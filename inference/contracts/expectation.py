@@ -1,7 +1,6 @@
 """What a model's own configuration promises."""
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -134,7 +133,7 @@ def _number(parameters: Mapping[str, str], name: str) -> float:
 def _picture(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # no base64, or not even ASCII
         raise Deviation("parameter golden_picture is not base64") from None
 
 

@@ -2,7 +2,12 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from exporter.pbtxt import parameter, with_parameters, written_parameters
+from exporter.pbtxt import (
+    parameter,
+    unread_parameters,
+    with_parameters,
+    written_parameters,
+)
 
 THEIRS = """\
 # keep me
@@ -24,6 +29,27 @@ def parsed(text: str) -> dict[str, str]:
 def test_any_text_comes_back_as_it_was(value: str) -> None:
     assert parsed(parameter("key", value)) == {"key": value}
     assert written_parameters(parameter("key", value)) == {"key": value}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'parameters { key: "crop" value { string_value: "none" } }  # mine',
+        '  parameters { key: "crop" value { string_value: "none" } }',
+        'parameters: { key: "crop" value: { string_value: "none" } }\n',
+        'parameters {\n  key: "crop"\n  value {\n    string_value: "none"\n  }\n}\n',
+    ],
+    ids=["comment", "indented", "colons", "lines"],
+)
+def test_what_a_person_writes_is_read_as_triton_reads_it(text: str) -> None:
+    assert written_parameters(text) == parsed(text) == {"crop": "none"}
+    assert unread_parameters(text, ["crop", "width"]) == []
+
+
+def test_a_form_that_is_not_read_is_known() -> None:
+    text = "parameters [{ key: 'crop', value: { string_value: 'none' } }]"
+    assert parsed(text) == {"crop": "none"}
+    assert unread_parameters(text, ["crop", "width"]) == ["crop"]
 
 
 def test_comments_and_other_parameters_survive() -> None:

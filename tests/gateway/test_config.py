@@ -34,6 +34,12 @@ def test_every_setting_can_be_given() -> None:
     assert settings.cors_origins == ("https://a.example", "https://b.example")
 
 
+def test_origins_are_compared_as_browsers_send_them() -> None:
+    assert Settings.from_env({"CORS_ORIGINS": "https://A.Example/"}).cors_origins == (
+        "https://a.example",
+    )
+
+
 def test_a_larger_picture_limit_raises_the_body_limit() -> None:
     settings = Settings.from_env({"MAX_UPLOAD_BYTES": str(100 << 20)})
     assert settings.max_body_bytes == 200 << 20
@@ -51,10 +57,12 @@ def test_what_is_admitted_has_its_deadline_even_at_the_end() -> None:
         ("PORT", "http"),
         ("PORT", "70000"),
         ("TRITON_URL", "http://127.0.0.1:8001"),
+        ("TRITON_URL", "127.0.0.1:99999"),
         ("TRITON_METRICS_URL", "127.0.0.1:8002"),
         ("DEADLINE_SECONDS", "nan"),
         ("THREADS", "0"),
         ("VERSION_SHARES", "vgg16=1:x"),
+        ("VERSION_SHARES", "vgg16=1:90;vgg16=2:10"),
         ("CORS_ORIGINS", "example.org"),
     ],
 )

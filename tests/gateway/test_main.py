@@ -76,6 +76,14 @@ def test_a_bad_setting_is_one_sentence() -> None:
     assert "THREADS='many'" in complaints
 
 
+def test_a_host_that_does_not_exist_is_one_sentence() -> None:
+    with start(HOST="no.such.host.invalid") as process:
+        _, complaints = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert complaints.count("\n") == 1
+    assert "HOST='no.such.host.invalid'" in complaints
+
+
 def test_a_missing_key_file_is_one_sentence(tmp_path: Path) -> None:
     with start(API_KEYS_FILE=str(tmp_path / "keys")) as process:
         _, complaints = process.communicate(timeout=30)

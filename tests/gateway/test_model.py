@@ -34,3 +34,10 @@ def test_a_configuration_that_names_no_versions_speaks_for_the_one_it_was_read_f
 
 def test_nothing_is_said_of_a_version_that_came_after_the_configuration() -> None:
     assert model("1", weights="imagenet", weights_v1="imagenet").weights_of("2") == "unknown"
+
+
+@pytest.mark.parametrize("text", ["not base64!", "für später"])
+def test_garbage_instead_of_a_golden_picture_is_none(text: str) -> None:
+    model = model_from_config(model_config("colours", golden_picture=text), "1", {})
+    assert model
+    assert model.golden_picture == b""

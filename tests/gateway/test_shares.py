@@ -28,6 +28,12 @@ def test_unusable_shares_are_refused(text: str) -> None:
         Shares.parse(text)
 
 
+def test_as_many_versions_are_taken_as_the_api_says() -> None:
+    assert len(Shares.parse(",".join(f"{n}:1" for n in range(20))).weights) == 20
+    with pytest.raises(SharesError):
+        Shares.parse(",".join(f"{n}:1" for n in range(21)))
+
+
 def test_several_models_have_their_own_shares() -> None:
     shares = parse_version_shares("vgg16=1:90,2:10;other=3:1")
     assert shares == {"vgg16": Shares({"1": 90, "2": 10}), "other": Shares({"3": 1})}

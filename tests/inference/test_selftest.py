@@ -57,6 +57,7 @@ STATED_WRONG = [
     ({"golden_tensor_sha256": "00" * 32}, "the golden picture becomes another tensor"),
     ({"golden_picture": "YWJj"}, "golden_picture: This is not a picture"),
     ({"golden_picture": "%%%"}, "parameter golden_picture is not base64"),
+    ({"golden_picture": "für später"}, "parameter golden_picture is not base64"),
     ({"golden_label_v1": ""}, "lacks the parameter golden_label_v1"),
     ({"golden_probability_v1": "much"}, "golden_probability_v1 is no number"),
     ({"crop": ""}, "lacks the parameter crop"),

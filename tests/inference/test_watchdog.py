@@ -267,6 +267,8 @@ def test_the_steps_of_an_ensemble_are_known_while_it_is_not_loaded(
     triton.config_answer = CONFIG | steps
     watchdog.look()
     watchdog.forget_all()
+    triton.config_answer = TritonRefused(400, "its step is not loaded")
+    watchdog.look()
     assert watchdog.steps_of("m") == {"step"}
 
 
