@@ -1,17 +1,16 @@
 """The model repository on disk: versions, and writing them so that none is ever half there."""
 
-import contextlib
-import fcntl
 import glob
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.errors import ExportError
+from inference.locking import locked
 from inference.repository import versions_in
 
 SAVED_MODEL = "model.savedmodel"
@@ -56,19 +55,19 @@ def staging(repository: Path) -> Iterator[Path]:
 
     What a killed export has left is removed by the next one.
     """
-    try:
-        repository.mkdir(parents=True, exist_ok=True)
-        _sweep(repository.resolve())
-        stage, lock = _stage(repository.resolve())
-    except OSError as error:
-        raise ExportError(f"cannot write to {repository}: {error.strerror}") from error
-    try:
-        yield stage
-    except OSError as error:
-        raise ExportError(f"cannot write to {repository}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-        os.close(lock)
+    with ExitStack() as lock:
+        try:
+            repository.mkdir(parents=True, exist_ok=True)
+            _sweep(repository.resolve())
+            stage = _stage(repository.resolve(), lock)
+        except OSError as error:
+            raise ExportError(f"cannot write to {repository}: {error.strerror}") from error
+        try:
+            yield stage
+        except OSError as error:
+            raise ExportError(f"cannot write to {repository}: {error.strerror or error}") from error
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
 
 
 def publish(staged: Path, target: Target) -> None:
@@ -79,19 +78,19 @@ def publish(staged: Path, target: Target) -> None:
     staged.rename(target.version_dir)
 
 
-def _stage(repository: Path) -> tuple[Path, int]:
+def _stage(repository: Path, lock: ExitStack) -> Path:
     """Make and lock a directory beside the repository, or in it where nothing can be moved out.
 
     A stock Triton takes every directory of the repository for a model, hidden ones too, and one
     without a version stops its start. A container's volume, though, has no other place to offer.
     """
     inside = Path(tempfile.mkdtemp(prefix=f"{_STAGING}{os.getpid()}-", dir=repository))
-    lock = _locked(inside)
+    lock.enter_context(locked(inside))
     try:
         beside = repository.parent / inside.name.replace(_STAGING, _beside(repository))
-        return inside.rename(beside), lock
+        return inside.rename(beside)
     except OSError:
-        return inside, lock
+        return inside
 
 
 def _beside(repository: Path) -> str:
@@ -106,18 +105,5 @@ def _sweep(repository: Path) -> None:
     """
     for parent, prefix in ((repository, _STAGING), (repository.parent, _beside(repository))):
         for path in parent.glob(f"{glob.escape(prefix)}*"):
-            with contextlib.suppress(OSError):
-                lock = _locked(path)
+            with suppress(OSError), locked(path):
                 shutil.rmtree(path, ignore_errors=True)
-                os.close(lock)
-
-
-def _locked(directory: Path) -> int:
-    """Lock a directory until its descriptor is closed. Raises OSError if it is locked."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor

@@ -24,14 +24,13 @@ from inference.deployment.place import Place
 from inference.deployment.server import Server
 from inference.errors import SettingError
 from inference.settings import Settings
-from inference.signals import ENDING, wanted
+from inference.signals import on_ending
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Deploy, or say in one sentence why not; return the exit status."""
     options = _parser().parse_args(arguments)
-    for number in wanted(ENDING):
-        signal.signal(number, signal.default_int_handler)
+    on_ending(signal.default_int_handler)
     try:
         deployment = _deployment(options)
         keep = 0 if options.retire else options.keep

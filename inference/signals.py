@@ -1,7 +1,7 @@
 """Turns the signals that end the launcher into an exception."""
 
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -10,10 +10,11 @@ from inference.errors import Stop
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def wanted(numbers: Iterable[signal.Signals]) -> list[signal.Signals]:
-    """Leave out a SIGHUP that `nohup` has told us to ignore."""
-    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    return [number for number in numbers if not (ignored and number is signal.SIGHUP)]
+def on_ending(handler: Callable[[int, FrameType | None], None]) -> None:
+    """Let a handler take the signals that end a program, but no SIGHUP that `nohup` ignores."""
+    for number in ENDING:
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -26,8 +27,7 @@ def stopped_by_signals() -> Iterator[None]:
             signal.signal(each, signal.SIG_IGN)
         raise Stop(signal.Signals(number).name)
 
-    for each in wanted(ENDING):
-        signal.signal(each, stop)
+    on_ending(stop)
     try:
         yield
     except Stop:

@@ -1,9 +1,8 @@
 """The wish to stop, which a signal may bring at any moment."""
 
-import signal
 import time
 
-from inference.signals import ENDING, wanted
+from inference.signals import on_ending
 
 
 class Stop:
@@ -18,8 +17,7 @@ class Stop:
 
     def on_signals(self) -> None:
         """Take Ctrl-C, SIGTERM and a closed terminal for the wish."""
-        for number in wanted(ENDING):
-            signal.signal(number, self.set)
+        on_ending(self.set)
 
     def set(self, *_: object) -> None:
         """Wish it."""

@@ -1,7 +1,5 @@
 """One model's files in the repository."""
 
-import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +8,7 @@ from pathlib import Path
 
 from inference.deployment.errors import DeployError
 from inference.deployment.pbtxt import with_field
+from inference.locking import locked
 from inference.repository import versions_in
 from inference.writing import write_text
 
@@ -63,14 +62,11 @@ class Place:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other deployments of this model out. Raises DeployError if one is at work."""
-        descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
+            with locked(self.directory):
+                yield
         except BlockingIOError:
             raise DeployError(f"another deployment of {self.model} is at work") from None
-        finally:
-            os.close(descriptor)
 
     def text(self) -> str | None:
         """Return what the configuration says, None if there is none."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from inference.processes import command_line, is_alive, is_working
-from inference.signals import ENDING, wanted
+from inference.signals import ENDING, on_ending
 from tests.servers import HOME
 from tests.waiting import wait_until
 
@@ -43,12 +43,21 @@ def test_process_that_ended_is_not_alive_even_before_it_is_reaped(
 
 
 def test_what_nohup_ignores_ends_nothing() -> None:
-    assert wanted(ENDING) == list(ENDING)
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    def taken() -> list[signal.Signals]:
+        on_ending(handler)
+        return [number for number in ENDING if signal.getsignal(number) is handler]
+
+    def handler(*_: object) -> None:
+        """End nothing."""
+
+    before = {number: signal.getsignal(number) for number in ENDING}
     try:
-        assert wanted(ENDING) == [signal.SIGTERM, signal.SIGINT]
+        assert taken() == list(ENDING)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        assert taken() == [signal.SIGTERM, signal.SIGINT]
     finally:
-        signal.signal(signal.SIGHUP, before)
+        for number, usual in before.items():
+            signal.signal(number, usual)
 
 
 def test_a_thread_that_never_ends_does_not_keep_the_launcher(tmp_path: Path) -> None:
