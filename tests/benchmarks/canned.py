@@ -63,8 +63,12 @@ def results() -> dict[str, Any]:
                 "weights_mb": 276.0,
             }
         },
-        "cache_cost": 0.01,
-        "cache": {"costs": [0.0, 0.01, 0.02], "hit_p50_ms": 2.0, "without_p50_ms": 7.0},
+        "cache": {
+            "added_ms": [0.4, 0.5, 0.6],
+            "tensor_p50_ms": 5.0,
+            "hit_p50_ms": 2.0,
+            "without_p50_ms": 7.0,
+        },
         "gateway_ceiling": 900.0,
         "replicas": {"1": load(4.9), "16": load(76.0)},
         "failed": {},

@@ -20,6 +20,8 @@ def test_a_run_leaves_json_a_page_and_plots(tmp_path: Path) -> None:
         "| EdgeLens, int8 |",
         "900 requests/s",
         "## Start and rest",
+        "0.50 ms longer (0.40 to 0.60): 10.0% of a lone",
+        "1.0% of one inference of VGG16",
     ):
         assert text in page.read_text()
     for plot in ("throughput.svg", "replicas.svg"):
