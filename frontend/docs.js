@@ -4,8 +4,9 @@ const REFERENCE = "#/components/schemas/";
 const LONG_SHAPE = 30; // lines of JSON after which an example is folded
 // Values for what the description gives no example of, by the name of the property.
 const USUAL = {
-  name: "vgg16",
-  model: "vgg16",
+  name: "efficientnet_lite0",
+  model: "efficientnet_lite0",
+  stands_in_for: "vgg16",
   version: "1",
   versions: ["1"],
   filename: "photo.jpg",
@@ -16,6 +17,10 @@ const USUAL = {
   width: 224,
   height: 224,
   probability: 0.971,
+  pictures: 32,
+  picture_bytes: 20971520,
+  picture_pixels: 50000000,
+  request_bytes: 67108864,
 };
 
 /** Return an element with these children, elements or texts. */

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
@@ -70,13 +70,20 @@ def _start_clock() -> None:
 
 def _finish(response: Response, services: Services) -> Response:
     add_headers(response.headers, request.headers.get("Origin", ""), services.settings.cors_origins)
-    # Only known routes become labels: a scanner must not fill the registry.
-    route = request.url_rule.rule if request.url_rule else "other"
+    route = _route()
     services.metrics.requests.labels(route, response.status_code).inc()
     ticket = request.environ.get(TICKET)
     arrived = ticket.deadline.start if ticket else g.started
     services.metrics.seconds.labels(route).observe(time.monotonic() - arrived)
     return response
+
+
+def _route() -> str:
+    """Return the route, also where only the method is wrong; "other" for what a scanner asks."""
+    if request.url_rule:
+        return request.url_rule.rule
+    rules = {rule.rule for rule in current_app.url_map.iter_rules()}
+    return request.path if request.path in rules else "other"
 
 
 def _answer_error(error: EdgeLensError) -> Response:

@@ -126,7 +126,9 @@ class Catalog:
         self.wake()
         last = self._seen.get(name)
         lately = last is not None and self._clock() - last < REMEMBER_SECONDS
-        if lately or name == self._wanted or not self._models:
+        if name == self._wanted and self._models and not lately:
+            return ModelNotReady("The model that MODEL names is not loaded; others are.")
+        if lately or not self._models:
             return ModelNotReady("This model is being loaded; try again shortly.")
         return UnknownModel("No such model is loaded; GET /v1/models lists them.")
 

@@ -127,6 +127,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             if not request.examined:
                 request.examined = True
                 self.server.examine(self, request)
+            self.server.require_size(request)
             if request.body.failed:
                 raise Overloaded(NO_ROOM, self.server.retry_after())
         except EdgeLensError as error:

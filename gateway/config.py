@@ -1,5 +1,6 @@
 """The gateway's settings, read once from the environment."""
 
+import ipaddress
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -112,11 +113,18 @@ def _web_address(text: str) -> str:
     return text
 
 
+def _proxy(text: str) -> str:
+    try:
+        return text if text == "*" else str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError("give one IP address, or * where only a proxy can connect") from None
+
+
 def _origins(text: str) -> tuple[str, ...]:
     # Browsers send them in lower case.
     origins = tuple(p.strip().rstrip("/").lower() for p in text.split(",") if p.strip())
     for origin in origins:
-        if origin != "*" and not re.fullmatch(r"https?://[^/\s,]+", origin):
+        if origin != "*" and not re.fullmatch(r"https?://[^/\s,*]+", origin):
             raise ValueError("give origins as https://example.org,https://other.example or *")
     return origins
 
@@ -138,5 +146,5 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "api_keys_file": Path,
     "client_rate": _number(0, 1e6),
     "cors_origins": _origins,
-    "trusted_proxy": _text,
+    "trusted_proxy": _proxy,
 }

@@ -50,10 +50,10 @@ class TooLarge(EdgeLensError):
     code = "too_large"
 
     @classmethod
-    def over(cls, most: int) -> "TooLarge":
-        """Return the error for a picture of more than so many bytes; how many more, none counts."""
+    def over(cls, most: int, what: str = "picture") -> "TooLarge":
+        """Return the error for what has more than so many bytes; how many more, none counts."""
         text = f"{most} bytes" if most % MEGABYTE else f"{most // MEGABYTE} MB"
-        return cls(f"The picture has more than {text}, the most that is accepted.")
+        return cls(f"The {what} has more than {text}, the most that is accepted.")
 
 
 class NotAPicture(EdgeLensError):

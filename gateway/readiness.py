@@ -27,6 +27,7 @@ PROBE_SECONDS = 2.0  # between two probes
 RETRY_SECONDS = 0.5  # between two probes while they fail
 PROBE_TIMEOUT = 5.0
 FRESH_SECONDS = 8.0  # how long one success counts
+PATIENCE = 30.0  # seconds until a start that does not succeed is worth a line in the log
 
 
 class Readiness:
@@ -50,6 +51,8 @@ class Readiness:
         self._inferred = 0.0
         self._probes = 0
         self._failing = False
+        self._told = False  # that the log has it
+        self._born = clock()
         self._reason = "No inference has succeeded yet."
         self._golden: tuple[Model, Tensor] | None = None
         self._wake = threading.Event()
@@ -158,15 +161,18 @@ class Readiness:
     def _note_failure(self, error: EdgeLensError, start: float) -> None:
         if not self._failing:
             self._wake.set()  # another replica may answer the next probe: it follows at once
-            if self._success > float("-inf"):  # not while all is starting
-                logger.warning("not ready: %s", error.message)
+        starting = self._success == float("-inf") and self._clock() - self._born < PATIENCE
+        if not self._told and not starting:
+            self._told = True
+            logger.warning("not ready: %s", error.message)
         self._failing = True
         self._reason = error.message
         away = isinstance(error, TritonUnavailable | DeadlineExceeded)
         self._in_vain = start if away else None
 
     def _note_success(self) -> None:
-        if self._failing and self._success > float("-inf"):
+        if self._told:
+            self._told = False
             logger.warning("ready again")
         self._success = self._clock()
         self._failing = False

@@ -12,6 +12,7 @@ from gateway.errors import EdgeLensError
 from gateway.pace import Pace
 
 WORK = frozenset({"/predict", "/v1/classify"})
+TLS_HELLO = b"\x16\x03"  # https:// was asked of a port that speaks http://
 LONGEST = 600.0  # seconds in which a request must have arrived, however steadily it comes
 
 
@@ -42,6 +43,9 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
 
     def received(self, data: bytes) -> int:
         """Take in what is this request's; waitress bounds no line between chunks."""
+        if not self.header_plus and data.startswith(TLS_HELLO):
+            self.error, self.completed = BadRequest("TLS"), True
+            return len(data)
         consumed: int = super().received(data)
         if self.completed:  # refused already, or without a body: nothing is to be sent on
             self.expect_continue = False

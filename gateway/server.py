@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 import signal
 import threading
 import time
@@ -21,7 +22,7 @@ from gateway.budget import NO_ROOM
 from gateway.channel import Channel
 from gateway.config import SettingError, Settings
 from gateway.dispatcher import Dispatcher
-from gateway.errors import EdgeLensError, Overloaded
+from gateway.errors import EdgeLensError, Overloaded, TooLarge
 from gateway.request import Request
 from gateway.services import Services
 
@@ -31,6 +32,8 @@ CROWDED = 900  # connections from which on every new one replaces an idle one
 IDLE_SECONDS = 120  # a connection without a request is closed
 CLEANUP_SECONDS = 5
 HEADER_BYTES = 32 * 1024
+READ_ON = 4  # times the largest body: so much of a refused one is read on
+WITH_PORT = re.compile(r"(\[[^]]*\]|[^:]*):\d+")  # as some proxies write an address
 IN_MEMORY = 256 * 1024  # of a request's body; what is beyond goes to a temporary file
 
 
@@ -110,6 +113,12 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             pairs = [(name.replace("_", "-"), value) for name, value in request.headers.items()]
             self._services.access.authorise(Headers(pairs))
 
+    def require_size(self, request: Request) -> None:
+        """Raise TooLarge for a body over the limit: as announced, or as it has arrived."""
+        most = self._settings.max_body_bytes
+        if max(request.content_length, request.body_bytes_received) > most:
+            raise TooLarge.over(most, "request")
+
     def refuse_greediest(self) -> None:
         """Refuse the largest upload of the client that has most bytes arriving.
 
@@ -131,7 +140,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         address: str = channel.addr[0]
         if self._settings.trusted_proxy in ("*", address):
             forwarded: str = request.headers.get("X_FORWARDED_FOR", "")
-            return forwarded.rpartition(",")[2].strip() or address
+            last = forwarded.rpartition(",")[2].strip()
+            match = WITH_PORT.fullmatch(last)
+            return (match[1] if match else last) or address
         return address
 
     def require_model(self, request: Request) -> None:
@@ -204,8 +215,9 @@ def adjust(settings: Settings) -> Adjustments:
         "channel_timeout": IDLE_SECONDS,
         "cleanup_interval": CLEANUP_SECONDS,
         "max_request_header_size": HEADER_BYTES,
-        # One byte more than allowed is the first that waitress refuses.
-        "max_request_body_size": settings.max_body_bytes + 1,
+        # Waitress closes at once, which resets a sender that is still at it: what is too large is
+        # refused by `examine` and read on, and only what is hopelessly so is cut off.
+        "max_request_body_size": READ_ON * settings.max_body_bytes + 1,
         "inbuf_overflow": IN_MEMORY,
         "recv_bytes": 128 * 1024,
         "log_socket_errors": False,

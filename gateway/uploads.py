@@ -4,7 +4,7 @@ import binascii
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -15,6 +15,7 @@ from werkzeug.formparser import FormDataParser
 
 from gateway.budget import NO_ROOM
 from gateway.errors import BadRequest, EdgeLensError, Overloaded, TooLarge
+from gateway.options import KNOWN
 
 SPARE_FIELDS = 32  # form fields and JSON values that may come besides the pictures
 LONGEST_NAME = 200
@@ -33,11 +34,19 @@ BASE64_ESCAPES = (
 )
 MOST_ESCAPES = 10_000  # besides those
 LEAST_FORM_MEMORY = 512 * 1024  # bytes; werkzeug counts the 64 KB it reads at once
-DATA_URI = re.compile(r"data:[\w.+/-]{0,100}(?:;[\w=.-]{1,100}){0,4},", re.ASCII)
+DATA_URI = re.compile(r"data:[^,\s]{0,400},", re.IGNORECASE)  # base64 has no colon
 RAW_TYPES = ("image/", "application/octet-stream")
 NO_PICTURE = (
     "No picture in the request: send multipart/form-data with file parts, a raw image/* body, "
     'or JSON {"image": "<base64>"}.'
+)
+NO_BOUNDARY = (
+    "The Content-Type multipart/form-data names no boundary: set no Content-Type yourself, your "
+    "HTTP library writes it with the form."
+)
+NO_FORM = (
+    "The body is no form, though its Content-Type says so: send a bare picture with "
+    "`Content-Type: image/jpeg` (curl: --data-binary @photo.jpg -H 'Content-Type: image/jpeg')."
 )
 
 
@@ -78,6 +87,8 @@ def read_pictures(request: Request, limits: UploadLimits) -> list[Picture]:
 
 
 def _read(request: Request, limits: UploadLimits) -> list[Picture]:
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise BadRequest("A body with a Content-Encoding is not read; send it as it is.")
     kind = request.mimetype
     if kind == "multipart/form-data":
         return _from_multipart(request, limits)
@@ -85,13 +96,15 @@ def _read(request: Request, limits: UploadLimits) -> list[Picture]:
         return _from_form(request, limits)
     if kind == "application/json" or kind.endswith("+json"):
         return _from_json(request, limits)
-    if kind.startswith(RAW_TYPES):
+    if not kind or kind.startswith(RAW_TYPES):
         data = request.get_data(cache=False)
         return [Picture(None, data)] if data else []
-    raise BadRequest(NO_PICTURE)
+    raise BadRequest(f"This Content-Type is not read. {NO_PICTURE}")
 
 
 def _from_multipart(request: Request, limits: UploadLimits) -> list[Picture]:
+    if not request.mimetype_params.get("boundary"):
+        raise BadRequest(NO_BOUNDARY)
     # Werkzeug's own `request.files` groups parts by field and so loses the order they came in.
     parser = FormDataParser(
         stream_factory=_in_memory,
@@ -125,6 +138,8 @@ def _in_memory(*_: Any, **__: Any) -> io.BytesIO:
 
 def _from_form(request: Request, limits: UploadLimits) -> list[Picture]:
     body = request.get_data(cache=False)
+    if not body.isascii():
+        raise BadRequest(NO_FORM)
     # Urllib takes a microsecond an escape: those of base64 are undone here, others are few.
     for escape, mark in BASE64_ESCAPES:
         body = body.replace(escape, mark)
@@ -144,6 +159,7 @@ def _from_form(request: Request, limits: UploadLimits) -> list[Picture]:
 
 def _from_fields(fields: list[tuple[str, str]], limits: UploadLimits) -> Iterator[Picture]:
     """Read the article's form field: base64, bare or as a data URI."""
+    _refuse_options(name for name, _ in fields)
     for name, text in fields:
         if name in ("image", "image[]", "images", "images[]", "files[]") and text:
             yield _from_base64(None, text, limits)
@@ -166,7 +182,14 @@ def _from_json(request: Request, limits: UploadLimits) -> list[Picture]:
     return [_from_entry(entry, limits) for entry in _entries(document)]
 
 
+def _refuse_options(names: Iterable[str]) -> None:
+    """Refuse what would be ignored: the caller believes that it counts."""
+    for name in sorted(KNOWN.intersection(names)):
+        raise BadRequest(f"{name} belongs in the query, as ?{name}=...")
+
+
 def _entries(document: dict[str, Any]) -> list[Any]:
+    _refuse_options(document)
     if ("image" in document) == ("images" in document):
         raise BadRequest('The JSON needs either "image" or "images".')
     if "image" in document:

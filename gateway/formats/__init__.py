@@ -1,5 +1,6 @@
 """Picture formats, told apart by content, and what their headers say before any decoding."""
 
+import re
 import struct
 from collections.abc import Callable
 
@@ -20,6 +21,15 @@ MAGIC: tuple[tuple[bytes, str, Reader], ...] = (
     (b"BM", "BMP", bmp.read),
 )
 ACCEPTED = "JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF"
+# What people take for a picture that every program reads, by what stands at its first bytes.
+OTHERS = (
+    (rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", "HEIC, as iPhones take it"),
+    (rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL"),
+    (rb"%PDF-", "a PDF"),
+    (rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!DOCTYPE svg[^>]*>\s*)?<svg", "SVG"),
+    (rb"(?i)\s*<(!doctype )?html", "a web page"),
+)
+BEGINNING = 1024  # bytes in which that shows
 
 
 def read_header(data: bytes) -> Header:
@@ -41,4 +51,7 @@ def _recognise(data: bytes) -> tuple[str, Reader]:
         return "WebP", webp.read
     if avif.is_avif(data):
         return "AVIF", avif.read
+    for pattern, kind in OTHERS:
+        if re.match(pattern, data[:BEGINNING], re.DOTALL):
+            raise NotAPicture(f"This is {kind}; send a {ACCEPTED} picture.")
     raise NotAPicture(f"This is not a picture of an accepted kind; send a {ACCEPTED} picture.")

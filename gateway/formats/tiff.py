@@ -14,6 +14,8 @@ TILE_WIDTH, TILE_HEIGHT, EXTRA_SAMPLES, SAMPLE_FORMAT = 322, 323, 338, 339
 PHOTOMETRIC, PLANAR = 262, 284
 CMYK, UNSIGNED, UNDEFINED = 5, 1, 4
 PREMULTIPLIED, STRAIGHT = 1, 2
+# None, fax (2 to 4), LZW, JPEG, Deflate (8, 32946) and PackBits.
+COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 7, 8, 32946, 32773})
 OLD_JPEG = 6  # withdrawn in 1995; its JPEG inside could have any size
 
 
@@ -29,6 +31,8 @@ def read(data: bytes) -> Header:
         raise damaged("TIFF")
     unit *= max(4, _largest(tags, SAMPLES, 1) * -(-_largest(tags, BITS, 1) // 8))
     pixels = width * height
+    if _largest(tags, COMPRESSION, 1) not in COMPRESSIONS:
+        raise unsupported("TIFF", "it uncompressed, or with LZW or Deflate")
     if _is_strange(tags):
         raise unsupported("TIFF", "it with 8 or 16 bits, grey or RGB")
     by_pillow = _is_flattened(tags)

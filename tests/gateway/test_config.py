@@ -64,6 +64,9 @@ def test_what_is_admitted_has_its_deadline_even_at_the_end() -> None:
         ("VERSION_SHARES", "vgg16=1:x"),
         ("VERSION_SHARES", "vgg16=1:90;vgg16=2:10"),
         ("CORS_ORIGINS", "example.org"),
+        ("CORS_ORIGINS", "http://*.example.org"),
+        ("TRUSTED_PROXY", "10.0.0.0/8"),
+        ("TRUSTED_PROXY", "balancer"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(variable: str, text: str) -> None:

@@ -69,6 +69,22 @@ def test_anything_else_is_not_a_picture(data: bytes) -> None:
         read_header(data)
 
 
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        (b"\0\0\0\x24ftypheic\0\0\0\0mif1heic", "HEIC, as iPhones take it"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+        (b"%PDF-1.7\n", "a PDF"),
+        (b'<?xml version="1.0"?>\n<!-- drawn -->\n<svg width="1">', "SVG"),
+        (b"\n<!DOCTYPE HTML>\n<title>404", "a web page"),
+    ],
+    ids=["heic", "jxl", "pdf", "svg", "html"],
+)
+def test_what_people_take_for_a_picture_is_named(data: bytes, named: str) -> None:
+    with pytest.raises(NotAPicture, match=f"This is {named}; send a JPEG"):
+        read_header(data)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_header_cut_short_anywhere_is_refused_or_read(kind: str) -> None:
     data = encode(scene(61, 37), kind)

@@ -316,3 +316,13 @@ def test_a_start_is_no_news_but_a_loss_is(
     triton.failure = None
     readiness.probe()
     assert caplog.messages == ["not ready: away", "ready again"]
+
+
+def test_a_start_in_vain_is_told_once(
+    readiness: Readiness, triton: WatchedTriton, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    triton.failure = TritonUnavailable("away")
+    for _ in range(40):
+        readiness.probe()
+        clock.now += 1
+    assert caplog.messages == ["not ready: away"]

@@ -3,7 +3,9 @@
 import contextlib
 import json
 import socket
+import ssl
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -316,6 +318,9 @@ def test_the_rate_is_that_of_the_client_behind_the_proxy(serve: Serve) -> None:
     assert post_as(running, "10.0.0.1").status_code == 200
     assert post_as(running, "10.0.0.2").status_code == 200
     assert post_as(running, "10.0.0.1").status_code == 429
+    assert post_as(running, "10.0.0.1:4711").status_code == 429
+    assert post_as(running, "[fe80::1]:4711").status_code == 200
+    assert post_as(running, "[fe80::1]:4712").status_code == 429
 
 
 def post_as(running: Running, client: str) -> requests.Response:
@@ -347,6 +352,25 @@ def test_a_request_under_way_is_never_closed_for_a_newcomer(
     hold.set()
     thread.join(20)
     assert results[0].status_code == 200
+
+
+def test_https_is_answered_at_once(serve: Serve) -> None:
+    context = ssl.create_default_context()
+    with serve().connect() as plain, pytest.raises(ssl.SSLError):
+        context.wrap_socket(plain, server_hostname="localhost")
+
+
+def test_the_sender_of_a_body_that_is_too_large_meets_the_answer(serve: Serve) -> None:
+    running = serve(max_upload_bytes=100_000, max_body_bytes=200_000)
+    head = b"POST /v1/classify HTTP/1.1\r\nConnection: close\r\nContent-Length: 700000\r\n\r\n"
+    with running.connect() as client:
+        client.sendall(head)
+        for _ in range(7):
+            client.sendall(bytes(100_000))
+            time.sleep(0.01)
+        answer = read_all(client)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert "more than 200000 bytes" in body_of(answer)["error"]["message"]
 
 
 def connect_from(address: str, running: Running) -> socket.socket:
