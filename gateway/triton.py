@@ -101,7 +101,7 @@ class TritonClient:
         """Return Triton's ModelConfig of a loaded version; raises the EdgeLensError that fits."""
         request = service_pb2.ModelConfigRequest(name=name, version=version)
         try:
-            return self._config(request, timeout=CONFIG_TIMEOUT).config
+            return self._config(request, timeout=CONFIG_TIMEOUT, metadata=RETRIES).config
         except grpc.RpcError as exc:
             raise translate(exc) from exc
         except ValueError as exc:  # what gRPC raises for a call on a closed channel

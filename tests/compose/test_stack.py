@@ -16,6 +16,7 @@ import pytest
 import requests
 import tritonclient.grpc as triton_grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.utils import InferenceServerException
 
 from tests.compose.docker import DockerError, docker, inspect, python_in
 from tests.compose.stack import JPEG, Stack, is_healthy
@@ -173,6 +174,21 @@ def test_other_programs_can_ask_for_health_metadata_and_inference(stack: Stack):
     client.close()
 
 
+def test_what_triton_refuses_is_told_to_grpc_clients_as_it_said_it(stack: Stack):
+    wrong = triton_grpc.InferInput("image", [1, 100, 224, 3], "UINT8")
+    wrong.set_data_from_numpy(np.zeros((1, 100, 224, 3), np.uint8))
+    with closing(triton_grpc.InferenceServerClient(stack.grpc_address)) as client:
+        for call, status, said in (
+            (lambda: client.infer(MODEL, [wrong]), "INVALID_ARGUMENT", "[1,100,224,3]"),
+            (lambda: client.infer("nothing", [tensor()]), "NOT_FOUND", "unknown model"),
+            (lambda: client.get_model_config("nothing"), "NOT_FOUND", "unknown model"),
+        ):
+            with pytest.raises(InferenceServerException) as refusal:
+                call()
+            assert refusal.value.status() == f"StatusCode.{status}"
+            assert said in refusal.value.message()
+
+
 def test_streams_are_answered_message_by_message(stack: Stack):
     answers: list[object] = []
     client = triton_grpc.InferenceServerClient(stack.grpc_address)
@@ -245,7 +261,7 @@ def test_prometheus_understands_its_configuration_and_rules(stack: Stack):
     run = ["run", "--rm", "--network=none", "--entrypoint=promtool", *files]
     image = here[0] if here else prometheus["image"]
     said = docker(*run, image, "check", "config", "/etc/prometheus/prometheus.yml")
-    assert "5 rules found" in said
+    assert "8 rules found" in said
 
 
 def test_every_replica_gets_its_share_of_the_gateways_requests(scaled: Stack, hammer: Photo):
