@@ -1,5 +1,6 @@
 """Assembles the backend directory Triton loads its backends from."""
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -30,6 +31,18 @@ def assemble_backends(
 def python_based(directory: Path) -> list[str]:
     """Name the backends in a backend directory that run in Python stubs."""
     return ["python", *sorted(model.parent.name for model in directory.glob("*/model.py"))]
+
+
+def plain(path: Path, link: Path) -> Path:
+    """Return a path for a stub, by a link if need be: it is split at blanks, and knows only ASCII.
+
+    Neither the locale nor PYTHONUTF8 changes what a stub's Python takes file names for.
+    """
+    if re.fullmatch(r"[A-Za-z0-9_./+,=@%~:-]+", str(path)):
+        return path
+    if not link.is_symlink():
+        link.symlink_to(path)
+    return link
 
 
 def _add_python(installation: Installation, target: Path) -> None:

@@ -5,7 +5,7 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-from inference.errors import TritonAway, TritonRefused, TritonSilent
+from inference.errors import TritonAway, TritonError, TritonRefused, TritonSilent
 
 ADMIN_HEADER = "x-edgelens-admin"
 
@@ -21,7 +21,7 @@ class TritonClient:
         """Tell whether Triton has started; it answers only after it loaded its models."""
         try:
             self.call("GET", "/v2/health/live", timeout=timeout)
-        except (TritonAway, TritonSilent, TritonRefused):
+        except TritonError:
             return False
         return True
 

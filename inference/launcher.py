@@ -4,10 +4,11 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from inference.announcement import Announcement
-from inference.backends_directory import assemble_backends, python_based
+from inference.backends_directory import assemble_backends, plain, python_based
 from inference.client import TritonClient
 from inference.errors import LaunchError
 from inference.health import HealthEndpoint
@@ -30,7 +31,7 @@ def launch(settings: Settings) -> None:
     """Serve the repository until SIGTERM or SIGINT. Raises LaunchError."""
     models = require_models(settings.repository)
     with stopped_by_signals(), prepared(settings) as (place, log), ExitStack() as stack:
-        serve(settings, place, log, models, stack)
+        serve(with_plain_path(settings, place), place, log, models, stack)
 
 
 @contextmanager
@@ -75,6 +76,11 @@ def serve(
     say(f"Starting Triton with {named}; its log is {log.path}.")
     supervisor.start(models)
     supervisor.run(lambda found: announcement.publish(client, metrics, found))
+
+
+def with_plain_path(settings: Settings, place: Place) -> Settings:
+    """Name the repository by a path that survives: stubs split theirs at spaces, and know ASCII."""
+    return replace(settings, repository=plain(settings.repository, place.backends / ".repository"))
 
 
 def described(settings: Settings, model: str) -> str:

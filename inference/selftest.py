@@ -58,7 +58,7 @@ def _endpoints(options: argparse.Namespace, report: Report) -> list[Endpoint]:
     """Open both protocols. Raises Unreachable unless HTTP, and gRPC if asked for, answers."""
     http = Endpoint.http(options.url)
     if not http.is_live():
-        raise Unreachable(f"nothing answers at {options.url}; is the server running?")
+        raise Unreachable(f"no Triton answers at {options.url}; is it running, and on that port?")
     address = options.grpc or Address.parse(options.url).next_port()
     grpc = Endpoint.grpc(address)
     if grpc.is_live():
@@ -72,6 +72,8 @@ def _endpoints(options: argparse.Namespace, report: Report) -> list[Endpoint]:
 def _models(options: argparse.Namespace, http: Endpoint) -> list[str]:
     """Name the models to check. Raises Unreachable if there is none or none can be found."""
     if options.model:
+        if not is_classifier(options.model):
+            raise Unreachable(f"{options.model} goes with a model: check that one")
         try:
             http.config(options.model, options.version)
         except Deviation as error:

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.backends_directory import python_based
+from inference.backends_directory import plain, python_based
 from inference.client import ADMIN_HEADER, TritonClient
 from inference.errors import LaunchError, ProcessLost
 from inference.identity import Run
@@ -181,6 +181,12 @@ def _python_settings(place: Place) -> list[str]:
     ]
 
 
+def _plain_cache(settings: Settings, place: Place) -> Path:
+    with contextlib.suppress(OSError):  # without a cache, models are converted at each start
+        settings.cache_dir.mkdir(parents=True, exist_ok=True)
+    return plain(settings.cache_dir, place.backends / ".cache")
+
+
 def environment(env: dict[str, str], settings: Settings, place: Place) -> dict[str, str]:
     """Make Triton's environment: this Python first, the wheel's libraries, no admin key."""
     env.pop("TRITON_ADMIN_KEY", None)
@@ -190,6 +196,6 @@ def environment(env: dict[str, str], settings: Settings, place: Place) -> dict[s
         "LD_LIBRARY_PATH": os.pathsep.join(libraries),
         # The stub finds its packages through the first `python3` on PATH.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", "")]),
-        "EDGELENS_HOME": str(HOME),
-        "EDGELENS_CACHE_DIR": str(settings.cache_dir),
+        "EDGELENS_HOME": str(plain(HOME, place.backends / ".home")),
+        "EDGELENS_CACHE_DIR": str(_plain_cache(settings, place)),
     }

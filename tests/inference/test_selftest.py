@@ -48,7 +48,7 @@ WRONG = {
     "swapping": "swapping_image over gRPC: wrong channel order (BGR instead of RGB)",
     "blurring": "blurring_image over HTTP: wrong interpolation (area instead of cubic)",
     "margins": "margins_image over HTTP: wrong resize (shorter side 64 instead of 80)",
-    "relabelling": "relabelling_image over gRPC: wrong label file",
+    "relabelling": "relabelling_image over gRPC: wrong label file: class 0 is called",
 }
 STATED_WRONG = [
     ({"crop": "none"}, "wrong resize (squeezed instead of cropped)"),
@@ -203,7 +203,7 @@ def test_no_server_is_one_sentence(served: Running) -> None:
     finished = subprocess.run(command, cwd=HOME, capture_output=True, text=True, timeout=60)
     assert finished.returncode == 2
     assert finished.stderr == (
-        "selftest: nothing answers at http://127.0.0.1:9; is the server running?\n"
+        "selftest: no Triton answers at http://127.0.0.1:9; is it running, and on that port?\n"
     )
 
 

@@ -38,6 +38,21 @@ def test_reason_is_found(lines: list[str], reason: str) -> None:
     assert explain(lines).startswith(reason)
 
 
+def test_every_model_that_fails_is_named_once() -> None:
+    other = MODEL.replace("vgg16", "resnet50")
+    assert [line.split()[1] for line in explain([MODEL, other, MODEL]).splitlines()] == [
+        "vgg16",
+        "resnet50",
+    ]
+
+
+def test_a_crash_matters_more_than_the_missing_gpu() -> None:
+    gpu = 'E1125 02:06:06.24 3398 pinned.cc:1] "CudaDriverHelper has not been initialized."'
+    crash = "  what():  boost::interprocess::lock_exception"
+    assert "lock_exception" in explain([gpu, crash, gpu, "Signal (6) received."])
+    assert explain([gpu, "Signal (6) received."]) == "Signal (6) received."
+
+
 def test_model_matters_more_than_what_follows_from_it() -> None:
     assert explain([MODEL, PORT]).startswith("model vgg16")
 

@@ -35,7 +35,10 @@ def mended_index(variables: Path) -> bytes | None:
         header = wire.varint(memoryview(data.read(10)), 0)[1] + CHECKSUM_BYTES
     if header == EXPECTED_HEADER:
         return None
-    entries[OBJECT_GRAPH] = _moved(view, header - EXPECTED_HEADER)
+    if wire.number(view, OFFSET) + header < EXPECTED_HEADER:
+        del entries[OBJECT_GRAPH]  # nothing stands before it: there are no variables to find
+    else:
+        entries[OBJECT_GRAPH] = _moved(view, header - EXPECTED_HEADER)
     return write_table(entries)
 
 

@@ -44,7 +44,15 @@ def complete(config: Editable, signature: Signature, default_batch: int) -> None
     for tensor in signature.outputs:
         if not named or tensor.name in named:
             config.add_output(_completed(given.get("output", []), tensor, batch > 0))
+    _reshape_single_values(config.as_dict())
     check(config.as_dict(), signature)
+
+
+def _reshape_single_values(config: dict[str, Any]) -> None:
+    """Give a row that is a single value the dims [1]: Triton refuses none, as for NVIDIA's."""
+    for entry in (*config.get("input", []), *config.get("output", [])):
+        if not entry.get("dims") and "reshape" not in entry:
+            entry["dims"], entry["reshape"] = [1], {"shape": []}
 
 
 def check(config: Config, signature: Signature) -> None:

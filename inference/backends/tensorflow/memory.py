@@ -38,7 +38,7 @@ def trim() -> None:
 def _mapped(suffixes: tuple[str, ...]) -> list[tuple[int, int]]:
     """List the address ranges of read-only mappings of weight files."""
     ranges = []
-    for line in Path("/proc/self/maps").read_text().splitlines():
+    for line in Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines():
         parts = line.split(maxsplit=5)
         if len(parts) == 6 and parts[1].startswith("r--") and parts[5].endswith(suffixes):
             start, end = parts[0].split("-")

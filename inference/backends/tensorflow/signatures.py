@@ -45,6 +45,11 @@ def read_signature(directory: Path, tag: str = "", name: str = "") -> Signature:
     chosen = name or (DEFAULT_SIGNATURE if DEFAULT_SIGNATURE in found else "")
     if not chosen and len(found) == 1:
         chosen = next(iter(found))
+    if not found:
+        raise LoadError(
+            f"{directory} was saved without signatures: save it with tf.saved_model.save(...,"
+            " signatures=...), or with Keras's model.export"
+        )
     if chosen not in found:
         wanted = f"signature '{chosen}'" if chosen else f"signature '{DEFAULT_SIGNATURE}'"
         raise LoadError(
