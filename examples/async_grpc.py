@@ -9,14 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import tritonclient.grpc.aio as triton
+from tritonclient.utils import InferenceServerException
 
 
 async def classify(client: triton.InferenceServerClient, model: str, picture: Path) -> str:
-    encoded = np.array([[picture.read_bytes()]], dtype=np.object_)
     image = triton.InferInput("image", [1, 1], "BYTES")
-    image.set_data_from_numpy(encoded)
     best = triton.InferRequestedOutput("probabilities", class_count=1)
-    result = await client.infer(f"{model}_image", [image], outputs=[best])
+    try:
+        image.set_data_from_numpy(np.array([[picture.read_bytes()]], dtype=np.object_))
+        result = await client.infer(f"{model}_image", [image], outputs=[best])
+    except (OSError, InferenceServerException) as error:  # the others' answers still count
+        return f"{picture}: {error}"
     score, _, label = result.as_numpy("probabilities")[0, 0].decode().split(":", 2)
     return f"{picture}: {label} ({float(score):.1%})"
 

@@ -1,26 +1,36 @@
 """Classify pictures over gRPC: grpc_client.py [--url HOST:PORT] [--model NAME] PICTURE..."""
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 import tritonclient.grpc as triton
+from tritonclient.utils import InferenceServerException
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("pictures", nargs="+", type=Path)
-parser.add_argument("--url", default="127.0.0.1:8001")
-parser.add_argument("--model", default="efficientnet_lite0")
-options = parser.parse_args()
 
-# One request may hold as many pictures as the model's max_batch_size, 16 by default.
-encoded = np.array([[picture.read_bytes()] for picture in options.pictures], dtype=np.object_)
-image = triton.InferInput("image", list(encoded.shape), "BYTES")
-image.set_data_from_numpy(encoded)
-best = triton.InferRequestedOutput("probabilities", class_count=1)
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pictures", nargs="+", type=Path)
+    parser.add_argument("--url", default="127.0.0.1:8001")
+    parser.add_argument("--model", default="efficientnet_lite0")
+    options = parser.parse_args()
 
-with triton.InferenceServerClient(options.url) as client:
-    result = client.infer(f"{options.model}_image", [image], outputs=[best])
+    # One request may hold as many pictures as the model's max_batch_size, 16 by default.
+    encoded = np.array([[picture.read_bytes()] for picture in options.pictures], dtype=np.object_)
+    image = triton.InferInput("image", list(encoded.shape), "BYTES")
+    image.set_data_from_numpy(encoded)
+    best = triton.InferRequestedOutput("probabilities", class_count=1)
 
-for picture, (answer,) in zip(options.pictures, result.as_numpy("probabilities"), strict=True):
-    score, _, label = answer.decode().split(":", 2)
-    print(f"{picture}: {label} ({float(score):.1%})")
+    with triton.InferenceServerClient(options.url) as client:
+        result = client.infer(f"{options.model}_image", [image], outputs=[best])
+
+    for picture, (answer,) in zip(options.pictures, result.as_numpy("probabilities"), strict=True):
+        score, _, label = answer.decode().split(":", 2)
+        print(f"{picture}: {label} ({float(score):.1%})")
+
+
+try:
+    main()
+except (OSError, InferenceServerException) as error:
+    sys.exit(f"grpc_client.py: {error}")

@@ -36,7 +36,7 @@ def show(done: int, total: int) -> None:
     print(f"\r[{bar:{BAR}}] {done}/{total}", end="", file=sys.stderr, flush=True)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--url", default="127.0.0.1:8001")
@@ -44,6 +44,9 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=16, help="more fill larger batches")
     options = parser.parse_args()
     pictures = sorted(p for p in options.directory.rglob("*") if p.suffix.lower() in KINDS)
+    if not pictures:
+        parser.error(f"there is no picture below {options.directory}")
+    named = 0
     table = csv.writer(sys.stdout)
     table.writerow(["picture", "label", "probability", "error"])
     with (
@@ -52,9 +55,12 @@ def main() -> None:
     ):
         jobs = [pool.submit(classify, client, options.model, picture) for picture in pictures]
         for done, job in enumerate(as_completed(jobs), start=1):
-            table.writerow(job.result())
+            row = job.result()
+            table.writerow(row)
+            named += bool(row[1])
             show(done, len(pictures))
-    print(file=sys.stderr)
+    print(f"\n{named} of {len(pictures)} named", file=sys.stderr)
+    return 0 if named else 1
 
 
-main()
+sys.exit(main())

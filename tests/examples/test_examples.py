@@ -108,6 +108,30 @@ def test_many_pictures_gives_a_broken_one_its_own_error(triton: Running, tmp_pat
     assert rows["plain.jpg"]["label"].endswith("bison")
 
 
+def test_what_cannot_be_answered_is_said_in_a_line(triton: Running, tmp_path: Path) -> None:
+    text = tmp_path / "text.jpg"
+    text.write_text("no picture")
+    http, grpc_address = (f"127.0.0.1:{port}" for port in (triton.http_port, triton.grpc_port))
+    for name, url in (("http_client.py", http), ("grpc_client.py", grpc_address)):
+        finished = python(name, "--url", url, str(text))
+        assert finished.returncode == 1
+        assert finished.stderr.startswith(f"{name}: ")
+        assert "not a picture" in finished.stderr
+    for name, url in (("async_http.py", http), ("async_grpc.py", grpc_address)):
+        lines = python(name, "--url", url, str(text), PATHS[0], "missing.jpg").stdout.splitlines()
+        assert [PHOTOS[0].wnid in line for line in lines] == [False, True, False]
+
+
+def test_many_pictures_that_all_fail_are_no_success(tmp_path: Path) -> None:
+    finished = python("many_pictures.py", str(tmp_path))
+    assert finished.returncode == 2
+    assert f"there is no picture below {tmp_path}" in finished.stderr
+    shutil.copy(PATHS[0], tmp_path)
+    finished = python("many_pictures.py", "--url", "127.0.0.1:1", str(tmp_path))
+    assert finished.returncode == 1
+    assert "0 of 1 named" in finished.stderr
+
+
 def test_curl_asks_the_gateway_and_triton(triton: Running, gateway_url: str) -> None:
     finished = run(
         EXAMPLES / "curl.sh",
