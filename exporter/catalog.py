@@ -1,9 +1,8 @@
 """The table of models that can be exported. Importing it does not import TensorFlow."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 from gateway.contract import Contract
 
@@ -27,12 +26,11 @@ class ModelSpec:
     """One architecture: how to build it and what it wants to be fed."""
 
     name: str
-    builder: str  # "module:function"; takes weights=, classes= and `options`, returns a Keras model
+    builder: str  # "module:function"; takes weights=, classes=; returns a Keras model
     normalisation: Normalisation
     about: str
     size: int = 224
     resize_shorter_side: int = 256
-    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def contract(self) -> Contract:

@@ -44,9 +44,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--weights",
         metavar="imagenet|random|FILE",
-        help="default imagenet; a FILE is .keras, .h5 or .weights.h5",
+        help="default imagenet; a FILE is .keras, .h5 or .weights.h5; .pth for efficientnet_lite0",
     )
-    parser.add_argument("--labels", type=Path, metavar="FILE", help="one label a line")
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="plain text, one label a line, in the order of the outputs",
+    )
     parser.add_argument("--version", type=_version, help="default: the next free number")
     parser.add_argument(
         "--repository",

@@ -9,7 +9,7 @@ from exporter.companions import complete
 from exporter.errors import ExportError, WeightsUnavailable
 from exporter.job import Job
 from gateway.preference import EMBEDDED, FLAGSHIP
-from inference.repository import ensemble_name, is_classifier, versions_in
+from inference.repository import ensemble_name, is_classifier, ready_models
 
 
 def ensure_default(repository: Path, weights: str) -> None:
@@ -61,10 +61,7 @@ def _export_first(repository: Path, weights: str) -> None:
 
 def _ready(repository: Path) -> list[str]:
     """Name the classifiers that Triton could load."""
-    if not repository.is_dir():
-        return []
-    names = sorted(path.name for path in repository.iterdir() if versions_in(path))
-    return [name for name in names if is_classifier(name)]
+    return [name for name in ready_models(repository) if is_classifier(name)]
 
 
 def _described(weights: str) -> str:

@@ -2,15 +2,31 @@
 
 from pathlib import Path
 
+from exporter.errors import ExportError
 from exporter.job import Job
 from exporter.quiet import quiet_stderr
 
 
 def export(job: Job) -> str:
     """Export a version; return what to tell the user. Raises ExportError."""
+    _require_weights(job.weights)
     with quiet_stderr():
         from exporter.export import export  # noqa: PLC0415
     return str(export(job))
+
+
+def _require_weights(weights: str) -> None:
+    """Find at once that a file is missing. Raises ExportError."""
+    if weights in ("imagenet", "random") or Path(weights).is_file():
+        return
+    if Path(weights).is_dir():
+        raise ExportError(
+            f"{weights} is a directory; a SavedModel is not exported but put into the repository:"
+            " see model_repository/README.md"
+        )
+    raise ExportError(
+        f"there is no file {weights}; --weights takes imagenet, random or the path of a file"
+    )
 
 
 def quantize(version_dir: Path, pictures: Path, minimum: float) -> str:

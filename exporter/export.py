@@ -10,7 +10,14 @@ import numpy.typing as npt
 from exporter import savedmodel
 from exporter.catalog import INPUT, OUTPUT, ModelSpec
 from exporter.companions import write_companions
-from exporter.config import LABEL_FILE, classifier_config, contract_in, serving, with_version
+from exporter.config import (
+    LABEL_FILE,
+    classifier_config,
+    contract_in,
+    served_version,
+    serving,
+    with_version,
+)
 from exporter.errors import ExportError
 from exporter.golden import Golden, golden_of, golden_tensor
 from exporter.job import Job
@@ -52,13 +59,15 @@ class Written:
             f"  input   {INPUT}: UINT8 [N,{size},{size},3], RGB\n"
             f"  output  {OUTPUT}: FP32 [N,{self.classes}]\n"
             f"  golden picture: {self.golden.label} ({self.golden.probability:.2%})"
-        ) + (self._what_next() if _others(self.target) else "")
+        ) + f"\n  {self._what_next()}"
 
     def _what_next(self) -> str:
         model, version = self.target.model, self.target.version
+        if served_version(self.target.model_dir / "config.pbtxt") == version:
+            return "a server that is running already serves it once it is started again"
         return (
-            f"\n  not in service yet: `make deploy MODEL={model} VERSION={version}` tests it beside"
-            " the present version, then switches"
+            f"not in service yet: `make deploy MODEL={model} VERSION={version}` tests it beside the"
+            " present version, then switches (in containers: deploy/README.md)"
         )
 
 

@@ -6,6 +6,8 @@ architecture with any number of classes.
 """
 
 import tempfile
+import warnings
+import zipfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,8 @@ def model_from_file(spec: ModelSpec, path: Path) -> tuple[ModelSpec, Any]:
 
 
 def _whole_model(spec: ModelSpec, path: Path) -> tuple[ModelSpec, Any]:
+    if path.suffix == ".keras" and not zipfile.is_zipfile(path):  # Keras would call it missing
+        raise ExportError(f"{path} is not a .keras file, or a damaged one")
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     # Which error depends on the layer that Keras cannot read.
@@ -63,7 +67,7 @@ def _whole_model(spec: ModelSpec, path: Path) -> tuple[ModelSpec, Any]:
     size = _input_size(model, path)
     spec = spec if size == spec.size else spec.resized(size)
     _require_one_normalisation(spec, model, path)
-    served = _with_softmax(model, path)
+    served = _with_probabilities(model, path)
     base = _shapes(build(spec, None, top=False))
     if _shapes(model)[: len(base)] != base:
         raise ExportError(f"the model in {path} is not {spec.name}: its first layers differ")
@@ -99,14 +103,28 @@ def _require_one_normalisation(spec: ModelSpec, model: Any, path: Path) -> None:
         )
 
 
-def _with_softmax(model: Any, path: Path) -> Any:
-    """Return a model that ends in probabilities, [N,classes]."""
+def _with_probabilities(model: Any, path: Path) -> Any:
+    """Return a model that ends in probabilities, [N,classes]; one of a single output has two."""
     shape = model.output_shape
-    if not (isinstance(shape, tuple) and len(shape) == 2 and shape[1] and shape[1] > 1):
-        raise ExportError(f"the model in {path} returns {shape}, not two or more classes")
-    if _last_activation(model) is keras.activations.linear:
+    if not (isinstance(shape, tuple) and len(shape) == 2 and shape[1]):
+        raise ExportError(f"the model in {path} returns {shape}, not one row of classes a picture")
+    last = _last_activation(model)
+    if shape[1] == 1:
+        return _with_both_classes(model, last, path)
+    if last is keras.activations.linear:
         return keras.Model(model.inputs[0], keras.layers.Softmax()(model.outputs[0]))
     return model
+
+
+def _with_both_classes(model: Any, last: Any, path: Path) -> Any:
+    """Return a model that gives the first class what the second, its only output, leaves."""
+    second = model.outputs[0]
+    if last is keras.activations.linear:
+        second = keras.layers.Activation("sigmoid")(second)
+    elif last is not keras.activations.sigmoid:
+        raise ExportError(f"the only output of the model in {path} does not end in a sigmoid")
+    both = keras.layers.Concatenate()([1.0 - second, second])
+    return keras.Model(model.inputs[0], both)
 
 
 def _last_activation(model: Any) -> Any:
@@ -138,13 +156,17 @@ def _filled(spec: ModelSpec, path: Path, found: Shapes, legacy: bool) -> Any:
         _load(model, path, legacy)
     except Exception as error:
         reason = str(error).strip().partition("\n")[0][:200]
-        raise ExportError(f"the weights in {path} do not fit {spec.name}: {reason}") from error
+        raise ExportError(
+            f"the weights in {path} do not fit {spec.name}: {reason} A model with layers of its own"
+            " must be saved whole (model.save), not only its weights"
+        ) from error
     return model
 
 
 def _load(model: Any, path: Path, legacy: bool) -> None:
     """Load weights by what the file is; Keras goes by its name alone."""
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # one for each layer that does not fit
         link = Path(directory, "legacy.h5" if legacy else "model.weights.h5")
         link.symlink_to(path.resolve())
         model.load_weights(link)

@@ -22,6 +22,8 @@ def read_labels(path: Path) -> list[str]:
         raise ExportError(f"cannot read the labels in {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ExportError(f"the labels in {path} are not UTF-8 text") from error
+    while labels and not labels[-1]:  # empty lines at the end name nothing
+        labels.pop()
     if not labels or "" in labels:
         line = labels.index("") + 1 if labels else 1
         raise ExportError(f"line {line} of {path} is empty; give one label a line")

@@ -22,8 +22,8 @@ from exporter.repository import SAVED_MODEL, staging
 from gateway.contract import Contract
 from gateway.errors import EdgeLensError
 from gateway.image import to_tensor
+from inference.backends.tensorflow.precision import INT8_MODEL
 
-INT8_MODEL = "model.int8.xml"
 INT8_WEIGHTS = "model.int8.bin"
 BATCH = 8
 MINIMUM_PICTURES = 20

@@ -37,10 +37,6 @@ def load(spec: ModelSpec, weights: str, labels: Path | None = None) -> Source:
         classes = len(read_labels(labels)) if labels else 1000
         return Source(spec, random_model(spec, classes), weights)
     path = Path(weights)
-    if not path.is_file():
-        raise ExportError(
-            f"there is no file {weights}; --weights takes imagenet, random or the path of a file"
-        )
     spec, model = model_from_file(spec, path)
     return Source(spec, model, f"file:{path.name}")
 

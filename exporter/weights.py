@@ -23,9 +23,7 @@ def build(spec: ModelSpec, weights: str | None, classes: int = 1000, top: bool =
     module, function = spec.builder.split(":")
     builder = getattr(importlib.import_module(module), function)
     shape = (spec.size, spec.size, 3)
-    return builder(
-        weights=weights, classes=classes, input_shape=shape, include_top=top, **spec.options
-    )
+    return builder(weights=weights, classes=classes, input_shape=shape, include_top=top)
 
 
 def random_model(spec: ModelSpec, classes: int = 1000) -> Any:

@@ -128,7 +128,7 @@ def test_a_second_version_keeps_the_users_config(
         "  output  probabilities: FP32 [N,1000]",
         f"  golden picture: {golden['label']} ({golden['probability']:.2%})",
         f"  not in service yet: `make deploy MODEL={SMALL} VERSION=2` tests it beside the present"
-        " version, then switches",
+        " version, then switches (in containers: deploy/README.md)",
     ]
 
 
@@ -194,7 +194,7 @@ def test_labels_that_differ_from_the_models_are_refused_before_weights_are_loade
     labels = tmp_path / "labels.txt"
     labels.write_text("cat\ndog\n")
     before = files(repository)
-    arguments = (SMALL, "--weights", "nowhere.h5", "--labels", str(labels))
+    arguments = (SMALL, "--weights", str(labels), "--labels", str(labels))
     assert run(*arguments, repository=repository) == 1
     assert "all versions of a model share them" in capsys.readouterr().err
     assert files(repository) == before

@@ -119,7 +119,8 @@ def test_whole_models_that_cannot_be_served_are_refused(tmp_path: Path) -> None:
             SPEC,
             fine_tuned(rescaled, keras.layers.Dense(3)),
         ),
-        "not two or more classes": (SPEC, fine_tuned(small, keras.layers.Dense(1))),
+        "not one row of classes": (SPEC, fine_tuned(small, keras.layers.Reshape((1, -1)))),
+        "does not end in a sigmoid": (SPEC, fine_tuned(small, keras.layers.Dense(1, "relu"))),
         "not square RGB pictures": (
             SPEC,
             keras.Sequential([keras.Input((32, 16, 3)), keras.layers.Flatten()]),
@@ -134,6 +135,18 @@ def test_whole_models_that_cannot_be_served_are_refused(tmp_path: Path) -> None:
         model.save(path)
         with pytest.raises(ExportError, match=sentence):
             model_from_file(spec, path)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+def test_a_single_output_becomes_two_classes(tmp_path: Path, activation: str | None) -> None:
+    small = build(SPEC.resized(32), None, top=False)
+    model = fine_tuned(small, keras.layers.Dense(1, activation))
+    model.save(tmp_path / "mine.keras")
+    picture = np.random.default_rng(1).random((2, 32, 32, 3), np.float32)
+    own = np.asarray(model(picture))
+    second = own if activation else 1 / (1 + np.exp(-own))
+    found = np.asarray(model_from_file(SPEC, tmp_path / "mine.keras")[1](picture))
+    np.testing.assert_allclose(found, np.hstack([1 - second, second]), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["vgg16", "mobilenet_v2"])
@@ -196,7 +209,7 @@ def test_weights_without_the_catalogs_last_layer_are_refused(
     [
         ("a.onnx", "of no kind that is read"),
         ("a.h5", "not an HDF5 file"),
-        ("a.keras", "Keras cannot load"),
+        ("a.keras", "not a .keras file"),
         ("a.pth", "of no kind that is read"),
     ],
 )

@@ -47,3 +47,8 @@ def test_another_number_of_labels_than_classes_is_refused(tmp_path: Path) -> Non
 def test_other_classes_than_imagenets_need_a_label_file() -> None:
     with pytest.raises(ExportError, match=r"3 classes, .* name them with --labels"):
         labels_for(3, None)
+
+
+def test_empty_lines_at_the_end_name_nothing(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("cat\ndog\n\n \n")
+    assert read_labels(tmp_path / "labels.txt") == ["cat", "dog"]
