@@ -7,8 +7,12 @@ const REQUEST_BYTES = 48 * MEGABYTE;
 const FORM_BYTES = 1024; // more than a form needs for each picture besides its own bytes
 const UNLIMITED = { pictures: Infinity, picture_bytes: Infinity, request_bytes: Infinity };
 const MODELS_PAUSE = 3; // seconds between two questions while no model is ready
+const LONGEST_PAUSE = 30; // seconds the page waits by itself before it asks a busy server again
+const SILENCE = 10; // seconds without an answer after which the page says that it still waits
+const UNSURE = 0.3; // a best label below this is a guess
 const SPOKEN_LABELS = 3; // more pictures than this are announced as a count only
 const KEY_NAME = "edgelens-key";
+const CSV_TITLES = ["file", "rank", "label", "probability", "model", "version", "error"];
 const UNREADABLE = "This file cannot be read (any more). Is it a folder?";
 // Sending the same picture again would only be refused again.
 const LASTING = new Set(["bad_request", "too_large", "not_a_picture", "undecodable_picture"]);
@@ -17,6 +21,8 @@ const find = (id) => document.getElementById(id);
 const counted = (number) => (number === 1 ? "1 picture" : `${number} pictures`);
 const megabytes = (bytes) => `${Number((bytes / MEGABYTE).toPrecision(3))} MB`;
 const percent = (share) => (share < 0.0005 ? "<0.1%" : `${(share * 100).toFixed(1)}%`);
+
+const quoted = (value) => `"${String(value ?? "").replaceAll('"', '""')}"`;
 
 /** Show a text in an element, or hide the element when there is none. */
 function show(element, text) {
@@ -33,7 +39,8 @@ class Refusal extends Error {
 
   static async from(response) {
     const body = await response.json().catch(() => ({}));
-    const unexplained = `The server answered ${response.status}.`;
+    const later = response.status >= 500 ? " Try again shortly." : "";
+    const unexplained = `The server answered ${response.status}.${later}`;
     const { code = "unknown", message = unexplained } = body.error ?? {};
     const seconds = Number(response.headers.get("Retry-After"));
     return new Refusal(code, message, response.status, Number.isFinite(seconds) ? seconds : 0);
@@ -90,15 +97,19 @@ class Gateway {
     const headers = this.key.value ? { Authorization: `Bearer ${this.key.value}` } : {};
     try {
       const response = await fetch(path, { ...options, headers });
-      if (response.ok) {
-        return await response.json();
+      if (!response.ok) {
+        throw await Refusal.from(response);
       }
-      throw await Refusal.from(response);
+      if (!response.headers.get("Content-Type")?.includes("json")) {
+        throw new Refusal("unreachable", "Something between here and the server answered instead.");
+      }
+      return await response.json();
     } catch (error) {
       if (error instanceof Refusal || error.name === "AbortError") {
         throw error;
       }
-      throw new Refusal("unreachable", "The server cannot be reached. Is it running?");
+      const message = "The server cannot be reached: it is away, or the connection is too slow.";
+      throw new Refusal("unreachable", message);
     }
   }
 }
@@ -118,6 +129,7 @@ class Picture {
       ]),
     );
     this.#parts.name.textContent = file.name;
+    this.#parts.name.title = file.name; // a long one is cut
     this.#parts.retry.addEventListener("click", () => onRetry(this));
     this.#parts.remove.setAttribute("aria-label", `Remove ${file.name}`);
     this.#parts.remove.addEventListener("click", () => onRemove(this));
@@ -135,8 +147,15 @@ class Picture {
 
   /** Show the labels, best first, and which model they come from. */
   finish(predictions, { model, version, weights }) {
-    this.#become("done", predictions.length ? "" : "No label is probable enough.");
+    const unsure = predictions[0]?.probability < UNSURE;
+    const remark = unsure ? "Not sure. It looks most like this:" : "";
+    this.#become("done", predictions.length ? remark : "No label is probable enough.");
+    this.card.classList.toggle("unsure", unsure);
     this.best = predictions[0];
+    this.model = model;
+    this.rows = predictions.map(({ label, probability }, index) => {
+      return [this.file.name, index + 1, label, probability, model, version, ""];
+    });
     const names = predictions.map((prediction) => prediction.label);
     const rows = predictions.map((prediction) => {
       const shared = names.filter((name) => name === prediction.label).length > 1;
@@ -153,6 +172,7 @@ class Picture {
 
   fail({ code, message, retryAfter = 0 }) {
     this.#become("failed", message);
+    this.rows = [[this.file.name, "", "", "", "", "", message]];
     this.mayRetry = !LASTING.has(code);
     this.#parts.retry.hidden = !this.mayRetry;
     this.retryAt = Date.now() + retryAfter * 1000;
@@ -169,6 +189,7 @@ class Picture {
     clearTimeout(this.#timer);
     this.state = state;
     this.mayRetry = false;
+    this.rows = [];
     this.card.dataset.state = state;
     show(this.#parts.state, text);
     this.#parts.retry.hidden = true;
@@ -203,10 +224,7 @@ function labelRow(name, probability) {
   const row = find("label").content.firstElementChild.cloneNode(true);
   row.querySelector(".label").textContent = name;
   row.querySelector(".percent").textContent = percent(probability);
-  const bar = row.querySelector("meter");
-  bar.value = probability;
-  bar.setAttribute("aria-label", name);
-  bar.setAttribute("aria-valuetext", percent(probability));
+  row.querySelector("meter").value = probability;
   return row;
 }
 
@@ -244,10 +262,13 @@ class Models {
   #listed = [];
   limits = UNLIMITED; // until the server has told its own
 
-  constructor(gateway, onUnauthorized) {
+  constructor(gateway, { onUnauthorized, onChoice }) {
     this.gateway = gateway;
     this.onUnauthorized = onUnauthorized;
-    find("model").addEventListener("change", () => this.#describe());
+    find("model").addEventListener("change", () => {
+      this.#describe();
+      onChoice();
+    });
   }
 
   /** The name to ask for; "" for the default, whose versions the server may draw by shares. */
@@ -271,12 +292,21 @@ class Models {
     } catch (refusal) {
       find("model-line").textContent = `Not known: ${refusal.message}`;
       if (refusal.status === 401) {
+        find("model-line").textContent = "Not known without an API key.";
         this.onUnauthorized(refusal);
         return;
       }
       wait = Math.max(wait, refusal.retryAfter || 0);
     }
     setTimeout(() => this.load(), wait * 1000);
+  }
+
+  /** Ask again what is served where an answer shows that it has changed. */
+  check({ model, version }) {
+    const known = this.#listed.find(({ name }) => name === model);
+    if (!known?.versions.includes(version)) {
+      this.load();
+    }
   }
 
   #limit(limits) {
@@ -293,7 +323,11 @@ class Models {
     const options = this.#listed.map(({ name, default: isDefault }) => {
       return new Option(isDefault ? `${name} (default)` : name, name, isDefault, isDefault);
     });
+    const before = find("model").value;
     find("model").replaceChildren(...options);
+    if (this.#listed.some(({ name }) => name === before)) {
+      find("model").value = before;
+    }
     find("model-choice").hidden = this.#listed.length < 2;
     this.#describe();
   }
@@ -316,13 +350,17 @@ class Models {
 /** The page: a queue of pictures, and the run that works through it. */
 class Page {
   #pictures = [];
+  #why = ""; // the server wants to be left alone for a while
   #run = null; // the AbortController of the run under way
   #finished = new Set(); // the pictures of that run that have an answer
 
   constructor() {
     this.key = new Key();
     this.gateway = new Gateway(this.key);
-    this.models = new Models(this.gateway, (refusal) => this.#askForKey(refusal));
+    this.models = new Models(this.gateway, {
+      onUnauthorized: (refusal) => this.#askForKey(refusal),
+      onChoice: () => this.#refresh(),
+    });
     this.#listenToForms();
     this.#listenToDocument();
     this.#refresh();
@@ -363,15 +401,22 @@ class Page {
     });
     find("cancel").addEventListener("click", () => this.#run?.abort());
     find("retry-all").addEventListener("click", () => this.#retry(this.#retryable()));
+    find("save").addEventListener("click", () => this.#save());
     find("clear").addEventListener("click", () => this.#clear());
     find("key-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#useKey(find("key").value);
+      this.#useKey(find("key").value.trim());
     });
   }
 
   #listenToDocument() {
-    document.addEventListener("paste", (event) => this.add(event.clipboardData?.files ?? []));
+    document.addEventListener("paste", (event) => {
+      const files = event.clipboardData?.files ?? [];
+      if (!files.length && !(event.target instanceof HTMLInputElement)) {
+        this.#say("Only pictures can be pasted here.");
+      }
+      this.add(files);
+    });
     document.addEventListener("dragover", (event) => {
       if (isForField(event)) {
         return;
@@ -401,6 +446,12 @@ class Page {
     return this.#pictures.filter((picture) => picture.state === state);
   }
 
+  /** The pictures whose labels come from another model than the chosen one. */
+  #outdated() {
+    const name = find("model").value;
+    return this.#in("done").filter(({ model }) => name && model !== name);
+  }
+
   #retryable() {
     return this.#pictures.filter(({ mayRetry, retryAt }) => mayRetry && retryAt <= Date.now());
   }
@@ -409,6 +460,9 @@ class Page {
   async #start() {
     if (this.#run) {
       return;
+    }
+    if (!this.#in("waiting").length) {
+      this.#outdated().forEach((picture) => picture.wait());
     }
     if (!this.#in("waiting").length) {
       this.#say(this.#pictures.length ? "Nothing new to classify." : "Choose a picture first.");
@@ -451,7 +505,7 @@ class Page {
     }
     this.#progress();
     if (wait && this.#in("waiting").length) {
-      this.#say(`The server is busy. Going on in ${wait} s.`);
+      this.#say(`${this.#why} Going on in ${wait} s.`);
       await pause(wait, signal);
     }
   }
@@ -476,9 +530,13 @@ class Page {
 
   /** Send one request; return the seconds the server wants to be left alone. */
   async #send(pictures, signal) {
+    const silence = setTimeout(() => {
+      this.#say("Still waiting for the server; Cancel keeps the pictures here.");
+    }, SILENCE * 1000);
     try {
       const files = pictures.map(({ file }) => file);
       const answer = await this.gateway.classify(files, this.models.asked, signal);
+      this.models.check(answer);
       pictures.forEach((picture, index) => {
         const result = answer.results[index];
         if (result.error) {
@@ -495,11 +553,18 @@ class Page {
       if (error.status === 413 && pictures.length > 1) {
         return this.#sendEach(pictures, signal); // this server's limits are lower than usual
       }
+      if (error.retryAfter && error.retryAfter <= LONGEST_PAUSE) {
+        pictures.forEach((picture) => picture.wait(error.message)); // until it can, or Cancel
+        this.#why = error.message;
+        return error.retryAfter;
+      }
       pictures.forEach((picture) => picture.fail(error));
       if (error.code === "unreachable") {
         throw error; // so would all others be: they wait for the reader
       }
       return error.retryAfter;
+    } finally {
+      clearTimeout(silence);
     }
     return 0;
   }
@@ -551,7 +616,8 @@ class Page {
     const finished = this.#finished.size;
     find("progress").max = finished + left;
     find("progress").value = finished;
-    this.#say(`Classified ${finished} of ${counted(finished + left)}.`);
+    const failed = [...this.#finished].filter(({ state }) => state === "failed").length;
+    this.#say(`${finished} of ${counted(finished + left)} done${failed ? `, ${failed} failed` : ""}.`);
     this.#refresh();
   }
 
@@ -579,6 +645,15 @@ class Page {
     this.#say(`${picture.file.name} removed.`);
     this.#refresh();
     (neighbour?.querySelector(".remove") ?? find("chooser")).focus();
+  }
+
+  /** Let the reader keep what is shown, as a table. */
+  #save() {
+    const rows = [CSV_TITLES, ...this.#pictures.flatMap(({ rows }) => rows)];
+    const text = rows.map((row) => row.map(quoted).join(",")).join("\r\n");
+    const url = URL.createObjectURL(new Blob(["\ufeff", text, "\r\n"], { type: "text/csv" }));
+    Object.assign(document.createElement("a"), { href: url, download: "edgelens.csv" }).click();
+    URL.revokeObjectURL(url);
   }
 
   #clear() {
@@ -611,12 +686,17 @@ class Page {
   #refresh() {
     const running = this.#run !== null;
     const waiting = this.#in("waiting").length;
+    const again = waiting || running ? 0 : this.#outdated().length;
     const submit = find("submit");
     submit.textContent = waiting && !running ? `Classify ${counted(waiting)}` : "Classify";
+    if (again) {
+      submit.textContent = `Classify ${counted(again)} with ${find("model").value}`;
+    }
     submit.setAttribute("aria-disabled", String(running));
     find("cancel").hidden = !running;
     find("progress").hidden = !running;
     find("clear").hidden = running || !this.#pictures.length;
+    find("save").hidden = running || !this.#in("done").length;
     const failed = this.#pictures.filter(({ mayRetry }) => mayRetry);
     find("retry-all").hidden = running || failed.length < 2;
     find("results").hidden = !this.#pictures.length;
