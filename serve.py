@@ -6,24 +6,32 @@ everything.
 
 import argparse
 import contextlib
+import difflib
 import json
+import math
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.error import HTTPError
 
+from exporter.catalog import CATALOG
 from inference.repository import is_classifier
-from serving import places
 from serving.ask import ask
 from serving.errors import ServeError
 from serving.part import Part
+from serving.places import Places
 from serving.processes import GATEWAY_PYTHON, HOME, INFERENCE_PYTHON, finish, start
 from serving.stop import Stop
 
 Said = TypeVar("Said")
 STEP_GRACE = 15.0  # seconds
+PATIENCE = 10.0  # seconds until a start that is not ready says what it waits for
+ON, OFF = ("1", "yes", "true", "on"), ("0", "no", "false", "off")
+ENDING = 3.0  # seconds for a gateway that has given up to end in
 TRITON_GRACE = 10.0  # seconds; what has not ended by then is killed
 
 
@@ -34,12 +42,15 @@ def main() -> int:
     stop.on_signals()
     try:
         _require_environments()
+        places, tunes = Places.from_env(os.environ), _is_on("TUNE")
         places.await_free_ports(stop)
-        places.require_free_port()
+        places.require_page()
+        _require_known_model(places)
         _export_default_model(stop)
-        _tune_default_model(stop)
+        if tunes:
+            _tune_default_model(stop)
         with tempfile.TemporaryDirectory(prefix="edgelens-") as scratch:
-            _serve(stop, Path(scratch) / "ready.json")
+            _serve(stop, places, Path(scratch) / "ready.json")
     except ServeError as error:
         print(f"edgelens: {error}", file=sys.stderr)
         return 1
@@ -70,13 +81,19 @@ def _export_default_model(stop: Stop) -> None:
 
 
 def _tune_default_model(stop: Stop) -> None:
-    """Fit the model to this machine, if TUNE asks for that and it has not been done here."""
-    if os.environ.get("TUNE", "") in ("", "0"):
-        return
+    """Fit the model to this machine, unless that has been done."""
     model = _wanted_model()
     command = ["-m", "inference.tune", "--once", *([model] if model else [])]
     if _run_step(stop, command, "the model was tuned"):
         print("edgelens: not tuned, so the model is served as it was", file=sys.stderr, flush=True)
+
+
+def _is_on(name: str) -> bool:
+    """Read a switch. Raises ServeError."""
+    value = os.environ.get(name, "").strip().lower()
+    if value not in ("", *OFF, *ON):
+        raise ServeError(f"{name}={value} is neither 1 nor 0")
+    return value in ON
 
 
 def _run_step(stop: Stop, arguments: list[str], purpose: str) -> int:
@@ -91,46 +108,33 @@ def _run_step(stop: Stop, arguments: list[str], purpose: str) -> int:
     return step.returncode
 
 
-def _serve(stop: Stop, ready_file: Path) -> None:
+def _serve(stop: Stop, places: Places, ready_file: Path) -> None:
     told = {"TRITON_READY_FILE": str(ready_file)}
     inference = Part("Triton", [str(INFERENCE_PYTHON), "-m", "inference"], told)
     gateway = Part("the gateway", [str(GATEWAY_PYTHON), "-m", "gateway"], {})
     try:
         inference.start()
-        if not places.ports_are_fixed() and not _wait(stop, [inference], ready_file.exists):
+        if not places.are_fixed and not _wait(stop, [inference], ready_file.exists):
             return
-        ports = places.triton_ports(ready_file)
+        ports = places.chosen_ports(ready_file)
         inference.environment |= ports
         inference.health = places.triton_health(ports)
         gateway.environment = places.triton_addresses(ports)
-        gateway.health = places.page() + "healthz"
+        gateway.health = places.page + "healthz"
         gateway.start()
-        if readiness := _wait(stop, [inference, gateway], lambda: _readiness(ready_file)):
-            _announce(readiness)
+        asked = Readiness(places, ready_file)
+        if readiness := _wait(stop, [inference, gateway], asked):
+            _announce(readiness, places.page)
         while not stop.wait(0.2):
             for part in (inference, gateway):
                 part.revive()
                 part.check()
     finally:
-        _stop(gateway, inference)
-
-
-def _stop(gateway: Part, inference: Part) -> None:
-    """Stop the gateway, which answers what it has admitted, then Triton, which that needs."""
-    gateway.stop(_gateway_grace())
-    inference.stop(0)
-    gateway.finish(0)
-    inference.finish(TRITON_GRACE)
-
-
-def _gateway_grace() -> float:
-    """Return the seconds after which the gateway gives up by itself, and some to end in."""
-    grace = os.environ.get("GRACE_SECONDS", "").strip()
-    deadline = os.environ.get("DEADLINE_SECONDS", "").strip() or "10"
-    try:
-        return 3.0 + (float(grace) if grace else float(deadline) + 2.0)
-    except ValueError:  # the gateway has said so, and ended
-        return 0.0
+        # The gateway answers what it has admitted, and Triton is needed for that.
+        gateway.stop(places.gateway.grace_seconds + ENDING)
+        inference.stop(0)
+        gateway.finish(0)
+        inference.finish(TRITON_GRACE)
 
 
 def _wait(stop: Stop, parts: list[Part], asked: Callable[[], Said]) -> Said | None:
@@ -145,16 +149,48 @@ def _wait(stop: Stop, parts: list[Part], asked: Callable[[], Said]) -> Said | No
     return None
 
 
-def _readiness(ready_file: Path) -> dict[str, Any]:
-    """Return what the gateway says of itself, nothing while it is not ready."""
-    with contextlib.suppress(FileNotFoundError):  # Triton is not ready yet
-        _require_model(json.loads(ready_file.read_text())["models"])
-    try:
-        with ask(places.page() + "readyz", timeout=5) as answer:
-            said: dict[str, Any] = json.load(answer)
-            return said
-    except (OSError, ValueError):
-        return {}
+class Readiness:
+    """Asks the gateway what it says of itself; says once, where a start takes long, what lacks."""
+
+    def __init__(self, places: Places, ready_file: Path) -> None:
+        self._places, self._ready_file = places, ready_file
+        self._patience_ends = time.monotonic() + PATIENCE
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the body of /readyz, nothing while it is not ready. Raises ServeError."""
+        with contextlib.suppress(FileNotFoundError):  # Triton is not ready yet
+            _require_model(json.loads(self._ready_file.read_text())["models"])
+        try:
+            with ask(self._places.page + "readyz", timeout=5) as answer:
+                said: dict[str, Any] = json.load(answer)
+                return said
+        except HTTPError as refusal:
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                self._tell(json.load(refusal)["reason"])
+            return {}
+        except (OSError, ValueError):
+            return {}
+
+    def _tell(self, reason: str) -> None:
+        if time.monotonic() > self._patience_ends:
+            self._patience_ends = math.inf
+            elsewhere = os.environ.get("TRITON_URL")
+            asked = f" (TRITON_URL={elsewhere})" if elsewhere else ""
+            print(f"edgelens: not ready yet{asked}: {reason}", file=sys.stderr, flush=True)
+
+
+def _require_known_model(places: Places) -> None:
+    """Fail at once for a default model that is nowhere: it would be missed only when all runs."""
+    wanted, repository = places.gateway.model, places.triton.repository
+    if not wanted or os.environ.get("TRITON_URL") or wanted in CATALOG:
+        return
+    if not is_classifier(wanted) or not (repository / wanted).is_dir():
+        near = difflib.get_close_matches(wanted.lower(), CATALOG, 1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise ServeError(
+            f"MODEL={wanted} is neither in {repository} nor known to the exporter{meant} "
+            "(`python3 export_model.py --list` names what it knows)"
+        )
 
 
 def _require_model(ready: list[dict[str, str]]) -> None:
@@ -164,8 +200,8 @@ def _require_model(ready: list[dict[str, str]]) -> None:
     if wanted and wanted not in names and not os.environ.get("TRITON_URL"):
         served = ", ".join(sorted(names))
         raise ServeError(
-            f"MODEL={wanted} cannot be the default: Triton serves {served}; choose from these, "
-            f"or add it first with `make model MODEL={wanted}`"
+            f"MODEL={wanted} cannot be the default: Triton serves {served}; choose from these"
+            + (f", or add it first with `make model MODEL={wanted}`" if wanted in CATALOG else "")
         )
 
 
@@ -173,14 +209,14 @@ def _wanted_model() -> str:
     return os.environ.get("MODEL", "").strip()
 
 
-def _announce(readiness: dict[str, Any]) -> None:
+def _announce(readiness: dict[str, Any], page: str) -> None:
     if absent := readiness.get("stands_in_for"):
         print(
             f"edgelens: {readiness['model']} stands in for {absent}, whose trained weights are "
             f"not here; `make model MODEL={absent}` fetches them, with WEIGHTS=FILE from a file",
             flush=True,
         )
-    print(f"\nEdgeLens is ready: open {places.page()} (Ctrl-C stops it)\n", flush=True)
+    print(f"\nEdgeLens is ready: open {page} (Ctrl-C stops it)\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,95 +1,116 @@
-"""Where the parts listen and how they are reached, as the environment says it."""
+"""Where the parts listen and how they are reached, by their own settings."""
 
 import errno
 import json
 import os
 import socket
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+import gateway.config
+import inference.errors
+import inference.settings
 from inference.address import reachable
 from serving.errors import ServeError
 from serving.stop import Stop
 
-TRITON_PORTS = {
-    "TRITON_HTTP_PORT": "8000",
-    "TRITON_GRPC_PORT": "8001",
-    "TRITON_METRICS_PORT": "8002",
-    "TRITON_HEALTH_PORT": "8003",
-}
 PATIENCE = 10.0  # seconds for which an earlier run may still hold a port
 
 
-def gateway_place() -> tuple[str, str]:
-    """Return the host and the port at which the gateway listens."""
-    return os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "5000"
+@dataclass(frozen=True)
+class Places:
+    """What the gateway and Triton's launcher will read from the same environment."""
 
+    gateway: gateway.config.Settings
+    triton: inference.settings.Settings
 
-def page() -> str:
-    """Return the address of the upload page."""
-    host, port = gateway_place()
-    return f"http://{_spelled(host)}:{port}/"
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Places":
+        """Read the settings of both; raise ServeError for one that cannot be used."""
+        try:
+            return cls(
+                gateway.config.Settings.from_env(env), inference.settings.Settings.from_env(env)
+            )
+        except (gateway.config.SettingError, inference.errors.SettingError) as error:
+            raise ServeError(str(error)) from None
 
+    @property
+    def page(self) -> str:
+        """Return the address of the upload page."""
+        return f"http://{_spelled(self.gateway.host)}:{self.gateway.port}/"
 
-def await_free_ports(stop: Stop) -> None:
-    """Let the parts of an earlier run, whose supervisor was killed, finish what they are at."""
-    end, told = time.monotonic() + PATIENCE, False
-    while (taken := _taken_ports()) and time.monotonic() < end and not stop.is_set():
-        if not told:
-            print(f"Waiting for an earlier run to leave port {', '.join(taken)}.", flush=True)
-            told = True
-        stop.wait(0.2)
+    @property
+    def triton_ports(self) -> dict[str, int]:
+        """Return Triton's ports by the settings' names; 0 means "any free one"."""
+        return {
+            "TRITON_HTTP_PORT": self.triton.http_port,
+            "TRITON_GRPC_PORT": self.triton.grpc_port,
+            "TRITON_METRICS_PORT": self.triton.metrics_port,
+            "TRITON_HEALTH_PORT": self.triton.health_port,
+        }
 
+    @property
+    def are_fixed(self) -> bool:
+        """Tell whether Triton's ports are known before it runs."""
+        return all(self.triton_ports.values())
 
-def require_free_port() -> None:
-    """Find a taken port before anything is started, and before a stranger there looks ready."""
-    host, port = gateway_place()
-    try:
-        _listen(host, port)
-    except OSError as error:
-        raise ServeError(
-            f"the gateway cannot listen on {host}:{port} ({error.strerror}); "
-            "choose another place with PORT or HOST"
-        ) from None
+    def await_free_ports(self, stop: Stop) -> None:
+        """Let an earlier run, whose supervisor was killed, finish; raise ServeError in vain."""
+        end, told = time.monotonic() + PATIENCE, False
+        while (taken := self._taken()) and time.monotonic() < end and not stop.is_set():
+            if not told:
+                print(f"Waiting for {', '.join(taken)} to become free.", flush=True)
+                told = True
+            stop.wait(0.2)
+        if taken and not stop.is_set():
+            raise ServeError(
+                f"{', '.join(taken)} in use: stop what listens there, or set other ports "
+                "(for Triton's, 0 takes free ones)"
+            )
 
+    def require_page(self) -> None:
+        """Find that the gateway cannot listen before anything is started."""
+        host, port = self.gateway.host, self.gateway.port
+        if not port:
+            raise ServeError("PORT=0 would hide the page: give a port")
+        try:
+            _listen(host, port)
+        except OSError as error:
+            raise ServeError(
+                f"the gateway cannot listen on {host}:{port} ({error.strerror}); "
+                "choose another place with PORT or HOST"
+            ) from None
 
-def ports_are_fixed() -> bool:
-    """Tell whether Triton's ports are known before it runs; one of 0 means "any free one"."""
-    return "0" not in _wanted_ports().values()
+    def chosen_ports(self, ready_file: Path) -> dict[str, str]:
+        """Return Triton's ports as settings: those asked for, or those the launcher chose.
 
+        A launcher that is started again gets the same ones, for the gateway knows them.
+        """
+        if self.are_fixed:
+            return {name: str(port) for name, port in self.triton_ports.items()}
+        chosen = json.loads(ready_file.read_text())
+        return {n: str(chosen[n.removeprefix("TRITON_").lower()]) for n in self.triton_ports}
 
-def triton_ports(ready_file: Path) -> dict[str, str]:
-    """Return Triton's ports as settings: those asked for, or those the launcher chose.
+    def triton_health(self, ports: Mapping[str, str]) -> str:
+        """Return the address at which Triton's launcher answers."""
+        return f"http://{_spelled(self.triton.host)}:{ports['TRITON_HEALTH_PORT']}/healthz"
 
-    A launcher that is started again gets the same ones, for the gateway knows them.
-    """
-    if ports_are_fixed():
-        return _wanted_ports()
-    chosen = json.loads(ready_file.read_text())
-    return {name: str(chosen[name.removeprefix("TRITON_").lower()]) for name in TRITON_PORTS}
+    def triton_addresses(self, ports: Mapping[str, str]) -> dict[str, str]:
+        """Say where the gateway finds Triton, unless the user has said so."""
+        host = _spelled(self.triton.host)
+        found = {
+            "TRITON_URL": f"{host}:{ports['TRITON_GRPC_PORT']}",
+            "TRITON_METRICS_URL": f"http://{host}:{ports['TRITON_METRICS_PORT']}/metrics",
+        }
+        return {name: os.environ.get(name) or address for name, address in found.items()}
 
-
-def triton_health(ports: dict[str, str]) -> str:
-    """Return the address at which Triton's launcher answers."""
-    return f"http://{_spelled(_triton_host())}:{ports['TRITON_HEALTH_PORT']}/healthz"
-
-
-def triton_addresses(ports: dict[str, str]) -> dict[str, str]:
-    """Say where the gateway finds Triton, unless the user has said so."""
-    host = _spelled(_triton_host())
-    found = {
-        "TRITON_URL": f"{host}:{ports['TRITON_GRPC_PORT']}",
-        "TRITON_METRICS_URL": f"http://{host}:{ports['TRITON_METRICS_PORT']}/metrics",
-    }
-    return {name: os.environ.get(name) or address for name, address in found.items()}
-
-
-def _triton_host() -> str:
-    return os.environ.get("TRITON_HOST") or "127.0.0.1"
-
-
-def _wanted_ports() -> dict[str, str]:
-    return {name: os.environ.get(name) or default for name, default in TRITON_PORTS.items()}
+    def _taken(self) -> list[str]:
+        """Name the settings whose ports are in use, as NAME=port."""
+        places = {"PORT": (self.gateway.host, self.gateway.port)}
+        places |= {name: (self.triton.host, port) for name, port in self.triton_ports.items()}
+        return [f"{name}={place[1]}" for name, place in places.items() if _is_taken(*place)]
 
 
 def _spelled(host: str) -> str:
@@ -98,12 +119,7 @@ def _spelled(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _taken_ports() -> list[str]:
-    places = [gateway_place(), *((_triton_host(), port) for port in _wanted_ports().values())]
-    return [port for host, port in places if _is_taken(host, port)]
-
-
-def _is_taken(host: str, port: str) -> bool:
+def _is_taken(host: str, port: int) -> bool:
     """Tell whether a port is in use; whoever needs it finds out what else is wrong with it."""
     try:
         _listen(host, port)
@@ -112,7 +128,7 @@ def _is_taken(host: str, port: str) -> bool:
     return False
 
 
-def _listen(host: str, port: str) -> None:
+def _listen(host: str, port: int) -> None:
     """Listen for a moment. Raises OSError."""
     places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, kind, _, _, address = places[0]
