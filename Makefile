@@ -77,7 +77,7 @@ deploy: .venv-inference/.export ## switch a running server to another version: m
 	$(INFERENCE)/python -m inference.deploy $(MODEL) $(if $(VERSION),--version $(VERSION)) $(DEPLOY_FLAGS)
 
 selftest: .venv-inference/.export ## check a running server against its own contract: make selftest URL=http://...
-	$(INFERENCE)/python -m inference.selftest $(URL) $(if $(filter command line,$(origin MODEL)),--model $(MODEL))
+	$(INFERENCE)/python -m inference.selftest $(URL) $(if $(filter-out file,$(origin MODEL)),--model $(MODEL))
 
 bundle: ## save the images and the model into one archive for machines without a network
 	scripts/bundle

@@ -1,13 +1,12 @@
 """Run the gateway: `python -m gateway`."""
 
+import argparse
 import ctypes
 import faulthandler
 import logging
 import os
 import resource
 import sys
-
-import cv2
 
 from gateway.app import create_app
 from gateway.config import SettingError, Settings
@@ -21,6 +20,11 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of glibc's mallo
 
 def main(triton: InferenceClient | None = None) -> int:
     """Serve until SIGTERM or Ctrl-C; return the exit status."""
+    argparse.ArgumentParser(
+        prog="python -m gateway",
+        description="Serve the page and the API in front of a Triton.",
+        epilog="Settings come from the environment; README.md lists them.",
+    ).parse_args()
     silence_libraries()
     logging.basicConfig(format="gateway: %(levelname)s: %(message)s", level=logging.WARNING)
     try:
@@ -66,8 +70,6 @@ def _prepare_process() -> None:
     # by page, takes a tenth of a request's time.
     libc.mallopt(M_TRIM_THRESHOLD, 16 * 1024 * 1024)
     libc.mallopt(M_ARENA_MAX, 2)
-    # Pictures are decoded side by side already: OpenCV's own threads would only get in the way.
-    cv2.setNumThreads(1)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 

@@ -69,7 +69,7 @@ class Admission:
     def enter(self, client: str) -> Ticket:
         """Admit a request; raise TooManyRequests for a client over its share, else Overloaded."""
         with self._lock:
-            if self.in_flight + 1 > self._places() and self.in_flight:
+            if self.in_flight + 1 > self._places():
                 self._refuse(client)
             elif self._held[client] + 1 > self._share(client):
                 raise TooManyRequests("You have too many requests under way.", self._retry_after())

@@ -17,7 +17,7 @@ from gateway.deadline import ClientGone
 from gateway.errors import EdgeLensError
 from gateway.headers import add_headers
 from gateway.refusals import JSON_TYPE, refusal_body, refusal_headers
-from gateway.routes import TICKET, bp, count_rejection
+from gateway.routes import TICKET, bp
 from gateway.services import Services
 from gateway.triton import InferenceClient
 
@@ -87,7 +87,8 @@ def _route() -> str:
 
 
 def _answer_error(error: EdgeLensError) -> Response:
-    count_rejection(error)
+    parts: Services = current_app.extensions["edgelens"]
+    parts.metrics.reject(error)
     body = refusal_body(request.path, error.code, error.message)
     return Response(body, error.status, refusal_headers(error))
 

@@ -23,6 +23,7 @@ REFRESH_SECONDS = 2.0
 REMEMBER_SECONDS = 30.0  # a model that vanished is taken to be reloading for so long
 FORGET_SECONDS = 4.0  # a version that is refused for so long was retired, and is not reloading
 NOTHING = Loaded(frozenset(), {})
+AWAY = "Triton is still starting, or its metrics cannot be reached; try again shortly."
 Versions = Mapping[str, Model]
 
 
@@ -71,6 +72,9 @@ class Catalog:
                 loaded, self.is_away = self._triton.loaded(), False
             except TritonUnavailable:
                 loaded, self.is_away = NOTHING, True
+            if not self.is_away:
+                gone = self._complaints.keys() - loaded.versions
+                self._complaints = {k: v for k, v in self._complaints.items() if k not in gone}
             known = {(n, v) for n, versions in self._models.items() for v in versions}
             fallback = {(self._wanted, "")} if self._wanted and not loaded.versions else set()
             found: dict[str, dict[str, Model]] = {}
@@ -96,8 +100,7 @@ class Catalog:
             return self._wanted
         served = self._all_newest()
         if not served:
-            what = "Triton's metrics cannot be read" if self.is_away else "No model is loaded yet"
-            raise TritonUnavailable(f"{what}; try again shortly.")
+            raise TritonUnavailable(AWAY if self.is_away else "No model is loaded yet; try again.")
         return preferred(served)
 
     def stands_in_for(self) -> str:
@@ -124,12 +127,17 @@ class Catalog:
 
     def _missing(self, name: str) -> EdgeLensError:
         self.wake()
+        if self.is_away:
+            return TritonUnavailable(AWAY)
         last = self._seen.get(name)
         lately = last is not None and self._clock() - last < REMEMBER_SECONDS
         if name == self._wanted and self._models and not lately:
             return ModelNotReady("The model that MODEL names is not loaded; others are.")
         if lately or not self._models:
             return ModelNotReady("This model is being loaded; try again shortly.")
+        for (model, _), complaint in self._complaints.items():
+            if model == name:
+                return UnknownModel(f"This model is loaded, but cannot be asked here. {complaint}")
         return UnknownModel("No such model is loaded; GET /v1/models lists them.")
 
     def _describe(self, name: str, version: str, loaded: Loaded) -> Model | None:

@@ -57,7 +57,8 @@ class Contract:
 def _text(parameters: Mapping[str, str], name: str) -> str:
     if name not in parameters:
         raise ContractError(
-            f"The model's config.pbtxt lacks the parameter {name}; add it under parameters."
+            f"The model's config.pbtxt lacks the parameter {name}; add it under parameters, "
+            "as model_repository/README.md shows."
         )
     return parameters[name]
 

@@ -61,11 +61,10 @@ class Dispatcher:
         with self._lock:
             return self._busy == 0
 
-    def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:
+    def shutdown(self) -> None:
         """Let the threads end when they have answered what they are at."""
         self._work.stop()
         self._light.stop()
-        return cancel_pending and timeout >= 0
 
     def _admit(self, channel: Channel, request: Request) -> None:
         try:

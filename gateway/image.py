@@ -11,7 +11,7 @@ from PIL import Image
 from gateway.contract import Contract
 from gateway.errors import EdgeLensError, TooLarge, UndecodablePicture
 from gateway.formats import Header, read_header
-from gateway.formats.exif import orientation, without_orientation
+from gateway.formats.exif import ORIENTATION, orientation, without_orientation
 from gateway.formats.header import OPENCV_PIXEL_BYTES, damaged
 from gateway.formats.png import without_extras
 from gateway.framing import Frame, frame, turn_upright
@@ -148,7 +148,7 @@ def _decode_with_pillow(
         picture.load()
         turned = header.orientation
         if header.format == "AVIF":  # libavif translates its own rotation boxes into EXIF
-            turned = orientation({0x0112: (int(picture.getexif().get(0x0112, 1)),)})
+            turned = orientation({ORIENTATION: (int(picture.getexif().get(ORIENTATION, 1)),)})
         framed = frame(picture.width, picture.height, turned, contract)
         rows = max(1, BAND_PIXELS // framed.width // framed.shrink) * framed.shrink
         end = framed.top + framed.height

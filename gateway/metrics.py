@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from gateway.admission import Admission
 from gateway.catalog import Catalog
+from gateway.errors import EdgeLensError
 
 # A line for each counter, about when it began, which nobody asks for.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -48,13 +49,18 @@ class Metrics:
         )
         self.rejections = Counter(
             "edgelens_rejections",
-            "Requests that were not admitted, by error code.",
+            "Requests that were told to come back later, by error code.",
             ["reason"],
             registry=self.registry,
         )
         self._add_admission(admission)
         self._gauge("edgelens_triton_ready", "1 while real inferences succeed.", ready)
         self.registry.register(_ModelInfo(catalog))
+
+    def reject(self, error: EdgeLensError) -> None:
+        """Count a request that was told when to come back."""
+        if error.retry_after is not None:
+            self.rejections.labels(error.code).inc()
 
     def _add_admission(self, admission: Admission) -> None:
         self._gauge(

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tritonclient.grpc.model_config_pb2 import TYPE_UINT8
+
 from gateway.contract import Contract
 from gateway.errors import ContractError
 
-HIDDEN_SUFFIXES = ("_image", "_decode", "_candidate")
+COMPANIONS = ("_image", "_decode")  # what goes with a classifier, by the end of its name
 
 
 @dataclass(frozen=True)
@@ -60,20 +62,22 @@ class Model:
 
 
 def model_from_config(config: Any, version: str, info: Mapping[str, str]) -> Model | None:
-    """Read Triton's ModelConfig message; None for what is no classifier of pictures.
+    """Read Triton's ModelConfig message; None for what people do not choose.
 
     `info` are the labels of the backend's `edgelens_model_info`. Raises ContractError.
     """
     parameters = {key: value.string_value for key, value in config.parameters.items()}
-    if config.name.endswith(HIDDEN_SUFFIXES) or "width" not in parameters:
+    if config.name.startswith(".") or config.name.endswith(COMPANIONS):
         return None
-    if not config.input or not config.output:
-        raise ContractError(f"{config.name}: its configuration names no input or no output")
+    contract = Contract.from_parameters(parameters)
+    _require_input(config.input, contract)
+    if not config.output:
+        raise ContractError("The model's configuration names no output.")
     dims = list(config.output[0].dims)
     return Model(
         name=config.name,
         version=version,
-        contract=Contract.from_parameters(parameters),
+        contract=contract,
         input_name=config.input[0].name,
         output_name=config.output[0].name,
         max_batch_size=config.max_batch_size,
@@ -81,4 +85,17 @@ def model_from_config(config: Any, version: str, info: Mapping[str, str]) -> Mod
         parameters=parameters,
         engine=info.get("engine", ""),
         precision=info.get("precision", ""),
+    )
+
+
+def _require_input(inputs: Any, contract: Contract) -> None:
+    """Raise ContractError unless the model takes what this gateway sends."""
+    wanted = [contract.height, contract.width, 3]
+    for given in inputs[:1]:
+        sizes = list(given.dims)
+        fits = len(sizes) == 3 and all(a in (-1, b) for a, b in zip(sizes, wanted, strict=True))
+        if fits and given.data_type == TYPE_UINT8:
+            return
+    raise ContractError(
+        f"The model's first input must be TYPE_UINT8 with dims {wanted}, by its own contract."
     )

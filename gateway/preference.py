@@ -19,7 +19,8 @@ def preferred(newest: Mapping[str, Model]) -> str:
 
 def stands_in_for(newest: Mapping[str, Model]) -> str:
     """Return the model in whose place the preferred one answers, "" if it is nobody's."""
-    return FLAGSHIP if newest and preferred(newest) == EMBEDDED else ""
+    name = preferred(newest) if newest else ""
+    return FLAGSHIP if name == EMBEDDED and newest[name].weights == "imagenet" else ""
 
 
 def _rank(model: Model) -> tuple[bool, int, str]:

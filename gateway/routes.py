@@ -11,14 +11,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from gateway.admission import Ticket
 from gateway.catalog import Versions, newest
 from gateway.classifier import Classification, Result
-from gateway.deadline import ClientGone
 from gateway.errors import (
     BadRequest,
     DeadlineExceeded,
-    EdgeLensError,
     ModelNotReady,
-    Overloaded,
-    TooManyRequests,
     TritonUnavailable,
 )
 from gateway.options import ClassifyOptions
@@ -192,9 +188,3 @@ def _raise_if_only_error(answer: Classification, single: bool) -> None:
     errors = [result.error for result in answer.results if result.error]
     if len(errors) == len(answer.results) and (len(errors) == 1 or not single):
         raise errors[0]
-
-
-def count_rejection(error: EdgeLensError | ClientGone) -> None:
-    """Count a request that was not admitted."""
-    if isinstance(error, Overloaded | TooManyRequests):
-        services().metrics.rejections.labels(error.code).inc()

@@ -153,8 +153,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def count_refusal(self, path: str, error: EdgeLensError) -> None:
         """Count a refusal that the application never saw."""
         self.count_answer(path, error.status)
-        if error.retry_after is not None:
-            self._services.metrics.rejections.labels(error.code).inc()
+        self._services.metrics.reject(error)
 
     def count_answer(self, path: str, status: int) -> None:
         """Count an answer by its path and status."""

@@ -46,7 +46,7 @@ def as_base64(data: bytes) -> str:
 def model_config(name: str, **parameters: str) -> Any:
     """Return the ModelConfig message of a small classifier."""
     config = model_config_pb2.ModelConfig(name=name, max_batch_size=4)
-    config.input.add(name="image", dims=[224, 224, 3])
+    config.input.add(name="image", data_type=model_config_pb2.TYPE_UINT8, dims=[224, 224, 3])
     config.output.add(name="probabilities", dims=[1000])
     for key, value in {**CONTRACT, **parameters}.items():
         config.parameters[key].string_value = value

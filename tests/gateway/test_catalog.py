@@ -74,6 +74,27 @@ def test_a_broken_contract_is_told_once(
     assert len([line for line in caplog.messages if "broken is not served" in line]) == 3
 
 
+def test_who_asks_for_a_model_without_a_contract_learns_what_it_lacks(triton: FlakyTriton) -> None:
+    triton.configs["foreign", "1"] = model_config("foreign")
+    del triton.configs["foreign", "1"].parameters["width"]
+    catalog = Catalog(triton)
+    catalog.refresh()
+    with pytest.raises(UnknownModel, match="lacks the parameter width"):
+        catalog.find("foreign")
+    del triton.configs["foreign", "1"]
+    catalog.refresh()
+    with pytest.raises(UnknownModel, match="No such model"):
+        catalog.find("foreign")
+
+
+def test_nothing_is_said_of_a_model_while_triton_is_away(triton: FlakyTriton) -> None:
+    catalog = Catalog(triton, "vgg16")
+    triton.metrics_away = triton.configs_away = True
+    catalog.refresh()
+    with pytest.raises(TritonUnavailable, match="metrics cannot be reached"):
+        catalog.find("vgg16")
+
+
 def test_a_model_that_vanishes_is_being_loaded_and_later_unknown(triton: FlakyTriton) -> None:
     clock = Clock()
     triton.configs["other", "1"] = model_config("other")
@@ -166,7 +187,7 @@ def test_the_missing_default_is_explained_by_what_is_away(triton: FlakyTriton) -
     catalog = Catalog(triton)
     triton.metrics_away = True
     catalog.refresh()
-    with pytest.raises(TritonUnavailable, match="metrics cannot be read"):
+    with pytest.raises(TritonUnavailable, match="metrics cannot be reached"):
         catalog.default()
     triton.metrics_away = False
     triton.configs.clear()

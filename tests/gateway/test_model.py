@@ -1,7 +1,9 @@
 """What a model's configuration says of its versions: Triton has one for all of them."""
 
 import pytest
+from tritonclient.grpc import model_config_pb2
 
+from gateway.errors import ContractError
 from gateway.model import Model, model_from_config
 from inference.backends.tensorflow.parameters import Options
 from tests.gateway.stub import model_config
@@ -41,3 +43,14 @@ def test_garbage_instead_of_a_golden_picture_is_none(text: str) -> None:
     model = model_from_config(model_config("colours", golden_picture=text), "1", {})
     assert model
     assert model.golden_picture == b""
+
+
+@pytest.mark.parametrize(
+    ("kind", "dims"), [("TYPE_FP32", [224, 224, 3]), ("TYPE_UINT8", [3, 224, 224])]
+)
+def test_a_model_that_takes_something_else_is_refused(kind: str, dims: list[int]) -> None:
+    config = model_config("colours")
+    config.input[0].data_type = getattr(model_config_pb2, kind)
+    config.input[0].dims[:] = dims
+    with pytest.raises(ContractError, match=r"TYPE_UINT8 with dims \[224, 224, 3\]"):
+        model_from_config(config, "1", {})

@@ -71,3 +71,14 @@ def test_only_the_automatic_choice_stands_in_for_another(
     served: tuple[str, ...], wanted: str, absent: str
 ) -> None:
     assert catalog(*served, wanted=wanted).stands_in_for() == absent
+
+
+def test_a_model_of_ones_own_stands_in_for_nobody() -> None:
+    triton = StubTriton()
+    triton.configs.clear()
+    triton.configs["efficientnet_lite0", "1"] = model_config(
+        "efficientnet_lite0", weights="file:mine.keras"
+    )
+    found = Catalog(triton)
+    found.refresh()
+    assert found.stands_in_for() == ""
