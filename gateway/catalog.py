@@ -146,7 +146,7 @@ class Catalog:
             config = self._triton.config(name, version)
             self._refused.pop((name, version), None)
             info = loaded.info.get((name, version), {})
-            model = model_from_config(config, version or _newest(config), info)
+            model = model_from_config(config, version or _version_by_policy(config), info)
             self._complaints.pop((name, version), None)
             return model
         except ContractError as error:
@@ -175,7 +175,7 @@ def newest(versions: Versions) -> Model:
     return versions[max(versions, key=int)]
 
 
-def _newest(config: Any) -> str:
+def _version_by_policy(config: Any) -> str:
     """Guess the version where the metrics cannot say: the highest one named by the policy."""
     versions = list(config.version_policy.specific.versions)
     return str(max(versions, default=1))

@@ -111,7 +111,7 @@ def _check_size(header: Header, scale: int, limits: Limits) -> None:
     if pixels > limits.max_pixels or max(header.width, header.height) > limits.max_side:
         raise TooLarge(
             f"The picture has {header.width} x {header.height} pixels; at most "
-            f"{limits.max_pixels} and {limits.max_side} along a side are accepted."
+            f"{limits.max_pixels:,} and {limits.max_side:,} along a side are accepted."
         )
     memory = header.memory
     if header.scalable:

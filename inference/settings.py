@@ -11,6 +11,7 @@ from inference.address import reachable
 from inference.errors import SettingError
 
 HOME = Path(__file__).resolve().parent.parent
+LEAST_CACHE = 1 << 20
 _KEY = re.compile(r"[A-Za-z0-9_.~-]{8,256}")
 
 
@@ -50,7 +51,7 @@ class Settings:
             metrics_port=_integer(env, "TRITON_METRICS_PORT", 8002, 65535),
             health_port=_integer(env, "TRITON_HEALTH_PORT", 8003, 65535),
             admin_key=_admin_key(env),
-            cache_bytes=_integer(env, "TRITON_CACHE_BYTES", 64 << 20, 1 << 40),
+            cache_bytes=_cache_bytes(env),
             cache_dir=_path(env.get("EDGELENS_CACHE_DIR"), Path("~/.cache/edgelens")),
             runtime_dir=_path(env.get("EDGELENS_RUNTIME_DIR"), HOME / ".cache" / "run"),
             ready_file=_path(ready_file, HOME) if ready_file else None,
@@ -78,6 +79,14 @@ def _integer(env: Mapping[str, str], name: str, default: int, highest: int) -> i
     if not text.isascii() or not text.isdigit() or int(text) > highest:
         raise SettingError(f"{name} must be a whole number from 0 to {highest}, not {text!r}.")
     return int(text)
+
+
+def _cache_bytes(env: Mapping[str, str]) -> int:
+    """Read the size of the response cache: none, or enough for Triton to make one."""
+    size = _integer(env, "TRITON_CACHE_BYTES", 64 << 20, 1 << 40)
+    if 0 < size < LEAST_CACHE:
+        raise SettingError(f"TRITON_CACHE_BYTES must be 0 or at least {LEAST_CACHE}, not {size}.")
+    return size
 
 
 def _seconds(env: Mapping[str, str], name: str, default: float) -> float:

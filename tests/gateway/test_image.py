@@ -302,7 +302,7 @@ def test_too_many_bytes_are_refused() -> None:
 def test_too_many_pixels_are_refused() -> None:
     data = encode(scene(100, 50), "GIF")
     to_tensor(data, CONTRACT, Limits(max_pixels=5000))
-    with pytest.raises(TooLarge, match="has 100 x 50 pixels; at most 4999 and"):
+    with pytest.raises(TooLarge, match="has 100 x 50 pixels; at most 4,999 and"):
         to_tensor(data, CONTRACT, Limits(max_pixels=4999))
 
 

@@ -71,6 +71,7 @@ def test_every_start_has_another_key() -> None:
         ("TRITON_METRICS_PORT", "8002.0"),
         ("TRITON_HEALTH_PORT", "²"),
         ("TRITON_CACHE_BYTES", "64MB"),
+        ("TRITON_CACHE_BYTES", "1000"),
         ("TRITON_PROBE_PERIOD", "0"),
         ("TRITON_PROBE_TIMEOUT", "nan"),
         ("TRITON_START_TIMEOUT", "soon"),
