@@ -51,6 +51,13 @@ def test_different_shapes_are_kept_apart_and_in_order(engine):
     assert engine.runs == [2, 1]
 
 
+def test_different_types_are_kept_apart(engine):
+    requests = [rows(1), {"x": rows(2)["x"].astype(np.float64)}, rows(3)]
+    answers = Batcher(engine.run, batched=True).answer(requests)
+    assert [answer["y"].tolist() for answer in answers] == [[[2, 2]], [[4, 4]], [[6, 6]]]
+    assert engine.runs == [2, 1]
+
+
 def test_a_bad_request_fails_alone(engine):
     answers = Batcher(engine.run, batched=True).answer([rows(1), rows(-1), rows(3)])
     assert isinstance(answers[1], RequestError)

@@ -1,5 +1,7 @@
 """Batches give the same answers, whether their rows run together or apart."""
 
+import threading
+
 import numpy as np
 import openvino as ov
 import pytest
@@ -9,6 +11,7 @@ from openvino.op.util import Variable, VariableInfo
 
 from inference.backends.tensorflow.batches import MOST_ROWS, Batches
 from inference.backends.tensorflow.compiler import Compiler
+from inference.backends.tensorflow.idle import Idle
 from inference.backends.tensorflow.rows import LARGEST_WEIGHTS, QUEUED, Rows
 
 WIDTH, CORES = 4, 2
@@ -44,6 +47,44 @@ def test_an_answer_outlives_the_next_batch_of_many_rows(kind):
     kept = product.copy()
     model.run(inputs(rows + 1), rows + 1)
     np.testing.assert_array_equal(product, kept)
+
+
+def test_a_large_batch_is_inferred_in_parts_and_its_memory_given_back():
+    model, given_back, sizes = Batches(compiler(), CORES), threading.Event(), []
+    infer = model._infer
+
+    def counted(feed, **options):
+        sizes.append(len(feed[0]))
+        return infer(feed, **options)
+
+    model._infer, model._idle = counted, Idle(given_back.set, seconds=0.01)
+    model.run(inputs(64), 64)
+    assert sum(sizes) == 64
+    assert len(sizes) > 1
+    assert given_back.wait(10)
+
+
+class Request:
+    """Runs a row until it is waited for, or fails to begin."""
+
+    def __init__(self, fails):
+        self.fails, self.runs = fails, False
+
+    def start_async(self, feed, share_inputs):
+        if self.fails:
+            raise RuntimeError
+        self.runs = True
+
+    def wait(self):
+        self.runs = False
+
+
+def test_no_row_reads_the_inputs_after_another_has_failed():
+    model = Rows(compiler(), CORES)
+    model._at_once = [Request(fails=False), Request(fails=True)]
+    with pytest.raises(RuntimeError):
+        model.run(inputs(2), 2)
+    assert not any(request.runs for request in model._at_once)
 
 
 @pytest.mark.parametrize("rows", [1, 5])

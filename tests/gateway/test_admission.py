@@ -74,6 +74,18 @@ def test_one_client_alone_may_take_everything_but_two_share(clock: Clock) -> Non
     admission.enter("modest")
 
 
+def test_while_all_places_are_taken_only_who_has_many_is_told_so(clock: Clock) -> None:
+    admission = build(clock, limit=12)
+    for _ in range(8):
+        admission.enter("first")
+    for _ in range(4):  # less than its share of six, but more than half of it
+        admission.enter("second")
+    with pytest.raises(TooManyRequests):
+        admission.enter("second")
+    with pytest.raises(Overloaded):
+        admission.enter("third")
+
+
 def test_a_client_that_went_away_has_no_share_any_more(clock: Clock) -> None:
     admission = build(clock)
     admission.enter("gone").leave()
@@ -91,6 +103,21 @@ def test_the_limit_grows_while_answers_come_early(clock: Clock) -> None:
         for ticket in tickets:
             answer(ticket)
         assert before + growth * 0.2 <= admission.limit <= before + growth
+
+
+@pytest.mark.parametrize(("seconds", "growth"), [(0.6, 3), (2.4, 3 / 4)], ids=["far", "near"])
+def test_an_answer_counts_for_each_of_its_pictures(
+    clock: Clock, seconds: float, growth: float
+) -> None:
+    admission = build(clock)
+    *others, ticket = [admission.enter("a") for _ in range(4)]
+    for other in others:
+        other.leave()
+    ticket.grow(3)
+    clock.now += seconds
+    answer(ticket)
+    assert admission.limit == 4 + growth
+    assert admission.seconds_per_picture == pytest.approx(seconds / (3 + 3))
 
 
 def test_the_limit_rests_while_it_is_not_reached(clock: Clock) -> None:

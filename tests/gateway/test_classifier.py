@@ -95,7 +95,7 @@ def test_bad_pictures_alone_never_reach_triton(gateway: Gateway) -> None:
 
 def test_nothing_is_decoded_past_the_deadline_or_for_nobody(gateway: Gateway) -> None:
     with pytest.raises(DeadlineExceeded):
-        classify(gateway, Deadline(-1))
+        classify(gateway, Deadline(0))
     deserted = Deadline(10)
     deserted.client_gone = lambda: True
     with pytest.raises(ClientGone):

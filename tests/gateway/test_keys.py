@@ -44,6 +44,14 @@ def test_a_revoked_key_is_invalid_without_a_restart(file: Path) -> None:
     assert ring.check(carol).name == "carol"
 
 
+def test_an_edit_in_place_that_keeps_the_size_is_noticed(file: Path) -> None:
+    key = add_key(file, "alice")
+    ring = KeyRing(file)
+    file.write_text(file.read_text().replace("alice", "clara"))
+    os.utime(file, (0, 0))
+    assert ring.check(key).name == "clara"
+
+
 def test_a_file_that_others_may_read_stays_readable_for_them(file: Path) -> None:
     add_key(file, "alice")
     file.chmod(0o644)
@@ -85,10 +93,20 @@ def test_a_file_that_is_no_text_is_one_sentence(
     assert "UTF-8" in capsys.readouterr().err
 
 
-def test_a_file_that_cannot_be_replaced_stays_as_it_is(file: Path) -> None:
-    add_key(file, "alice")
+def no_room(_: int) -> None:
+    raise OSError("no room")
+
+
+def test_a_file_that_cannot_be_replaced_stays_as_it_is(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = add_key(file, "alice")
     with pytest.raises(KeysError):
         add_key(file, "alice")
+    monkeypatch.setattr(os, "fsync", no_room)
+    with pytest.raises(OSError, match="no room"):
+        add_key(file, "bob")
+    assert KeyRing(file).check(key).name == "alice"
     assert {entry.name for entry in file.parent.iterdir()} == {"keys", ".keys.lock"}
 
 

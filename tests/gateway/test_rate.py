@@ -44,8 +44,31 @@ def test_no_rate_allows_everything_unless_the_client_has_its_own() -> None:
         limiter.spend("b", 0.5)
 
 
-def test_the_number_of_buckets_is_bounded() -> None:
-    limiter = RateLimiter(1, Clock())
+def test_a_rate_below_one_admits_one_at_a_time() -> None:
+    clock = Clock()
+    limiter = RateLimiter(0.2, clock)
+    for _ in range(2):
+        limiter.spend("a")
+        with pytest.raises(TooManyRequests):
+            limiter.spend("a")
+        clock.now += 5
+
+
+def test_an_idle_client_saves_up_no_more_than_a_burst() -> None:
+    clock = Clock()
+    limiter = RateLimiter(2, clock)
+    limiter.spend("a")
+    clock.now += 3600
+    for _ in range(4):
+        limiter.spend("a")
+    with pytest.raises(TooManyRequests):
+        limiter.spend("a")
+
+
+def test_the_number_of_buckets_is_bounded_and_the_newcomer_has_one() -> None:
+    limiter = RateLimiter(0.5, Clock())
     for number in range(MOST_CLIENTS + 50):
         limiter.spend(str(number))
     assert len(limiter._buckets) == MOST_CLIENTS
+    with pytest.raises(TooManyRequests):
+        limiter.spend(str(number))

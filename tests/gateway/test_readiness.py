@@ -16,7 +16,7 @@ from gateway.errors import (
     Overloaded,
     TritonUnavailable,
 )
-from gateway.readiness import FRESH_SECONDS, Readiness
+from gateway.readiness import FRESH_SECONDS, PROBE_SECONDS, Readiness
 from tests.gateway.stub import StubTriton, as_base64, model_config
 from tests.waiting import wait_until
 
@@ -35,6 +35,7 @@ class WatchedTriton(StubTriton):
 
     def infer(self, model: Any, version: str, tensors: Any, top_k: int, deadline: Any) -> Any:
         self.tensors.append(tensors[0])
+        self.seconds.append(deadline.seconds)
         self.meanwhile()
         return super().infer(model, version, tensors, top_k, deadline)
 
@@ -42,7 +43,7 @@ class WatchedTriton(StubTriton):
 @pytest.fixture
 def triton() -> WatchedTriton:
     stub = WatchedTriton()
-    stub.tensors = []
+    stub.tensors, stub.seconds = [], []
     return stub
 
 
@@ -89,9 +90,13 @@ def test_a_probe_measures_the_models_speed(triton: WatchedTriton, clock: Clock) 
     assert measured == [0.25]
 
 
-def test_a_success_counts_only_for_a_while(readiness: Readiness, clock: Clock) -> None:
+def test_a_success_counts_until_the_next_probe_has_had_its_time(
+    readiness: Readiness, triton: WatchedTriton, clock: Clock
+) -> None:
     readiness.probe()
-    clock.now += FRESH_SECONDS + 1
+    clock.now += PROBE_SECONDS + triton.seconds[0]
+    assert readiness.is_ready()
+    clock.now += PROBE_SECONDS + triton.seconds[0]
     assert not readiness.is_ready()
 
 
@@ -126,6 +131,16 @@ def test_its_own_probe_is_no_proof_that_clients_are_answered(
 ) -> None:
     readiness.check()
     serve_a_client(readiness, triton, clock, more=1)
+    readiness.check()
+    assert len(triton.tensors) == 2
+
+
+def test_what_is_inferred_for_others_is_no_proof_that_our_clients_are_answered(
+    readiness: Readiness, triton: WatchedTriton
+) -> None:
+    readiness.check()
+    triton.inferred = {("colours", "1"): 5}
+    readiness._catalog.refresh()
     readiness.check()
     assert len(triton.tensors) == 2
 
@@ -232,11 +247,14 @@ def test_a_probe_that_is_answered_by_a_refusal_refuses_nobody(
     readiness.require()
 
 
-def test_one_clients_failure_refuses_nobody(readiness: Readiness) -> None:
+def test_one_clients_failure_refuses_nobody_and_is_followed_by_a_probe_at_once(
+    readiness: Readiness,
+) -> None:
     readiness.probe()
     readiness.doubted()
     assert not readiness.is_ready()
     readiness.require()
+    assert readiness._wake.is_set()
 
 
 def test_other_models_are_asked_until_triton_itself_is_away(
@@ -286,6 +304,38 @@ def test_the_probe_is_the_golden_picture(triton: WatchedTriton, clock: Clock) ->
     catalog.refresh()
     Readiness(catalog, triton, clock).probe()
     assert triton.tensors[0][100, 100].tolist() == [200, 2, 1]
+
+
+def test_a_model_that_was_replaced_is_probed_with_what_it_takes(
+    readiness: Readiness, triton: WatchedTriton
+) -> None:
+    readiness.probe()
+    triton.configs["colours", "1"] = model_config("colours", width="100", height="100")
+    triton.configs["colours", "1"].input[0].dims[:] = [100, 100, 3]
+    readiness._catalog.refresh()
+    readiness.probe()
+    assert [tensor.shape for tensor in triton.tensors] == [(224, 224, 3), (100, 100, 3)]
+
+
+class Pauses(threading.Event):
+    """Keeps how long it was to be waited for; the second pause is the last one."""
+
+    def __init__(self, readiness: Readiness) -> None:
+        super().__init__()
+        self.readiness, self.seconds = readiness, []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout)
+        self.readiness._triton.failure = TritonUnavailable("away")
+        if len(self.seconds) == 2:
+            self.readiness.stop()
+        return True
+
+
+def test_probes_follow_each_other_sooner_while_they_fail(readiness: Readiness) -> None:
+    readiness._wake = pauses = Pauses(readiness)
+    readiness.run()
+    assert pauses.seconds[0] > pauses.seconds[1]
 
 
 def test_doubt_is_settled_by_a_probe_at_once(readiness: Readiness, triton: WatchedTriton) -> None:

@@ -21,10 +21,10 @@ LIMITS = UploadLimits(picture_bytes=1000, pictures=4)
 DATA = bytes(range(256))
 
 
-def read(**request: Any) -> list[Picture]:
+def read(limits: UploadLimits = LIMITS, **request: Any) -> list[Picture]:
     builder = EnvironBuilder("/v1/classify", method="POST", **request)
     try:
-        return read_pictures(Request(builder.get_environ()), LIMITS)
+        return read_pictures(Request(builder.get_environ()), limits)
     finally:
         builder.close()
 
@@ -59,13 +59,17 @@ def test_parts_of_different_fields_keep_the_order_they_came_in() -> None:
     [
         as_base64(DATA),
         as_base64(DATA).rstrip("="),
+        as_base64(DATA).rstrip("=") + "===",
         as_base64(DATA).replace("+", "-").replace("/", "_"),
         "data:image/jpeg;base64," + as_base64(DATA),
         "data:;base64," + as_base64(DATA),
         "DATA:image/jpeg;name=my%20photo%20(1).jpg;base64," + as_base64(DATA),
         "\n".join(as_base64(DATA)[at : at + 60] for at in range(0, 400, 60)),
     ],
-    ids=["bare", "unpadded", "urlsafe", "data URI", "untyped URI", "named URI", "wrapped"],
+    ids=[
+        *("bare", "unpadded", "padded too much", "urlsafe"),
+        *("data URI", "untyped URI", "named URI", "wrapped"),
+    ],
 )
 def test_base64_is_read_in_every_way_it_is_written(text: str) -> None:
     expected = [Picture(None, DATA)]
@@ -97,12 +101,28 @@ def test_json_pictures_may_have_names() -> None:
     assert read_json({"images": entries}) == [Picture(None, b"a"), Picture("b.jpg", b"b")]
 
 
-@pytest.mark.parametrize("text", ["%%%", "a", "ab=c", "data:image/png;base64,", "\u00e9" * 4])
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b'{"image": "YQ=="}', "application/vnd.api+json"),
+        (b'\xef\xbb\xbf{"image": "YQ=="}', "application/json"),
+    ],
+    ids=["a kind of JSON", "byte order mark"],
+)
+def test_json_is_read_however_it_is_marked(body: bytes, kind: str) -> None:
+    assert read(data=body, content_type=kind) == [Picture(None, b"a")]
+
+
+@pytest.mark.parametrize("text", ["%%%", "a", "ab=c", "YQ*==", "\u00e9" * 4])
 def test_garbage_in_base64_is_that_pictures_error(text: str) -> None:
     bad, good = read_json({"images": [text, as_base64(b"a")]})
-    assert bad.error is None or isinstance(bad.error, BadRequest)
+    assert isinstance(bad.error, BadRequest)
     assert bad.data == b""
     assert good == Picture(None, b"a")
+
+
+def test_a_data_uri_may_hold_nothing() -> None:
+    assert read_json({"image": "data:image/png;base64,"}) == [Picture(None, b"")]
 
 
 @pytest.mark.parametrize(
@@ -136,6 +156,17 @@ def test_json_of_another_shape_is_refused(document: Any) -> None:
 def test_hostile_json_is_refused(body: bytes) -> None:
     with pytest.raises(BadRequest):
         read(data=body, content_type="application/json")
+
+
+def test_json_may_hold_few_values_besides_the_pictures() -> None:
+    with pytest.raises(BadRequest, match="too many values"):
+        read_json({"image": as_base64(DATA), "more": [0] * 1000})
+
+
+def test_deep_json_is_refused_where_many_pictures_are_allowed() -> None:
+    limits = UploadLimits(picture_bytes=1000, pictures=1000)
+    with pytest.raises(BadRequest):
+        read(limits, data=b"[" * 8000, content_type="application/json")
 
 
 def test_hostile_forms_are_refused() -> None:
@@ -182,6 +213,7 @@ def test_other_types_and_empty_bodies_are_refused(kind: str) -> None:
 
 
 def test_text_that_stands_for_too_many_bytes_is_that_pictures_error() -> None:
+    assert LIMITS.base64_bytes < 6000  # 1000 bytes take 1336 characters, and there may be blanks
     (picture,) = read_json({"image": "A" * (LIMITS.base64_bytes + 1)})
     assert isinstance(picture.error, TooLarge)
     assert (

@@ -121,6 +121,14 @@ def test_the_ensemble_bears_the_number_of_the_version_behind_it(
     assert Place(place.repository, "cat_image").config.read_text().endswith("[ 1 ] } }\n")
 
 
+def test_an_ensemble_that_bears_the_number_is_not_loaded_again(
+    place: Place, beside: Server
+) -> None:
+    beside.companions["cat_image"] = {2}
+    deployment(place, beside).deploy(2, keep=1)
+    assert "load cat_image" not in beside.calls
+
+
 def test_the_ensemble_goes_back_too(place: Place, beside: Server) -> None:
     beside.unfit = "cat"
     with pytest.raises(DeployError, match="version 1 serves again"):
@@ -179,6 +187,19 @@ def test_a_version_that_fails_apart_is_never_loaded(place: Place) -> None:
 def test_a_version_that_fails_in_service_is_taken_back(place: Place) -> None:
     server = Server(place, {1}, unfit="cat")
     with pytest.raises(DeployError, match="wrong channel order; version 1 serves again"):
+        deployment(place, server).deploy(2, keep=1)
+    assert server.serving == {1}
+    assert policy(place) == "version_policy { specific { versions: [ 1 ] } }"
+
+
+def test_a_version_is_taken_back_by_who_interrupts_its_test_in_service(place: Place) -> None:
+    class Interrupted(Server):
+        def test(self, model: str, version: int, title: str) -> None:
+            if model == self.place.model:
+                raise KeyboardInterrupt
+
+    server = Interrupted(place, {1})
+    with pytest.raises(KeyboardInterrupt):
         deployment(place, server).deploy(2, keep=1)
     assert server.serving == {1}
     assert policy(place) == "version_policy { specific { versions: [ 1 ] } }"

@@ -1,14 +1,17 @@
-"""When the supervisor gives a Triton up."""
+"""What the supervisor does to a Triton, and when it gives it up."""
 
+import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from inference.errors import ProcessLost, Stop, TritonSilent
+from inference.errors import LaunchError, ProcessLost, Stop, TritonSilent
 from inference.settings import Settings
 from inference.shm import bearable
 from inference.state import Finding, Metrics, State
-from inference.supervisor import STARVED_SILENCES, Supervisor
+from inference.supervisor import GLANCE_SECONDS, STARVED_SILENCES, Supervisor
 
 
 class SilentTriton:
@@ -38,6 +41,19 @@ class SilentTriton:
         return []
 
 
+def build(
+    triton: SilentTriton, say: Callable[[str], None], repository: Path, state: State | None = None
+) -> Supervisor:
+    return Supervisor(
+        Settings.from_env({}, repository),
+        server=triton,
+        client=triton,
+        stubs=triton,
+        state=state or State(Metrics()),
+        say=say,
+    )
+
+
 def supervised(triton: SilentTriton, state: State) -> list[str]:
     """Watch a Triton until it is to be restarted; return what was said."""
     said: list[str] = []
@@ -46,14 +62,7 @@ def supervised(triton: SilentTriton, state: State) -> list[str]:
         said.append(text)
         raise Stop
 
-    supervisor = Supervisor(
-        Settings.from_env({}, Path("/models")),
-        server=triton,
-        client=triton,
-        stubs=triton,
-        state=state,
-        say=say,
-    )
+    supervisor = build(triton, say, Path("/models"), state)
     with pytest.raises(Stop):
         supervisor.run(lambda findings: None)
     supervisor.close()
@@ -68,6 +77,7 @@ def test_only_a_triton_that_waits_for_a_processor_is_asked_again(works: bool, ca
     (said,) = supervised(triton, State(Metrics()))
     assert "restarting" in said
     assert triton.calls == calls
+    assert (triton.calls > 1) == works
 
 
 def test_leaked_shared_memory_is_measured_and_freed_by_a_restart() -> None:
@@ -102,14 +112,7 @@ def test_a_model_that_keeps_triton_from_starting_is_left_out(tmp_path: Path) -> 
     for model in ("bad", "bad_image", "good"):
         (tmp_path / model / "1").mkdir(parents=True)
     triton, said = LosingTriton(), []
-    supervisor = Supervisor(
-        Settings.from_env({}, tmp_path),
-        server=triton,
-        client=triton,
-        stubs=triton,
-        state=State(Metrics()),
-        say=said.append,
-    )
+    supervisor = build(triton, said.append, tmp_path)
     supervisor.start(["good"])
     supervisor._expected = {"bad", "bad_image", "good"}
     supervisor._restart("Triton was ended by SIGKILL")
@@ -118,3 +121,216 @@ def test_a_model_that_keeps_triton_from_starting_is_left_out(tmp_path: Path) -> 
     assert said[-1] == "The process of model bad died. Triton is started without it."
     missing = supervisor._missing([Finding("good", "1")])
     assert [finding.model for finding in missing] == ["bad", "bad_image"]
+
+
+class Clock:
+    """Stands in for the module `time`: to sleep takes none."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.slept.append(seconds)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    for module in ("patients", "stubs", "supervisor"):
+        monkeypatch.setattr(f"inference.{module}.time", clock)
+    return clock
+
+
+class ScriptedTriton(SilentTriton):
+    """A Triton and its watchdog, which finds what a test says; keeps what is done to them."""
+
+    def __init__(self, clock: Clock, *rounds: list[Finding] | TritonSilent) -> None:
+        super().__init__(works=True)
+        self.clock, self.rounds = clock, list(rounds)
+        self.done: list[str] = []
+        self.seconds_per_look = 100.0  # every patient is due again
+        self.failures: list[LaunchError] = []  # of the next restarts
+        self.steps: dict[str, set[str]] = {}
+        self.is_cached = lambda model: False
+        self.under_way: list[tuple[str, str]] = []
+        self.processes: list[list[int]] = []
+        self.hold: threading.Event | None = None
+
+    def look(self) -> list[Finding]:
+        self.clock.now += self.seconds_per_look
+        found = self.rounds.pop(0) if self.rounds else Stop()
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    def loading(self, timeout: float) -> list[tuple[str, str]]:
+        return self.under_way
+
+    def pids(self, model: str, version: str) -> list[int]:
+        self.clock.now += 6.0  # more than a model may be without a process
+        return self.processes.pop(0) if self.processes else []
+
+    def steps_of(self, model: str) -> set[str]:
+        return self.steps.get(model, set())
+
+    def forget(self, model: str) -> None:
+        self.done.append(f"forget {model}")
+
+    def forget_all(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def kill(self, model: str = "") -> None:
+        if model:
+            self.done.append(f"kill {model}")
+        elif self.hold:
+            self.hold.set()
+
+    def unload(self, model: str, timeout: float) -> None:
+        self.done.append(f"unload {model}")
+
+    def load(self, model: str, timeout: float) -> None:
+        self.done.append(f"load {model}")
+        if self.hold:
+            assert self.hold.wait(20)
+
+    def start(self, models: list[str], tolerant: bool = False) -> None:
+        if tolerant:
+            self.done.append(" ".join(["start", *models]))
+
+    def await_live(self, client: object, loadings: object) -> None:
+        if self.failures and self.done:
+            raise self.failures.pop(0)
+
+
+def run(triton: ScriptedTriton, repository: Path, *models: str, gone: str = "") -> None:
+    """Serve models, of which one has `gone` from the repository, until the script ends."""
+    for model in {*models} - {gone}:
+        (repository / model / "1").mkdir(parents=True)
+    supervisor = build(triton, lambda text: None, repository)
+    supervisor._watchdog = triton
+    supervisor.start(list(models))
+    with pytest.raises(Stop):
+        supervisor.run(lambda findings: None)
+    supervisor.close()
+
+
+WELL = Finding("m", "1")
+FAILS = Finding("m", "1", "it fails")
+HANGS = Finding("m", "1", "it does not infer", hung=True)
+ENSEMBLE_FAILS = Finding("ensemble", "1", "its step fails")
+SILENT = TritonSilent("no answer within 5 s")
+A_FEW_SILENCES = [SILENT] * (STARVED_SILENCES - 1)
+RELOADED = ["forget m", "unload m", "load m"]
+RESTARTED = ["start m"]
+
+
+@pytest.mark.parametrize(
+    ("rounds", "seconds_per_look", "cached", "done"),
+    [
+        ([[FAILS]] * 4, 100, False, RELOADED + RESTARTED + RELOADED * 2),
+        ([[FAILS]] * 4, 0, False, RELOADED + RESTARTED),
+        ([[FAILS]] * 4, 100, True, RESTARTED * 2 + RELOADED * 2),
+        ([[HANGS]], 100, False, ["kill m", *RELOADED]),
+        ([[ENSEMBLE_FAILS, FAILS]], 100, False, RELOADED),
+    ],
+    ids=["failing", "not due again", "cached", "hanging", "step of an ensemble"],
+)
+def test_what_is_ill_is_reloaded_and_triton_restarted_only_where_that_may_help(
+    clock: Clock,
+    tmp_path: Path,
+    rounds: list[list[Finding]],
+    seconds_per_look: float,
+    cached: bool,
+    done: list[str],
+) -> None:
+    triton = ScriptedTriton(clock, *rounds)
+    triton.seconds_per_look, triton.is_cached = seconds_per_look, lambda model: cached
+    triton.steps = {"ensemble": {"m"}}
+    run(triton, tmp_path, "m")
+    assert triton.done == done
+
+
+def test_a_reload_during_which_the_process_dies_ends_with_a_restart(
+    clock: Clock, tmp_path: Path
+) -> None:
+    triton = ScriptedTriton(clock, [FAILS])
+    triton.processes, triton.hold = [[1]], threading.Event()
+    run(triton, tmp_path, "m")
+    assert triton.done == RELOADED + RESTARTED
+
+
+def test_a_load_by_others_during_which_the_process_dies_ends_with_a_restart(
+    clock: Clock, tmp_path: Path
+) -> None:
+    triton = ScriptedTriton(clock, [WELL], [WELL])
+    triton.processes, triton.under_way = [[1]], [("m", "2")]
+    run(triton, tmp_path, "m")
+    assert triton.done == RESTARTED
+
+
+def test_a_model_that_others_unloaded_is_not_loaded_again(clock: Clock, tmp_path: Path) -> None:
+    triton = ScriptedTriton(clock, [WELL], [WELL])
+    run(triton, tmp_path, "m", "unloaded")
+    assert triton.done == []
+
+
+def test_a_model_that_has_no_version_any_more_does_not_keep_triton_from_starting(
+    clock: Clock, tmp_path: Path
+) -> None:
+    triton = ScriptedTriton(clock, *A_FEW_SILENCES, SILENT)
+    run(triton, tmp_path, "m", "removed", gone="removed")
+    assert triton.done == RESTARTED
+
+
+@pytest.mark.parametrize(
+    ("between", "done"), [([WELL], []), (SILENT, RESTARTED)], ids=["answer", "restart"]
+)
+def test_silences_are_counted_anew_after_an_answer_or_a_restart(
+    clock: Clock, tmp_path: Path, between: list[Finding] | TritonSilent, done: list[str]
+) -> None:
+    triton = ScriptedTriton(clock, *A_FEW_SILENCES, between, *A_FEW_SILENCES)
+    run(triton, tmp_path, "m")
+    assert triton.done == done
+
+
+def test_what_consists_of_a_model_that_is_left_out_is_left_out_too(
+    clock: Clock, tmp_path: Path
+) -> None:
+    triton = ScriptedTriton(clock, *A_FEW_SILENCES, SILENT)
+    triton.steps = {"inner": {"bad"}, "outer": {"inner"}}
+    triton.failures = [ProcessLost("bad", "It died.")]
+    run(triton, tmp_path, "bad", "inner", "m", "outer")
+    assert triton.done == ["start bad inner m outer", "start m"]
+
+
+def test_a_model_is_left_out_once_and_no_start_tried_twice(clock: Clock, tmp_path: Path) -> None:
+    triton = ScriptedTriton(clock, *A_FEW_SILENCES, SILENT)
+    triton.failures = [ProcessLost("bad", "It died.")] * 2
+    run(triton, tmp_path, "bad", "m")
+    assert triton.done == ["start bad m", "start m"]
+
+
+def test_a_triton_that_cannot_start_is_started_less_and_less_often_until_it_does(
+    clock: Clock, tmp_path: Path
+) -> None:
+    triton = ScriptedTriton(clock, *[SILENT] * 8)
+    triton.works, triton.failures = False, [LaunchError("It ended.")] * 6
+    run(triton, tmp_path, "m")
+    assert triton.done == RESTARTED * 8
+    assert [seconds for seconds in clock.slept if seconds > GLANCE_SECONDS] == [2, 4, 8, 16, 30, 30]
+
+
+def test_processes_that_models_left_behind_are_reaped(clock: Clock, tmp_path: Path) -> None:
+    orphan = os.posix_spawn("/bin/true", ["true"], {})
+    os.waitid(os.P_PID, orphan, os.WEXITED | os.WNOWAIT)
+    run(ScriptedTriton(clock, [WELL]), tmp_path, "m")
+    with pytest.raises(ChildProcessError):
+        os.waitpid(orphan, os.WNOHANG)

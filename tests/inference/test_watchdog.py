@@ -158,6 +158,29 @@ def test_slow_model_gets_the_time_of_its_batches(
     assert problem(watchdog).problem is None
 
 
+@pytest.mark.parametrize("status", [429, 503, 504])
+def test_a_model_whose_queue_is_full_gets_the_time_of_its_batches(
+    watchdog: Watchdog, triton: ScriptedTriton, status: int
+) -> None:
+    watchdog.look()
+    triton.answer, triton.seconds_per_batch = TritonRefused(status, "full"), 60.0
+    assert problem(watchdog).problem is None
+
+
+@pytest.mark.parametrize("probed", [True, False], ids=["during a probe", "in place of one"])
+def test_the_time_that_a_model_gets_begins_with_the_last_inference_of_others(
+    watchdog: Watchdog, triton: ScriptedTriton, stubs: ScriptedStubs, probed: bool
+) -> None:
+    if not probed:
+        watchdog.look()
+    triton.answer, triton.progress, triton.now, stubs.works = SILENT, 1, 100.0, True
+    watchdog.look()
+    triton.progress = 0
+    assert problem(watchdog).problem is None
+    assert problem(watchdog).problem is None
+    assert problem(watchdog).hung
+
+
 def test_starved_model_gets_more_time_but_not_for_ever(
     watchdog: Watchdog, triton: ScriptedTriton, stubs: ScriptedStubs
 ) -> None:
