@@ -20,7 +20,7 @@ from inference.contracts.errors import Unreachable
 from inference.deployment.deployment import Deployment
 from inference.deployment.errors import DeployError
 from inference.deployment.memory import available_memory, membership_of
-from inference.deployment.place import Place
+from inference.deployment.model_files import ModelFiles
 from inference.deployment.server import Server
 from inference.errors import SettingError
 from inference.settings import Settings
@@ -88,10 +88,10 @@ def _deployment(options: argparse.Namespace) -> Deployment:
             f"nothing answers at http://{address.netloc}: start the server, or give its --url"
         )
     client = TritonClient(address.host, address.port, find_admin_key(os.environ))
-    place = Place(settings.repository, options.model, settings.model_config_name)
+    files = ModelFiles(settings.repository, options.model, settings.model_config_name)
     membership = membership_of(address.port) if address.is_local else SELF
     available = partial(available_memory, membership=membership)
-    return Deployment(place, Server(client, http, _say), _say, available)
+    return Deployment(files, Server(client, http, _say), _say, available)
 
 
 def _address(url: str) -> Address:

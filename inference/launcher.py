@@ -17,7 +17,7 @@ from inference.installation import find_installation
 from inference.ports import choose_ports
 from inference.processes import adopt_orphans, kill_children
 from inference.repository import require_models
-from inference.server import Place, TritonServer
+from inference.server import Setup, TritonServer
 from inference.settings import Settings
 from inference.shm import sweep
 from inference.signals import stopped_by_signals
@@ -30,12 +30,12 @@ from inference.triton_log import TritonLog
 def launch(settings: Settings) -> None:
     """Serve the repository until SIGTERM or SIGINT. Raises LaunchError."""
     models = require_models(settings.repository)
-    with stopped_by_signals(), prepared(settings) as (place, log), ExitStack() as stack:
-        serve(with_plain_path(settings, place), place, log, models, stack)
+    with stopped_by_signals(), prepared(settings) as (setup, log), ExitStack() as stack:
+        serve(with_plain_path(settings, setup), setup, log, models, stack)
 
 
 @contextmanager
-def prepared(settings: Settings) -> Iterator[tuple[Place, TritonLog]]:
+def prepared(settings: Settings) -> Iterator[tuple[Setup, TritonLog]]:
     """Lend what a Triton needs; no file and no process of it is left. Raises LaunchError."""
     installation = find_installation()
     adopt_orphans()
@@ -47,25 +47,25 @@ def prepared(settings: Settings) -> Iterator[tuple[Place, TritonLog]]:
         ports = choose_ports(settings)
         backends = assemble_backends(installation, run)
         stack.callback(shutil.rmtree, backends, ignore_errors=True)
-        yield Place(run, installation, backends, ports), log
+        yield Setup(run, installation, backends, ports), log
 
 
 def serve(
-    settings: Settings, place: Place, log: TritonLog, models: list[str], stack: ExitStack
+    settings: Settings, setup: Setup, log: TritonLog, models: list[str], stack: ExitStack
 ) -> None:
     """Start everything and watch it; `stack` takes it apart in reverse order."""
     state = State(Metrics())
     endpoint = HealthEndpoint(settings, state)
     stack.callback(endpoint.close)
-    client = TritonClient(settings.reachable_host, place.ports.http, settings.admin_key)
-    metrics = TritonClient(settings.reachable_host, place.ports.metrics, settings.admin_key)
-    server = TritonServer(settings, place, log)
-    stubs = ModelStubs(place.run, settings.repository, python_based(place.backends))
+    client = TritonClient(settings.reachable_host, setup.ports.http, settings.admin_key)
+    metrics = TritonClient(settings.reachable_host, setup.ports.metrics, settings.admin_key)
+    server = TritonServer(settings, setup, log)
+    stubs = ModelStubs(setup.run, settings.repository, python_based(setup.backends))
     supervisor = Supervisor(
         settings, server=server, client=client, stubs=stubs, state=state, say=say
     )
     stack.callback(supervisor.close)
-    announcement = Announcement(settings, place.ports, endpoint.port, log.path, say)
+    announcement = Announcement(settings, setup.ports, endpoint.port, log.path, say)
     stack.callback(announcement.withdraw)
     stack.callback(server.stop)
     stack.callback(linger, settings, server)
@@ -78,9 +78,9 @@ def serve(
     supervisor.run(lambda found: announcement.publish(client, metrics, found))
 
 
-def with_plain_path(settings: Settings, place: Place) -> Settings:
+def with_plain_path(settings: Settings, setup: Setup) -> Settings:
     """Name the repository by a path that survives: stubs split theirs at spaces, and know ASCII."""
-    return replace(settings, repository=plain(settings.repository, place.backends / ".repository"))
+    return replace(settings, repository=plain(settings.repository, setup.backends / ".repository"))
 
 
 def described(settings: Settings, model: str) -> str:

@@ -29,7 +29,7 @@ GLANCE_SECONDS = 1.0  # between two looks at the processes of models that are be
 
 
 @dataclass(frozen=True)
-class Place:
+class Setup:
     """What stays the same over all starts of Triton in one run."""
 
     run: Run
@@ -41,15 +41,15 @@ class Place:
 class TritonServer:
     """One tritonserver process at a time, with its log, its stubs and its segments."""
 
-    def __init__(self, settings: Settings, place: Place, log: TritonLog) -> None:
-        self._settings, self._place, self.log = settings, place, log
+    def __init__(self, settings: Settings, setup: Setup, log: TritonLog) -> None:
+        self._settings, self._setup, self.log = settings, setup, log
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, models: list[str], tolerant: bool = False) -> None:
         """Start Triton with these models; `tolerant` serves the others if one cannot be loaded."""
-        command = command_line(self._settings, self._place, models)
+        command = command_line(self._settings, self._setup, models)
         command.append(f"--exit-on-error={'false' if tolerant else 'true'}")
-        env = environment(dict(os.environ), self._settings, self._place)
+        env = environment(dict(os.environ), self._settings, self._setup)
         self._process = start_on_leash(command, env)
         if self._process.stdout:
             self.log.follow(self._process.stdout)
@@ -110,7 +110,7 @@ class TritonServer:
 
     def leaked(self) -> int:
         """Count the bytes of shared memory that dead stubs have left; only a restart frees them."""
-        return leaked(self._place.run)
+        return leaked(self._setup.run)
 
     def stop(self) -> None:
         """Let Triton answer what it admitted, then end it, by force if it takes too long.
@@ -138,64 +138,64 @@ class TritonServer:
         if self._process:
             kill(self._process.pid)
             self._process.wait()
-        kill_stubs_of(self._place.run)
+        kill_stubs_of(self._setup.run)
         reap_orphans()
-        remove_segments(self._place.run)
+        remove_segments(self._setup.run)
 
 
-def command_line(settings: Settings, place: Place, models: list[str]) -> list[str]:
+def command_line(settings: Settings, setup: Setup, models: list[str]) -> list[str]:
     """Put together Triton's command line."""
     restricted = f"{CLOSED_APIS}:{ADMIN_HEADER}={settings.admin_key}"
     command = [
-        str(place.installation.server),
+        str(setup.installation.server),
         f"--model-repository={settings.repository}",
         "--model-control-mode=explicit",
         *(f"--load-model={model}" for model in models),
-        f"--backend-directory={place.backends}",
-        *_python_settings(place),
+        f"--backend-directory={setup.backends}",
+        *_python_settings(setup),
         f"--http-address={settings.host}",
-        f"--http-port={place.ports.http}",
+        f"--http-port={setup.ports.http}",
         f"--http-restricted-api={restricted}",
         f"--grpc-address={settings.host}",
-        f"--grpc-port={place.ports.grpc}",
+        f"--grpc-port={setup.ports.grpc}",
         f"--grpc-restricted-protocol={restricted}",
         f"--metrics-address={settings.host}",
-        f"--metrics-port={place.ports.metrics}",
+        f"--metrics-port={setup.ports.metrics}",
         f"--exit-timeout-secs={DRAIN_SECONDS}",
     ]
     if not Path("/dev/nvidiactl").exists():
         command.append("--allow-gpu-metrics=false")
     if settings.cache_bytes:
         command.append(f"--cache-config=local,size={settings.cache_bytes}")
-        command.append(f"--cache-directory={place.installation.caches}")
+        command.append(f"--cache-directory={setup.installation.caches}")
     if settings.model_config_name:
         command.append(f"--model-config-name={settings.model_config_name}")
     return command
 
 
-def _python_settings(place: Place) -> list[str]:
+def _python_settings(setup: Setup) -> list[str]:
     """Give every Python-based backend this run's prefix for its shared memory."""
     return [
-        f"--backend-config={backend},shm-region-prefix-name={place.run.prefix}"
-        for backend in python_based(place.backends)
+        f"--backend-config={backend},shm-region-prefix-name={setup.run.prefix}"
+        for backend in python_based(setup.backends)
     ]
 
 
-def _plain_cache(settings: Settings, place: Place) -> Path:
+def _plain_cache(settings: Settings, setup: Setup) -> Path:
     with contextlib.suppress(OSError):  # without a cache, models are converted at each start
         settings.cache_dir.mkdir(parents=True, exist_ok=True)
-    return plain(settings.cache_dir, place.backends / ".cache")
+    return plain(settings.cache_dir, setup.backends / ".cache")
 
 
-def environment(env: dict[str, str], settings: Settings, place: Place) -> dict[str, str]:
+def environment(env: dict[str, str], settings: Settings, setup: Setup) -> dict[str, str]:
     """Make Triton's environment: this Python first, the wheel's libraries, no admin key."""
     env.pop("TRITON_ADMIN_KEY", None)
-    libraries = [str(path) for path in place.installation.libraries]
+    libraries = [str(path) for path in setup.installation.libraries]
     libraries += [part for part in [env.get("LD_LIBRARY_PATH")] if part]
     return env | {
         "LD_LIBRARY_PATH": os.pathsep.join(libraries),
         # The stub finds its packages through the first `python3` on PATH.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", "")]),
-        "EDGELENS_HOME": str(plain(HOME, place.backends / ".home")),
-        "EDGELENS_CACHE_DIR": str(_plain_cache(settings, place)),
+        "EDGELENS_HOME": str(plain(HOME, setup.backends / ".home")),
+        "EDGELENS_CACHE_DIR": str(_plain_cache(settings, setup)),
     }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from inference.contracts.errors import Unreachable
 from inference.deployment.errors import DeployError
 from inference.deployment.memory import available_memory, require_memory
-from inference.deployment.place import Place
+from inference.deployment.model_files import ModelFiles
 from inference.deployment.server import Server
 from inference.repository import companions, ready_models
 
@@ -19,7 +19,7 @@ class Deployment:
     tested under another name before the model itself is told to load it.
     """
 
-    place: Place
+    files: ModelFiles
     server: Server
     say: Callable[[str], None]
     available: Callable[[], int] = available_memory
@@ -33,13 +33,13 @@ class Deployment:
 
     def _bring_in(self, version: int, keep: int, proven: set[int]) -> None:
         """Serve `version`, tested apart unless it is one of the `proven` ones."""
-        self.place.version(version)
-        with self.place.locked():
-            before = self.server.versions(self.place.model)
+        self.files.version(version)
+        with self.files.locked():
+            before = self.server.versions(self.files.model)
             serve = [version, *sorted((v for v in before if v < version), reverse=True)[:keep]]
             if before:
                 # A restart or a reload by the watchdog must not bring an untested version in.
-                self.place.pin(sorted(before))
+                self.files.pin(sorted(before))
             # One that is loaded may have been replaced on disk since, so it is tested too.
             if version not in proven:
                 self._require_memory([version], f"Loading version {version} beside the others")
@@ -54,69 +54,69 @@ class Deployment:
         A client that asks Triton itself for labels may meet UNAVAILABLE once, and should try again:
         new requests go to the newest version until the moment in which it is unloaded.
         """
-        serving = self.server.versions(self.place.model)
+        serving = self.server.versions(self.files.model)
         if not serving:
-            raise DeployError(f"{self.place.model} is not loaded: there is nothing to roll back")
+            raise DeployError(f"{self.files.model} is not loaded: there is nothing to roll back")
         newest = max(serving)
         older = [v for v in serving if v < newest]
-        older = older or [v for v in self.place.versions() if v < newest]
+        older = older or [v for v in self.files.versions() if v < newest]
         if not older:
-            raise DeployError(f"there is no version of {self.place.model} before {newest}")
+            raise DeployError(f"there is no version of {self.files.model} before {newest}")
         self._bring_in(max(older), keep, proven=serving)
 
     def _require_memory(self, versions: list[int], purpose: str) -> None:
         """Refuse to load versions that do not fit. Raises DeployError."""
-        directories = [self.place.version(version) for version in versions]
+        directories = [self.files.version(version) for version in versions]
         require_memory(directories, self.available(), purpose)
 
     def _try_apart(self, version: int) -> None:
         """Load a version under another name and self-test it there. Raises DeployError."""
-        place, server = self.place, self.server
-        title = f"{place.model} v{version}, tested apart"
+        files, server = self.files, self.server
+        title = f"{files.model} v{version}, tested apart"
         try:
-            if server.versions(place.candidate):  # a deployment was killed
-                server.unload(place.candidate)
-            place.write_candidate(version)
-            server.load(place.candidate)
-            server.test(place.candidate, version, title)
+            if server.versions(files.candidate):  # a deployment was killed
+                server.unload(files.candidate)
+            files.write_candidate(version)
+            server.load(files.candidate)
+            server.test(files.candidate, version, title)
         except (DeployError, Unreachable) as error:
             raise DeployError(f"version {version} is not fit to serve: {error}") from None
         finally:
             try:  # first, for Triton forgets the state of a model whose directory is gone
-                server.unload(place.candidate)
+                server.unload(files.candidate)
             finally:
-                place.remove_candidate()
+                files.remove_candidate()
 
     def _switch(self, serve: list[int], before: set[int]) -> None:
         """Make the model serve these versions, the first one tested; go back if that fails."""
-        place, server, version = self.place, self.server, serve[0]
-        kept = place.text()
-        place.pin(serve)
+        files, server, version = self.files, self.server, serve[0]
+        kept = files.text()
+        files.pin(serve)
         try:
-            server.load(place.model)
+            server.load(files.model)
             self._load_companions(version)
-            loaded = server.versions(place.model)
+            loaded = server.versions(files.model)
             if loaded != set(serve):
                 raise DeployError(f"Triton loaded the versions {_listed(loaded)}")
-            server.test(place.model, version, f"{place.model} v{version}, in service")
+            server.test(files.model, version, f"{files.model} v{version}, in service")
         except BaseException as error:
             outcome = self._go_back(before, kept)
             if not isinstance(error, DeployError | Unreachable):
                 raise
             raise DeployError(f"version {version} failed in service: {error}; {outcome}") from None
-        self.say(_summary(place.model, serve, before))
+        self.say(_summary(files.model, serve, before))
 
     def _go_back(self, before: set[int], kept: str | None) -> str:
         """Serve what was served before, now or from the server's next start; say which."""
         if before:
-            self.place.pin(sorted(before))
+            self.files.pin(sorted(before))
         else:
-            self.place.write(kept)
+            self.files.write(kept)
         try:
             if not before:
-                self.server.unload(self.place.model)
+                self.server.unload(self.files.model)
                 return "nothing is served"
-            self.server.load(self.place.model)
+            self.server.load(self.files.model)
             self._load_companions(max(before))
         except (DeployError, Unreachable) as error:
             then = f"serves version {max(before)}" if before else "serves what config.pbtxt says"
@@ -128,15 +128,15 @@ class Deployment:
 
         The ensemble leads to whatever version serves; its number tells its clients which one.
         """
-        place, server = self.place, self.server
-        there = ready_models(place.repository)
-        decode, ensemble = companions(place.model)
+        files, server = self.files, self.server
+        there = ready_models(files.repository)
+        decode, ensemble = companions(files.model)
         if decode in there and not server.versions(decode):
             server.load(decode)
         if ensemble in there:
-            self._renumber(Place(place.repository, ensemble), version)
+            self._renumber(ModelFiles(files.repository, ensemble), version)
 
-    def _renumber(self, ensemble: Place, version: int) -> None:
+    def _renumber(self, ensemble: ModelFiles, version: int) -> None:
         """Serve an ensemble under this number alone."""
         (ensemble.directory / str(version)).mkdir(exist_ok=True)
         before = self.server.versions(ensemble.model)
@@ -147,7 +147,7 @@ class Deployment:
                 self.server.await_quiet(ensemble.model, number)
         self._serve(ensemble, {version})
 
-    def _serve(self, ensemble: Place, numbers: set[int]) -> None:
+    def _serve(self, ensemble: ModelFiles, numbers: set[int]) -> None:
         """Serve an ensemble under these numbers, unless it is."""
         if numbers != self.server.versions(ensemble.model):
             ensemble.pin(sorted(numbers))

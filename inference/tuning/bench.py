@@ -114,12 +114,12 @@ def open_bench(settings: Settings, tuned: Tuned) -> Iterator[Bench]:
             cache_bytes=0,
             model_config_name="",
         )
-        with prepared(apart) as (place, log):
-            server = TritonServer(apart, place, log)
-            client = TritonClient(apart.host, place.ports.http, apart.admin_key)
+        with prepared(apart) as (setup, log):
+            server = TritonServer(apart, setup, log)
+            client = TritonClient(apart.host, setup.ports.http, apart.admin_key)
             try:
                 server.start([])
-                stubs = ModelStubs(place.run, models)
+                stubs = ModelStubs(setup.run, models)
                 server.await_live(client, Loadings(stubs))
                 yield Bench(client, stubs, models, tuned)
             finally:

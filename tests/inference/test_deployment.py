@@ -15,8 +15,8 @@ from inference.deployment.memory import (
     needed_for,
     require_memory,
 )
+from inference.deployment.model_files import ModelFiles
 from inference.deployment.pbtxt import with_field
-from inference.deployment.place import Place
 
 CONFIG = """\
 # version_policy { all { } } would serve all
@@ -31,25 +31,25 @@ PLENTY = 1 << 40
 class Server:
     """Stands in for Triton: what is loaded follows config.pbtxt, and tests fail where told to."""
 
-    def __init__(self, place: Place, loaded: set[int], unfit: str = "", refuses: bool = False):
-        self.place, self.serving, self.unfit, self.refuses = place, loaded, unfit, refuses
+    def __init__(self, files: ModelFiles, loaded: set[int], unfit: str = "", refuses: bool = False):
+        self.files, self.serving, self.unfit, self.refuses = files, loaded, unfit, refuses
         self.calls: list[str] = []
         self.forgotten: set[int] = set()  # versions of a candidate that nobody has removed
         self.companions: dict[str, set[int]] = {}
         self.served: list[set[int]] = []  # by a companion, after each load
 
     def versions(self, model: str) -> set[int]:
-        own = {self.place.model: self.serving, self.place.candidate: self.forgotten}
+        own = {self.files.model: self.serving, self.files.candidate: self.forgotten}
         return {**own, **self.companions}.get(model, set())
 
     def load(self, model: str) -> None:
         self.calls.append(f"load {model}")
-        text = (self.place.repository / model / "config.pbtxt").read_text()
+        text = (self.files.repository / model / "config.pbtxt").read_text()
         listed = text.rpartition("versions: [")[2].partition("]")[0]
         wanted = {int(version) for version in listed.split(",")}
-        if self.refuses and model == self.place.model and not wanted <= self.serving:
+        if self.refuses and model == self.files.model and not wanted <= self.serving:
             raise DeployError("load failed")
-        if model == self.place.model:
+        if model == self.files.model:
             self.serving = wanted
         elif model in self.companions:
             self.companions[model] = wanted
@@ -69,166 +69,170 @@ class Server:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def files(tmp_path: Path) -> ModelFiles:
     """A model with three versions of a kilobyte."""
     for version in (1, 2, 3):
         (tmp_path / f"cat/{version}").mkdir(parents=True)
         (tmp_path / f"cat/{version}/weights").write_bytes(bytes(1000))
     (tmp_path / "cat/labels.txt").write_text("cat\n")
     (tmp_path / "cat/config.pbtxt").write_text(CONFIG)
-    return Place(tmp_path, "cat")
+    return ModelFiles(tmp_path, "cat")
 
 
-def deployment(place: Place, server: Server, memory: int = PLENTY) -> Deployment:
-    return Deployment(place, server, lambda line: None, lambda: memory)
+def deployment(files: ModelFiles, server: Server, memory: int = PLENTY) -> Deployment:
+    return Deployment(files, server, lambda line: None, lambda: memory)
 
 
-def policy(place: Place) -> str:
-    return place.config.read_text().splitlines()[-1]
+def policy(files: ModelFiles) -> str:
+    return files.config.read_text().splitlines()[-1]
 
 
-def test_a_version_is_tested_apart_before_the_model_loads_it(place: Place) -> None:
-    server = Server(place, {1})
-    deployment(place, server).deploy(2, keep=1)
+def test_a_version_is_tested_apart_before_the_model_loads_it(files: ModelFiles) -> None:
+    server = Server(files, {1})
+    deployment(files, server).deploy(2, keep=1)
     apart = ["load .cat_candidate", "test .cat_candidate 2", "unload .cat_candidate"]
     assert server.calls == [*apart, "load cat", "test cat 2"]
     assert server.serving == {1, 2}
-    assert policy(place) == "version_policy { specific { versions: [ 1, 2 ] } }"
+    assert policy(files) == "version_policy { specific { versions: [ 1, 2 ] } }"
 
 
 @pytest.fixture
-def beside(place: Place) -> Server:
+def beside(files: ModelFiles) -> Server:
     """A server of version 1 with its decoder, which is loaded, and its ensemble."""
     for name in ("cat_decode", "cat_image"):
-        (place.repository / name / "1").mkdir(parents=True)
-        (place.repository / name / "config.pbtxt").write_text(f'name: "{name}"\nversions: [ 1 ]\n')
-    server = Server(place, {1})
+        (files.repository / name / "1").mkdir(parents=True)
+        (files.repository / name / "config.pbtxt").write_text(f'name: "{name}"\nversions: [ 1 ]\n')
+    server = Server(files, {1})
     server.companions = {"cat_decode": {1}, "cat_image": {1}}
     return server
 
 
 def test_the_ensemble_bears_the_number_of_the_version_behind_it(
-    place: Place, beside: Server
+    files: ModelFiles, beside: Server
 ) -> None:
-    deployment(place, beside).deploy(2, keep=1)
+    deployment(files, beside).deploy(2, keep=1)
     assert beside.companions == {"cat_decode": {1}, "cat_image": {2}}
     renumbered = ["load cat_image", "await cat_image 1", "load cat_image"]
     assert beside.calls[-5:] == ["load cat", *renumbered, "test cat 2"]
     assert beside.served[-2:] == [{1, 2}, {2}]
-    assert (place.repository / "cat_image/2").is_dir()
-    deployment(place, beside).roll_back(keep=1)
+    assert (files.repository / "cat_image/2").is_dir()
+    deployment(files, beside).roll_back(keep=1)
     assert beside.companions["cat_image"] == {1}
-    assert Place(place.repository, "cat_image").config.read_text().endswith("[ 1 ] } }\n")
+    assert ModelFiles(files.repository, "cat_image").config.read_text().endswith("[ 1 ] } }\n")
 
 
 def test_an_ensemble_that_bears_the_number_is_not_loaded_again(
-    place: Place, beside: Server
+    files: ModelFiles, beside: Server
 ) -> None:
     beside.companions["cat_image"] = {2}
-    deployment(place, beside).deploy(2, keep=1)
+    deployment(files, beside).deploy(2, keep=1)
     assert "load cat_image" not in beside.calls
 
 
-def test_the_ensemble_goes_back_too(place: Place, beside: Server) -> None:
+def test_the_ensemble_goes_back_too(files: ModelFiles, beside: Server) -> None:
     beside.unfit = "cat"
     with pytest.raises(DeployError, match="version 1 serves again"):
-        deployment(place, beside).deploy(2, keep=1)
+        deployment(files, beside).deploy(2, keep=1)
     assert beside.companions["cat_image"] == {1}
 
 
-def test_companions_that_are_not_loaded_are(place: Place, beside: Server) -> None:
+def test_companions_that_are_not_loaded_are(files: ModelFiles, beside: Server) -> None:
     beside.companions = {"cat_decode": set(), "cat_image": set()}
-    deployment(place, beside).deploy(2, keep=1)
+    deployment(files, beside).deploy(2, keep=1)
     assert beside.companions == {"cat_decode": {1}, "cat_image": {2}}
 
 
-def test_what_a_killed_deployment_left_is_unloaded_first(place: Place) -> None:
-    server = Server(place, {1})
+def test_what_a_killed_deployment_left_is_unloaded_first(files: ModelFiles) -> None:
+    server = Server(files, {1})
     server.forgotten = {3}
-    deployment(place, server).deploy(2, keep=1)
+    deployment(files, server).deploy(2, keep=1)
     assert server.calls[:2] == ["unload .cat_candidate", "load .cat_candidate"]
 
 
-def test_a_loaded_version_is_tested_apart_again_for_it_may_have_been_replaced(place: Place) -> None:
-    server = Server(place, {1, 2}, unfit=".cat_candidate")
+def test_a_loaded_version_is_tested_apart_again_for_it_may_have_been_replaced(
+    files: ModelFiles,
+) -> None:
+    server = Server(files, {1, 2}, unfit=".cat_candidate")
     with pytest.raises(DeployError, match="version 2 is not fit to serve"):
-        deployment(place, server).deploy(2, keep=1)
+        deployment(files, server).deploy(2, keep=1)
     assert "load cat" not in server.calls
     assert server.serving == {1, 2}
 
 
 @pytest.mark.parametrize(("loaded", "apart"), [({2, 3}, False), ({3}, True)])
 def test_a_roll_back_tests_apart_only_what_is_not_loaded(
-    place: Place, loaded: set[int], apart: bool
+    files: ModelFiles, loaded: set[int], apart: bool
 ) -> None:
-    server = Server(place, loaded)
-    deployment(place, server).roll_back(keep=1)
+    server = Server(files, loaded)
+    deployment(files, server).roll_back(keep=1)
     assert ("test .cat_candidate 2" in server.calls) == apart
     assert server.calls[-1] == "test cat 2"
 
 
 @pytest.mark.parametrize(("keep", "left"), [(0, {3}), (1, {2, 3}), (2, {1, 2, 3})])
-def test_as_many_older_versions_stay_as_asked_for(place: Place, keep: int, left: set[int]) -> None:
-    server = Server(place, {1, 2})
-    deployment(place, server).deploy(3, keep)
+def test_as_many_older_versions_stay_as_asked_for(
+    files: ModelFiles, keep: int, left: set[int]
+) -> None:
+    server = Server(files, {1, 2})
+    deployment(files, server).deploy(3, keep)
     assert server.serving == left
 
 
-def test_a_version_that_fails_apart_is_never_loaded(place: Place) -> None:
-    server = Server(place, {1}, unfit=".cat_candidate")
+def test_a_version_that_fails_apart_is_never_loaded(files: ModelFiles) -> None:
+    server = Server(files, {1}, unfit=".cat_candidate")
     with pytest.raises(DeployError, match=r"version 2 is not fit to serve: wrong channel order"):
-        deployment(place, server).deploy(2, keep=1)
+        deployment(files, server).deploy(2, keep=1)
     assert "load cat" not in server.calls
     assert server.calls[-1] == "unload .cat_candidate"
-    assert policy(place) == "version_policy { specific { versions: [ 1 ] } }"
-    assert not (place.repository / place.candidate).exists()
+    assert policy(files) == "version_policy { specific { versions: [ 1 ] } }"
+    assert not (files.repository / files.candidate).exists()
 
 
-def test_a_version_that_fails_in_service_is_taken_back(place: Place) -> None:
-    server = Server(place, {1}, unfit="cat")
+def test_a_version_that_fails_in_service_is_taken_back(files: ModelFiles) -> None:
+    server = Server(files, {1}, unfit="cat")
     with pytest.raises(DeployError, match="wrong channel order; version 1 serves again"):
-        deployment(place, server).deploy(2, keep=1)
+        deployment(files, server).deploy(2, keep=1)
     assert server.serving == {1}
-    assert policy(place) == "version_policy { specific { versions: [ 1 ] } }"
+    assert policy(files) == "version_policy { specific { versions: [ 1 ] } }"
 
 
-def test_a_version_is_taken_back_by_who_interrupts_its_test_in_service(place: Place) -> None:
+def test_a_version_is_taken_back_by_who_interrupts_its_test_in_service(files: ModelFiles) -> None:
     class Interrupted(Server):
         def test(self, model: str, version: int, title: str) -> None:
-            if model == self.place.model:
+            if model == self.files.model:
                 raise KeyboardInterrupt
 
-    server = Interrupted(place, {1})
+    server = Interrupted(files, {1})
     with pytest.raises(KeyboardInterrupt):
-        deployment(place, server).deploy(2, keep=1)
+        deployment(files, server).deploy(2, keep=1)
     assert server.serving == {1}
-    assert policy(place) == "version_policy { specific { versions: [ 1 ] } }"
+    assert policy(files) == "version_policy { specific { versions: [ 1 ] } }"
 
 
-def test_a_version_that_cannot_be_loaded_is_taken_back(place: Place) -> None:
-    server = Server(place, {1}, refuses=True)
+def test_a_version_that_cannot_be_loaded_is_taken_back(files: ModelFiles) -> None:
+    server = Server(files, {1}, refuses=True)
     with pytest.raises(DeployError, match="load failed; version 1 serves again"):
-        deployment(place, server).deploy(2, keep=1)
-    assert policy(place) == "version_policy { specific { versions: [ 1 ] } }"
+        deployment(files, server).deploy(2, keep=1)
+    assert policy(files) == "version_policy { specific { versions: [ 1 ] } }"
 
 
-def test_a_first_version_that_fails_leaves_nothing_loaded(place: Place) -> None:
-    server = Server(place, set(), unfit="cat")
+def test_a_first_version_that_fails_leaves_nothing_loaded(files: ModelFiles) -> None:
+    server = Server(files, set(), unfit="cat")
     with pytest.raises(DeployError, match="nothing is served"):
-        deployment(place, server).deploy(2, keep=1)
+        deployment(files, server).deploy(2, keep=1)
     assert server.calls[-1] == "unload cat"
 
 
-def test_a_first_version_that_fails_leaves_the_configuration_as_it_was(place: Place) -> None:
+def test_a_first_version_that_fails_leaves_the_configuration_as_it_was(files: ModelFiles) -> None:
     for text in (CONFIG, None):
-        place.write(text)
-        server = Server(place, loaded=set(), unfit="cat")
+        files.write(text)
+        server = Server(files, loaded=set(), unfit="cat")
         with pytest.raises(DeployError, match="nothing is served"):
-            deployment(place, server).deploy(2, keep=1)
-        assert place.text() == text
+            deployment(files, server).deploy(2, keep=1)
+        assert files.text() == text
 
 
-def test_a_server_that_is_away_hides_neither_the_failure_nor_what_comes(place: Place) -> None:
+def test_a_server_that_is_away_hides_neither_the_failure_nor_what_comes(files: ModelFiles) -> None:
     class Away(Server):
         def load(self, model: str) -> None:
             if "unload .cat_candidate" in self.calls:  # tested apart, and now in service
@@ -236,51 +240,53 @@ def test_a_server_that_is_away_hides_neither_the_failure_nor_what_comes(place: P
             super().load(model)
 
     with pytest.raises(DeployError, match=r"failed in service.*going back failed") as told:
-        deployment(place, Away(place, loaded={1})).deploy(2, keep=1)
+        deployment(files, Away(files, loaded={1})).deploy(2, keep=1)
     assert "starts again serves version 1" in str(told.value)
-    assert "versions: [ 1 ]" in policy(place)
+    assert "versions: [ 1 ]" in policy(files)
 
 
-def test_memory_that_cannot_hold_both_is_refused_before_anything_is_loaded(place: Place) -> None:
-    server = Server(place, {1})
+def test_memory_that_cannot_hold_both_is_refused_before_anything_is_loaded(
+    files: ModelFiles,
+) -> None:
+    server = Server(files, {1})
     with pytest.raises(DeployError, match=r"version 2 beside the others takes about 0\.2 GB"):
-        deployment(place, server, memory=100_000_000).deploy(2, keep=1)
+        deployment(files, server, memory=100_000_000).deploy(2, keep=1)
     assert server.calls == []
 
 
-def test_the_switch_needs_memory_for_the_old_version_too(place: Place) -> None:
-    server = Server(place, {1})
+def test_the_switch_needs_memory_for_the_old_version_too(files: ModelFiles) -> None:
+    server = Server(files, {1})
     with pytest.raises(DeployError, match="Switching to version 1 and 2 takes"):
-        deployment(place, server, memory=200_000_000).deploy(2, keep=1)
+        deployment(files, server, memory=200_000_000).deploy(2, keep=1)
     assert "load cat" not in server.calls
 
 
-def test_roll_back_goes_to_the_version_before(place: Place) -> None:
-    server = Server(place, {2, 3})
-    deployment(place, server).roll_back(keep=1)
+def test_roll_back_goes_to_the_version_before(files: ModelFiles) -> None:
+    server = Server(files, {2, 3})
+    deployment(files, server).roll_back(keep=1)
     assert server.serving == {2}
-    deployment(place, server).roll_back(keep=1)
+    deployment(files, server).roll_back(keep=1)
     assert server.serving == {1}
     with pytest.raises(DeployError, match="no version of cat before 1"):
-        deployment(place, server).roll_back(keep=1)
+        deployment(files, server).roll_back(keep=1)
 
 
-def test_a_second_deployment_at_the_same_time_is_refused(place: Place) -> None:
-    with place.locked(), pytest.raises(DeployError, match="another deployment of cat is at work"):
-        deployment(place, Server(place, {1})).deploy(2, keep=1)
+def test_a_second_deployment_at_the_same_time_is_refused(files: ModelFiles) -> None:
+    with files.locked(), pytest.raises(DeployError, match="another deployment of cat is at work"):
+        deployment(files, Server(files, {1})).deploy(2, keep=1)
 
 
-def test_a_missing_version_or_model_is_named(place: Place) -> None:
+def test_a_missing_version_or_model_is_named(files: ModelFiles) -> None:
     with pytest.raises(DeployError, match="no version 9 of cat"):
-        place.version(9)
+        files.version(9)
     for model in ("dog", "../cat"):
         with pytest.raises(DeployError, match="there is no model"):
-            Place(place.repository, model).version(1)
+            ModelFiles(files.repository, model).version(1)
 
 
-def test_a_candidate_has_one_version_the_labels_and_no_cache(place: Place) -> None:
-    place.write_candidate(2)
-    candidate = place.repository / ".cat_candidate"
+def test_a_candidate_has_one_version_the_labels_and_no_cache(files: ModelFiles) -> None:
+    files.write_candidate(2)
+    candidate = files.repository / ".cat_candidate"
     assert sorted(path.name for path in candidate.iterdir()) == ["2", "config.pbtxt", "labels.txt"]
     assert (candidate / "2/weights").read_bytes() == bytes(1000)
     assert not (candidate / "2").readlink().is_absolute()
@@ -290,13 +296,13 @@ def test_a_candidate_has_one_version_the_labels_and_no_cache(place: Place) -> No
     assert "version_policy { specific { versions: [ 2 ] } }" in text
 
 
-def test_a_named_configuration_is_the_one_that_is_changed(place: Place) -> None:
-    custom = place.directory / "configs/small.pbtxt"
+def test_a_named_configuration_is_the_one_that_is_changed(files: ModelFiles) -> None:
+    custom = files.directory / "configs/small.pbtxt"
     custom.parent.mkdir()
     custom.write_text(CONFIG)
-    Place(place.repository, "cat", "small").pin([3])
+    ModelFiles(files.repository, "cat", "small").pin([3])
     assert "[ 3 ]" in custom.read_text()
-    assert place.config.read_text() == CONFIG
+    assert files.config.read_text() == CONFIG
 
 
 @pytest.mark.parametrize(
@@ -334,7 +340,7 @@ def test_memory_is_the_machines_without_a_limit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("membership", "group", "files"),
+    ("membership", "group", "texts"),
     [
         (
             "0::/a/b\n",
@@ -358,13 +364,13 @@ def test_memory_is_the_machines_without_a_limit(tmp_path: Path) -> None:
     ids=["version 2, set above", "version 1"],
 )
 def test_a_cgroups_limit_counts_with_its_idle_cache_as_free(
-    tmp_path: Path, membership: str, group: str, files: dict[str, str]
+    tmp_path: Path, membership: str, group: str, texts: dict[str, str]
 ) -> None:
     (tmp_path / "meminfo").write_text("MemAvailable: 2000 kB\n")
     (tmp_path / "membership").write_text(membership)
     directory = tmp_path / "cgroup" / group
     directory.mkdir(parents=True)
-    for name, text in files.items():
+    for name, text in texts.items():
         (directory / name).write_text(text)
     found = available_memory(tmp_path / "meminfo", tmp_path / "cgroup", tmp_path / "membership")
     assert found == 500_000
@@ -378,11 +384,11 @@ def test_the_cgroup_that_counts_is_the_servers() -> None:
         server.stdin.close()
 
 
-def test_a_version_needs_more_than_its_files(place: Place) -> None:
-    assert needed_for(place.version(1)) == 2300 + (150 << 20)
-    require_memory([place.version(1)], 2300 + (150 << 20), "It")
+def test_a_version_needs_more_than_its_files(files: ModelFiles) -> None:
+    assert needed_for(files.version(1)) == 2300 + (150 << 20)
+    require_memory([files.version(1)], 2300 + (150 << 20), "It")
     with pytest.raises(DeployError, match="It takes about"):
-        require_memory([place.version(1)], 2299 + (150 << 20), "It")
+        require_memory([files.version(1)], 2299 + (150 << 20), "It")
 
 
 def test_the_key_comes_from_the_environment_or_the_launchers_file(tmp_path: Path) -> None:

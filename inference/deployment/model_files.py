@@ -14,7 +14,7 @@ from inference.writing import write_text
 
 
 @dataclass(frozen=True)
-class Place:
+class ModelFiles:
     """Where a model is; `config_name` is Triton's --model-config-name, usually empty."""
 
     repository: Path
