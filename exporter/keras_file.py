@@ -23,6 +23,7 @@ from exporter.weights import build
 HDF5 = (".h5", ".hdf5")
 NOT_WEIGHTS = ("optimizer", "optimizer_weights", "seed_generator", "metrics")
 
+NORMALIZATION_WEIGHTS = 3  # mean, variance, count
 PASSING = (
     keras.layers.Activation,
     keras.layers.Dropout,
@@ -66,12 +67,19 @@ def _whole_model(spec: ModelSpec, path: Path) -> tuple[ModelSpec, Any]:
         raise ExportError(f"Keras cannot load {path}: {reason}") from error
     size = _input_size(model, path)
     spec = spec if size == spec.size else spec.resized(size)
+    if not _begins_with(_shapes(model), _shapes(build(spec, None, top=False))):
+        raise ExportError(
+            f"the model in {path} is not {spec.name}: its first layers differ (how to serve any"
+            " architecture says model_repository/README.md)"
+        )
     _require_one_normalisation(spec, model, path)
-    served = _with_probabilities(model, path)
-    base = _shapes(build(spec, None, top=False))
-    if _shapes(model)[: len(base)] != base:
-        raise ExportError(f"the model in {path} is not {spec.name}: its first layers differ")
-    return spec, served
+    return spec, _with_probabilities(model, path)
+
+
+def _begins_with(found: Shapes, base: Shapes) -> bool:
+    """Compare the first layers; a Normalization before them is refused by its name later."""
+    starts = range(NORMALIZATION_WEIGHTS + 1)
+    return any(found[start : start + len(base)] == base for start in starts)
 
 
 def _input_size(model: Any, path: Path) -> int:

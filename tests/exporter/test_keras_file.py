@@ -115,6 +115,19 @@ def test_whole_models_that_cannot_be_served_are_refused(tmp_path: Path) -> None:
     rescaled = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(2.0), small])
     cases = {
         "is not vgg16": (CATALOG["vgg16"], fine_tuned(small, keras.layers.Dense(3))),
+        f"is not {SPEC.name}": (
+            SPEC,
+            fine_tuned(
+                keras.Sequential(
+                    [
+                        keras.Input((32, 32, 3)),
+                        keras.layers.Rescaling(2.0),
+                        keras.layers.Conv2D(4, 3),
+                    ]
+                ),
+                keras.layers.Dense(3),
+            ),
+        ),
         "normalises its input itself": (
             SPEC,
             fine_tuned(rescaled, keras.layers.Dense(3)),
