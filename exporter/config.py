@@ -49,7 +49,7 @@ model_warmup {
   }
 }
 
-# engine: "openvino" or "tensorflow"; precision: "auto", "f32", "bf16" or "int8".
+# engine: "auto", "openvino" or "tensorflow"; precision: "auto", "f32", "bf16" or "int8".
 """)
 
 _POLICY = re.compile(

@@ -1,8 +1,12 @@
 """The body of a request as it arrives: in memory, then in a temporary file, or nowhere."""
 
 import contextlib
+import logging
+import tempfile
 
 from waitress.buffers import OverflowableBuffer
+
+logger = logging.getLogger(__name__)
 
 
 class Body(OverflowableBuffer):  # type: ignore[misc]
@@ -20,7 +24,8 @@ class Body(OverflowableBuffer):  # type: ignore[misc]
             return
         try:
             super().append(s)
-        except (OSError, MemoryError):
+        except (OSError, MemoryError) as error:
+            logger.error("a request cannot be kept in %s: %s", tempfile.gettempdir(), error)
             self.failed = True
             self.drop()
 

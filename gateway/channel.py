@@ -5,7 +5,7 @@ from typing import Any
 
 from waitress.channel import HTTPChannel
 
-from gateway.budget import NO_ROOM
+from gateway.budget import DISK_FULL
 from gateway.errors import EdgeLensError, Overloaded
 from gateway.pace import Pace
 from gateway.reply import AppTask, RefusalTask
@@ -129,7 +129,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 self.server.examine(self, request)
             self.server.require_size(request)
             if request.body.failed:
-                raise Overloaded(NO_ROOM, self.server.retry_after())
+                raise Overloaded(DISK_FULL, self.server.retry_after())
         except EdgeLensError as error:
             self.refuse(error)
         if not fits and request.body.kept:

@@ -128,7 +128,8 @@ def hash_key(key: str) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Add, list or revoke keys; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m gateway.keys", description="Manage API keys.")
-    parser.add_argument("--file", type=Path, default=os.environ.get("API_KEYS_FILE") or None)
+    default = os.environ.get("API_KEYS_FILE") or None
+    parser.add_argument("--file", type=Path, default=default, help="default: $API_KEYS_FILE")
     commands = parser.add_subparsers(dest="command", required=True)
     add = commands.add_parser("add", help="make a key and show it, once")
     add.add_argument("name")

@@ -13,7 +13,7 @@ from flask import Request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
-from gateway.budget import NO_ROOM
+from gateway.budget import DISK_FULL
 from gateway.errors import BadRequest, EdgeLensError, Overloaded, TooLarge
 from gateway.options import KNOWN
 
@@ -78,7 +78,7 @@ def read_pictures(request: Request, limits: UploadLimits) -> list[Picture]:
         pictures = _read(request, limits)
     except (ClientDisconnected, MemoryError):
         # The whole body is here: what werkzeug calls so is a temporary file that fails.
-        raise Overloaded(NO_ROOM) from None
+        raise Overloaded(DISK_FULL) from None
     if not pictures:
         raise BadRequest(NO_PICTURE)
     if len(pictures) > limits.pictures:

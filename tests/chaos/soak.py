@@ -7,43 +7,50 @@ Needs a running `make serve` on this machine; its processes are found by its sup
 
 import argparse
 import contextlib
+import os
 import statistics
 import time
+from pathlib import Path
 
 import psutil
 
 from tests.chaos.load import steady_load
 
+HOME = Path(__file__).resolve().parents[2]
 INTERVAL = 10.0  # seconds between two looks at memory
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--url", default="http://127.0.0.1:5000")
+    own = f"http://127.0.0.1:{os.environ.get('PORT') or 5000}"
+    parser.add_argument("--url", default=own)
     parser.add_argument("--clients", type=int, default=8)
     arguments = parser.parse_args()
-    supervisor = next((p for p in psutil.process_iter() if "serve.py" in _words(p)[1:2]), None)
+    supervisor = next(filter(_is_ours, psutil.process_iter()), None)
     if supervisor is None:
-        raise SystemExit("soak: no `make serve` runs on this machine; start it first")
+        raise SystemExit("soak: no `make serve` of this directory runs; start it first")
     begin, samples = time.monotonic(), []
     with steady_load(arguments.url, arguments.clients) as load:
         while (elapsed := time.monotonic() - begin) < arguments.minutes * 60:
             samples.append((elapsed, _memory(supervisor)))
             print(f"[{elapsed:6.0f} s] {samples[-1][1] / 1e6:.0f} MB; {load}", flush=True)
             time.sleep(INTERVAL)
+    print(f"\n{load}")
     settled = samples[len(samples) // 4 :]
-    slope = statistics.linear_regression(*zip(*settled, strict=True)).slope
-    print(f"\n{load}\nmemory slope: {slope * 3600 / 1e6:+.1f} MB an hour")
-    if load.wrong:
-        raise SystemExit(1)
+    if len(settled) > 1:
+        slope = statistics.linear_regression(*zip(*settled, strict=True)).slope
+        print(f"memory slope: {slope * 3600 / 1e6:+.1f} MB an hour")
+    if load.wrong or not load.answered:
+        raise SystemExit("soak: wrong answers" if load.wrong else "soak: nothing was answered")
 
 
-def _words(process: psutil.Process) -> list[str]:
+def _is_ours(process: psutil.Process) -> bool:
+    """Tell whether a process is the `make serve` of this directory."""
     try:
-        return process.cmdline()
+        return "serve.py" in process.cmdline()[1:2] and Path(process.cwd()) == HOME
     except psutil.Error:
-        return []
+        return False
 
 
 def _memory(supervisor: psutil.Process) -> int:

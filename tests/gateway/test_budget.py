@@ -141,7 +141,7 @@ def test_a_client_that_hangs_up_while_waiting_counts_until_a_thread_is_free(
 
 
 def test_a_full_temporary_directory_is_an_honest_refusal(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     running = serve()
     monkeypatch.setattr(tempfile, "tempdir", "/dev/null/full")
@@ -150,6 +150,8 @@ def test_a_full_temporary_directory_is_an_honest_refusal(
     )
     assert refused.status_code == 503
     assert refused.json()["error"]["code"] == "overloaded"
+    assert "no room left to keep this request" in refused.json()["error"]["message"]
+    assert "a request cannot be kept in /dev/null/full: " in caplog.text
     assert running.classify().status_code == 200
 
 
