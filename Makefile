@@ -106,6 +106,7 @@ clean: ## remove the environments, caches and built archives (models stay)
 bench-packages: ; @scripts/system-packages bench
 test-packages: ; @scripts/system-packages test
 serve-packages: ; @scripts/system-packages serve
+test-packages bench-packages: | serve-packages  # apt takes one at a time
 
 # The environments. A stamp says which lock file an environment was made from. .venv has the
 # installers, which fill the others too; one that was interrupted before that is made anew.

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from urllib.error import HTTPError
 
 from exporter.catalog import CATALOG
+from inference.identity import Run
 from inference.repository import is_classifier
 from serving.ask import ask
 from serving.errors import ServeError
@@ -29,6 +30,7 @@ from serving.stop import Stop
 
 Said = TypeVar("Said")
 STEP_GRACE = 15.0  # seconds
+GLANCE = 0.2  # seconds between two looks at a start
 PATIENCE = 10.0  # seconds until a start that is not ready says what it waits for
 ON, OFF = ("1", "yes", "true", "on"), ("0", "no", "false", "off")
 ENDING = 3.0  # seconds for a gateway that has given up to end in
@@ -49,7 +51,7 @@ def main() -> int:
         _export_default_model(stop)
         if tunes:
             _tune_default_model(stop)
-        with tempfile.TemporaryDirectory(prefix="edgelens-") as scratch:
+        with tempfile.TemporaryDirectory(prefix=Run.current().prefix) as scratch:
             _serve(stop, places, Path(scratch) / "ready.json")
     except ServeError as error:
         print(f"edgelens: {error}", file=sys.stderr)
@@ -145,7 +147,7 @@ def _wait(stop: Stop, parts: list[Part], asked: Callable[[], Said]) -> Said | No
             part.revive()
         if said := asked():
             return said
-        stop.wait(0.05)
+        stop.wait(GLANCE)
     return None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.page import page
 from benchmarks.plots import plot_replicas, plot_throughput
-from inference.backends.tensorflow.cpus import available_cpus
+from gateway.cpus import available_cpus
 
 RESULTS = Path(__file__).with_name("results")
 FLAGS = ("avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8")

@@ -24,6 +24,7 @@ from gateway.triton import InferenceClient
 logger = logging.getLogger(__name__)
 FRONTEND = Path(__file__).resolve().parent.parent / "frontend"
 OPENAPI = Path(__file__).resolve().parent / "openapi.json"
+REFUSED = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)  # that took no time
 CLIENT_GONE_STATUS = 499  # nobody reads it; it is for the metrics
 
 
@@ -74,7 +75,8 @@ def _finish(response: Response, services: Services) -> Response:
     services.metrics.requests.labels(route, response.status_code).inc()
     ticket = request.environ.get(TICKET)
     arrived = ticket.deadline.start if ticket else g.started
-    services.metrics.seconds.labels(route).observe(time.monotonic() - arrived)
+    if response.status_code not in REFUSED:
+        services.metrics.seconds.labels(route).observe(time.monotonic() - arrived)
     return response
 
 

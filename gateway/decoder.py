@@ -1,13 +1,14 @@
 """Decode pictures on as many cores as there are, and no more at once, whoever asks."""
 
-import os
+import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from gateway.contract import Contract
+from gateway.cpus import available_cpus
 from gateway.deadline import Deadline
-from gateway.errors import EdgeLensError
+from gateway.errors import DeadlineExceeded, EdgeLensError
 from gateway.image import Limits, to_tensor
 from gateway.triton import Tensor
 from gateway.uploads import Picture
@@ -23,7 +24,7 @@ class Decoder:
 
     def __init__(self, limits: Limits, cores: int | None = None) -> None:
         self._limits = limits
-        cores = cores or len(os.sched_getaffinity(0))
+        cores = cores or available_cpus()
         self._slots = threading.BoundedSemaphore(cores)
         self._pool = ThreadPoolExecutor(cores, thread_name_prefix="decode")
 
@@ -35,8 +36,7 @@ class Decoder:
         def one(picture: Picture) -> Decoded:
             if picture.error:
                 return picture.error
-            with self._slots:
-                deadline.check()
+            with self._slot(deadline):
                 try:
                     return to_tensor(picture.data, contract, self._limits)
                 except EdgeLensError as error:
@@ -45,6 +45,19 @@ class Decoder:
 
         # One picture needs no second thread: the hand-over would cost more than it gives.
         return map(one, pictures) if len(pictures) == 1 else self._pool.map(one, pictures)
+
+    @contextlib.contextmanager
+    def _slot(self, deadline: Deadline) -> Iterator[None]:
+        """Hold one of the cores, waited for no longer than the deadline allows."""
+        held = self._slots.acquire(timeout=max(0.0, deadline.remaining()))
+        try:
+            deadline.check()
+            if not held:
+                raise DeadlineExceeded("The pictures of others took all the time there was.")
+            yield
+        finally:
+            if held:
+                self._slots.release()
 
     def close(self) -> None:
         """Let the threads end."""

@@ -192,6 +192,7 @@ def _rewrite(path: Path, change: Callable[[list[str], set[str]], list[str]]) -> 
 
     One that was there keeps its mode and owner, so that a gateway that could read it still can.
     """
+    path = path.resolve()  # of a link, the file itself
     with _locked(path):
         before = path.stat() if path.exists() else None
         text = _read(path) if before else ""

@@ -36,7 +36,7 @@ class Metrics:
         )
         self.seconds = Histogram(
             "edgelens_http_request_seconds",
-            "Time from an admitted request's arrival to its answer.",
+            "Time from a request's arrival to its answer, refusals (429, 503) aside.",
             ["route"],
             buckets=SECONDS,
             registry=self.registry,

@@ -159,6 +159,9 @@ class Readiness:
             self._note_failure(error, start)
 
     def _note_failure(self, error: EdgeLensError, start: float) -> None:
+        # The second in a row, and nobody else was answered: perhaps the machine behind it is gone.
+        if self._failing and isinstance(error, DeadlineExceeded) and self._answered < start:
+            self._triton.reconnect()
         if not self._failing:
             self._wake.set()  # another replica may answer the next probe: it follows at once
         starting = self._success == float("-inf") and self._clock() - self._born < PATIENCE

@@ -3,6 +3,7 @@
 import logging
 import math
 import re
+import resource
 import signal
 import threading
 import time
@@ -29,6 +30,7 @@ from gateway.services import Services
 logger = logging.getLogger(__name__)
 CONNECTIONS = 1000
 CROWDED = 900  # connections from which on every new one replaces an idle one
+SPARE_DESCRIPTORS = 100  # for everything else
 IDLE_SECONDS = 120  # a connection without a request is closed
 CLEANUP_SECONDS = 5
 HEADER_BYTES = 32 * 1024
@@ -41,10 +43,10 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     """One listening socket and its connections."""
 
     channel_class = Channel
-    crowded = CROWDED
 
     def __init__(self, app: Flask, settings: Settings, services: Services) -> None:
         self.cors_origins = settings.cors_origins
+        self.crowded = most_connections()
         self._settings = settings
         self.budget = services.budget
         self._services = services
@@ -189,6 +191,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self.accepting = False
         self.del_channel(self._map)
         self.socket.close()
+        self._turn(0.0)  # what has arrived is refused: its sender would meet a reset otherwise
         end = time.monotonic() + self._settings.grace_seconds
         while time.monotonic() < end and not self._is_done():
             # At once, before a turn could take in what nobody would answer.
@@ -202,6 +205,17 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def _is_done(self) -> bool:
         channels = list(self.active_channels.values())
         return self.task_dispatcher.idle() and all(channel.is_unused() for channel in channels)
+
+
+def most_connections() -> int:
+    """Return from how many connections on a new one replaces an idle one.
+
+    Each may need a descriptor for its body's temporary file besides its own.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most == resource.RLIM_INFINITY:
+        return CROWDED
+    return max(1, min(CROWDED, (most - SPARE_DESCRIPTORS) // 2))
 
 
 def adjust(settings: Settings) -> Adjustments:

@@ -82,7 +82,8 @@ def read_pictures(request: Request, limits: UploadLimits) -> list[Picture]:
     if not pictures:
         raise BadRequest(NO_PICTURE)
     if len(pictures) > limits.pictures:
-        raise BadRequest(f"Send at most {limits.pictures} pictures in one request.")
+        most = "one picture" if limits.pictures == 1 else f"{limits.pictures} pictures"
+        raise BadRequest(f"Send at most {most} in one request.")
     return pictures
 
 

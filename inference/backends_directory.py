@@ -16,7 +16,7 @@ def assemble_backends(
     installation: Installation, run: Run, own: Path = OWN_BACKENDS, temporary: Path | None = None
 ) -> Path:
     """Make a temporary backend directory of Triton's backends and ours; returns its path."""
-    directory = (temporary or Path(tempfile.gettempdir())) / f"{run.prefix}backends"
+    directory = backends_directory(run, temporary or Path(tempfile.gettempdir()))
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(mode=0o700)
     _add_python(installation, directory / "python")
@@ -26,6 +26,11 @@ def assemble_backends(
         if backend.is_dir() and not (directory / backend.name).exists():
             (directory / backend.name).symlink_to(backend.resolve())
     return directory
+
+
+def backends_directory(run: Run, temporary: Path) -> Path:
+    """Name the directory of a run."""
+    return temporary / f"{run.prefix}backends"
 
 
 def python_based(directory: Path) -> list[str]:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from gateway.cpus import SELF
 from inference.address import Address, AddressError
 from inference.admin_key import find_admin_key
-from inference.backends.tensorflow.cpus import SELF
 from inference.client import TritonClient
 from inference.contracts.endpoint import Endpoint
 from inference.contracts.errors import Unreachable
@@ -23,6 +23,7 @@ from inference.deployment.memory import available_memory, membership_of
 from inference.deployment.model_files import ModelFiles
 from inference.deployment.server import Server
 from inference.errors import SettingError
+from inference.grpc_control import GrpcControl
 from inference.settings import Settings
 from inference.signals import on_ending
 
@@ -88,10 +89,13 @@ def _deployment(options: argparse.Namespace) -> Deployment:
             f"nothing answers at http://{address.netloc}: start the server, or give its --url"
         )
     client = TritonClient(address.host, address.port, find_admin_key(os.environ))
+    # Beside the HTTP port; where nothing answers there, loads stall some HTTP clients.
+    grpc = address.next_port() if options.url else f"{address.host}:{settings.grpc_port}"
+    control = GrpcControl(grpc, client.admin_key) if Endpoint.grpc(grpc).is_live() else client
     files = ModelFiles(settings.repository, options.model, settings.model_config_name)
     membership = membership_of(address.port) if address.is_local else SELF
     available = partial(available_memory, membership=membership)
-    return Deployment(files, Server(client, http, _say), _say, available)
+    return Deployment(files, Server(client, control, http, _say), _say, available)
 
 
 def _address(url: str) -> Address:

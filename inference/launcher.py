@@ -1,6 +1,7 @@
 """Wires the launcher's parts together and takes them apart again."""
 
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -8,7 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from inference.announcement import Announcement
-from inference.backends_directory import assemble_backends, plain, python_based
+from inference.backends_directory import (
+    assemble_backends,
+    backends_directory,
+    plain,
+    python_based,
+)
 from inference.client import TritonClient
 from inference.errors import LaunchError
 from inference.health import HealthEndpoint
@@ -45,8 +51,14 @@ def prepared(settings: Settings) -> Iterator[tuple[Setup, TritonLog]]:
         run = Run.current()
         log = TritonLog(make_runtime_dir(settings.runtime_dir) / "triton.log")
         ports = choose_ports(settings)
-        backends = assemble_backends(installation, run)
-        stack.callback(shutil.rmtree, backends, ignore_errors=True)
+        temporary = Path(tempfile.gettempdir())
+        stack.callback(shutil.rmtree, backends_directory(run, temporary), ignore_errors=True)
+        try:
+            backends = assemble_backends(installation, run, temporary=temporary)
+        except OSError as exc:
+            raise LaunchError(
+                f"Cannot write to {temporary} ({exc.strerror}): make room there, or set TMPDIR."
+            ) from None
         yield Setup(run, installation, backends, ports), log
 
 

@@ -17,7 +17,7 @@ from inference.installation import Installation
 from inference.ports import Ports
 from inference.processes import is_working, kill, kill_stubs_of, reap_orphans, start_on_leash
 from inference.settings import HOME, Settings
-from inference.shm import leaked, remove_segments
+from inference.shm import close_segments, leaked, remove_segments
 from inference.stubs import Loadings
 from inference.triton_log import TritonLog
 
@@ -107,6 +107,10 @@ class TritonServer:
     def reason(self) -> str:
         """Say in one line why the process that ended did not start."""
         return self.log.reason() or self.ending()
+
+    def close_segments(self) -> None:
+        """Keep other users of this machine out of the shared memory that each load makes."""
+        close_segments(self._setup.run)
 
     def leaked(self) -> int:
         """Count the bytes of shared memory that dead stubs have left; only a restart frees them."""

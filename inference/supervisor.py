@@ -126,6 +126,7 @@ class Supervisor:
         """Say what is wrong with Triton as seen from outside, "" if nothing is."""
         if not self._server.is_running():
             return f"Triton {self._server.ending()}"
+        self._server.close_segments()
         if self._is_leaking():
             return "Triton's shared memory is full of what dead models left"
         return ""

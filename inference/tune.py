@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from inference.backends.tensorflow.cpus import available_cpus
+from gateway.cpus import available_cpus
 from inference.errors import LaunchError, TritonError
 from inference.settings import Settings
 from inference.signals import stopped_by_signals

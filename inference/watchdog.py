@@ -211,7 +211,7 @@ class _Watched:
         An ensemble waits for steps that others keep busy: theirs count for it.
         """
         parts = [(self._model, self._version), *((step, "") for step in self.steps())]
-        statistics = [s for part in parts for s in self._client.statistics(*part, timeout=2.0)]
+        statistics = [s for part in parts for s in self._client.statistics(*part, self._timeout)]
         computed = [
             batch["compute_infer"] for s in statistics for batch in s.get("batch_stats", [])
         ]

@@ -17,6 +17,7 @@ FRAMES = frozenset({*range(0xC0, 0xD0)}) - {0xC4, 0xC8, 0xCC}
 PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 # Each scan passes over the whole picture: hundreds of empty ones would be hours of work.
 MAX_SCANS = 64
+SCANNED_PIXELS = 1_200_000_000  # about a second; usual files have ten scans
 COEFFICIENT_BYTES = 2
 
 
@@ -53,8 +54,10 @@ def _header(data: bytes, scan: int, pixels: int, frame: Frame, turned: int) -> H
     if data.rfind(b"\xff\xd9", scan) < 0:
         raise damaged("JPEG")
     several = frame.marker in PROGRESSIVE or data[scan] < frame.components
-    if several and sum(marker == SOS for marker, *_ in _segments(data, pixels)) >= MAX_SCANS:
-        raise damaged("JPEG")
+    if several:
+        scans = 1 + sum(marker == SOS for marker, *_ in _segments(data, pixels))
+        if scans > MAX_SCANS or scans * frame.width * frame.height > SCANNED_PIXELS:
+            raise damaged("JPEG")
     memory = frame.coefficients * COEFFICIENT_BYTES if several else 0
     return Header("JPEG", frame.width, frame.height, memory, turned, scalable=True)
 

@@ -1,6 +1,7 @@
-"""PNG: size, transparency, orientation, and whether all of it is there."""
+"""PNG: size, orientation, who decodes it, and whether all of it is there."""
 
 import struct
+import zlib
 from collections.abc import Iterator
 
 from gateway.formats.exif import orientation, read_tags
@@ -8,9 +9,12 @@ from gateway.formats.header import OPENCV_PIXEL_BYTES, PILLOW_PIXEL_BYTES, Heade
 
 # A picture of 20 MB has about 2,500 chunks; Pillow reads each in Python, so millions would last.
 MAX_CHUNKS = 20_000
-GREY, ALPHA_TYPES = 0, frozenset({4, 6})
-# OpenCV is faster, Pillow needs less memory.
-OPENCV_PIXELS = 8_000_000
+GREY = 0
+CHANNELS = {GREY: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+PIECE = 1 << 16  # bytes that are unpacked at a time
+FILTERS = (
+    8  # bytes, at least, beside the pixels of each row, in all passes of an interlaced picture
+)
 ESSENTIAL = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 
 
@@ -19,16 +23,37 @@ def read(data: bytes) -> Header:
     if len(data) < 33 or data[12:16] != b"IHDR":
         raise damaged("PNG")
     width, height, depth, kind = struct.unpack_from(">IIBB", data, 16)
-    by_pillow, turned = kind in ALPHA_TYPES, 1
+    turned, sees_through = 1, False
     for name, start, stop in _chunks(data):
-        if name == b"tRNS" and depth < 16:  # Pillow knows no transparent colour of 16 bits
-            by_pillow = True
+        if name == b"tRNS":
+            sees_through = True
         elif name == b"eXIf":
             turned = orientation(read_tags(data[start + 8 : stop - 4]))
-    if width * height > OPENCV_PIXELS and not (kind == GREY and depth == 16):
-        by_pillow = True  # but 16-bit grey it would cut off instead of scaling it down
+    # Pillow stops at the last row, and needs less memory. But 16-bit grey it would cut off instead
+    # of scaling it down, and it knows no transparent colour of 16 bits.
+    by_pillow = depth < 16 or not (kind == GREY or sees_through)
+    if not by_pillow:
+        _bound_pixels(data, height * (width * CHANNELS.get(kind, 4) * 2 + FILTERS))
     memory = width * height * (PILLOW_PIXEL_BYTES if by_pillow else OPENCV_PIXEL_BYTES)
     return Header("PNG", width, height, memory, turned, by_pillow)
+
+
+def _bound_pixels(data: bytes, most: int) -> None:
+    """Raise UndecodablePicture where more than `most` bytes are packed: OpenCV unpacks them all."""
+    inflater = zlib.decompressobj()
+    for name, start, stop in _chunks(data):
+        if name != b"IDAT":
+            continue
+        for at in range(start + 8, stop - 4, PIECE):
+            packed = data[at : min(at + PIECE, stop - 4)]
+            while packed and not inflater.eof:
+                try:
+                    most -= len(inflater.decompress(packed, PIECE))
+                except zlib.error:
+                    return  # for the decoder to judge, which reads no further either
+                if most < 0:
+                    raise damaged("PNG")
+                packed = inflater.unconsumed_tail
 
 
 def without_extras(data: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from inference.backends.tensorflow.cpus import CGROUPS, SELF
+from gateway.cpus import CGROUPS, SELF
 from inference.deployment.errors import DeployError
 from inference.identity import PROC
 from inference.processes import command_line, processes

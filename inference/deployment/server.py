@@ -10,6 +10,7 @@ from inference.contracts.endpoint import Endpoint
 from inference.contracts.report import Report
 from inference.deployment.errors import DeployError
 from inference.errors import TritonError, TritonRefused
+from inference.grpc_control import GrpcControl
 
 LOAD_SECONDS = 900.0
 UNLOAD_SECONDS = 60.0
@@ -26,6 +27,7 @@ class Server:
     """Triton's repository control, and the self-test over its HTTP endpoint."""
 
     client: TritonClient
+    control: GrpcControl | TritonClient
     http: Endpoint
     say: Callable[[str], None]
 
@@ -36,7 +38,7 @@ class Server:
     def load(self, model: str) -> None:
         """Load what the model's configuration says. Raises DeployError with Triton's reason."""
         try:
-            self.client.load(model, LOAD_SECONDS)
+            self.control.load(model, LOAD_SECONDS)
         except TritonError as error:
             raise DeployError(_first(str(error))) from None
 
@@ -47,7 +49,7 @@ class Server:
         """
         ready = self.versions(model)
         try:
-            self.client.unload(model, UNLOAD_SECONDS)
+            self.control.unload(model, UNLOAD_SECONDS)
         except TritonRefused:
             return
         except TritonError as error:

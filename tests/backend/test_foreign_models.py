@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tritonclient.utils import InferenceServerException
 
-from inference.backends.tensorflow.cpus import available_cpus
+from gateway.cpus import available_cpus
 
 # The ends of the ranges that OpenVINO computes in: 32 bits for whole numbers.
 VALUES = {

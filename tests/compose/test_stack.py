@@ -118,7 +118,14 @@ def test_other_paths_of_triton_are_forbidden(stack: Stack, method: str, path: st
 
 @pytest.mark.parametrize(
     "header, value, status",
-    [("Transfer-Encoding", "chunked", 411), ("Content-Length", str(65 * MEGABYTE), 413)],
+    [
+        ("Transfer-Encoding", "chunked", 411),
+        ("Content-Length", str(65 * MEGABYTE), 413),
+        ("Content-Length", str(3000 * MEGABYTE), 413),  # over 31 bits
+        ("Content-Encoding", "gzip", 415),
+        ("Content-Length", "1000001", 413),  # JSON
+        ("Inference-Header-Content-Length", "10000", 413),
+    ],
 )
 def test_bodies_that_triton_reads_carelessly_do_not_reach_it(
     stack: Stack, header: str, value: str, status: int
@@ -129,6 +136,39 @@ def test_bodies_that_triton_reads_carelessly_do_not_reach_it(
     connection.endheaders()
     with closing(connection):
         assert connection.getresponse().status == status
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"inputs":' + b"[" * 900_000, 400),
+        (b'{"parameters": {' + b'"a": 1,' * 2000 + b'"b": 1}}', 400),
+    ],
+    ids=["deep", "many members"],
+)
+def test_json_that_would_harm_triton_does_not(stack: Stack, body: bytes, status: int):
+    before = stack.losses()
+    answer = requests.post(f"{stack.http_url}/v2/models/{MODEL}/infer", body, timeout=60)
+    assert answer.status_code == status
+    assert requests.get(f"{stack.http_url}/v2/models/{MODEL}/ready", timeout=10).status_code == 200
+    assert stack.losses() == before
+
+
+@pytest.mark.parametrize(
+    "options", [{"compression_algorithm": "gzip"}, {}], ids=["compressed", "too large"]
+)
+def test_messages_that_triton_reads_carelessly_do_not_reach_it(stack: Stack, options: dict):
+    rows = 1 if options else 480
+    entry = triton_grpc.InferInput("image", [rows, 224, 224, 3], "UINT8")
+    entry.set_data_from_numpy(np.zeros((rows, 224, 224, 3), np.uint8))
+    with (
+        closing(triton_grpc.InferenceServerClient(stack.grpc_address)) as client,
+        pytest.raises(InferenceServerException) as refusal,
+    ):
+        client.infer(MODEL, [entry], **options)
+    # Who still sends when it is refused meets the end of the stream instead of the words.
+    said = refusal.value.message()
+    assert "uncompressed, of no more than 64 MB" in said or (not options and "RST_STREAM" in said)
 
 
 @pytest.mark.parametrize(

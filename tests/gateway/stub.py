@@ -65,6 +65,7 @@ class StubTriton:
     versions: list[str] = field(default_factory=list)
     inferred: dict[tuple[str, str], float] = field(default_factory=dict)
     batches: list[tuple[str, int]] = field(default_factory=list)
+    connections: int = 1
     hold: threading.Event | None = None
     entered: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
@@ -90,6 +91,9 @@ class StubTriton:
 
     def loaded(self) -> Loaded:
         return Loaded(frozenset(self.configs), {}, self.inferred)
+
+    def reconnect(self) -> None:
+        self.connections += 1
 
     def close(self) -> None:
         pass

@@ -5,7 +5,9 @@ import pytest
 
 from gateway.classifier import Classification
 from gateway.deadline import ClientGone, Deadline
+from gateway.decoder import Decoder
 from gateway.errors import DeadlineExceeded, TritonUnavailable, UnknownModel
+from gateway.image import Limits
 from gateway.options import ClassifyOptions
 from gateway.shares import Shares
 from gateway.uploads import Picture
@@ -111,3 +113,10 @@ def test_a_model_without_batching_gets_its_pictures_one_by_one(
     classification = classify(start())
     assert [size for _, size in triton.batches] == [1] * 9
     assert [r.predictions[0].label for r in classification.results] == COLOURS
+
+
+def test_no_picture_waits_for_the_decoder_past_its_deadline(gateway: Gateway) -> None:
+    decoder, model = Decoder(Limits(), cores=1), gateway.services.catalog.find("colours")
+    with decoder._slot(Deadline(60)), pytest.raises(DeadlineExceeded):
+        list(decoder.decode([Picture(None, picture())], model.contract, Deadline(0.05)))
+    decoder.close()

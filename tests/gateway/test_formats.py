@@ -1,7 +1,9 @@
 """What is read from a picture's header, and what is refused before any decoder sees it."""
 
+import io
 import re
 import struct
+import zlib
 
 import pytest
 from PIL import Image
@@ -271,3 +273,31 @@ def tiff(tags: dict[int, int]) -> bytes:
     """Return the header and table of a TIFF whose tags are 32-bit numbers."""
     table = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
     return b"II*\0" + struct.pack("<IH", 8, len(tags)) + table + bytes(4)
+
+
+def png(depth: int, kind: int, extra: int) -> bytes:
+    """Return a PNG of 10 x 10 pixels that has so many bytes more behind its last row."""
+    row = 1 + 10 * (3 if kind == 2 else 1) * depth // 8
+    packed = zlib.compress(bytes(10 * row) + bytes(extra))
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", 10, 10, depth, kind, 0, 0, 0)), (b"IDAT", packed)]
+    chunks = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in [*parts, (b"IEND", b"")]
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def test_what_a_png_hides_behind_its_last_row_is_not_unpacked() -> None:
+    assert read_header(png(16, 0, 0)).width == 10
+    with pytest.raises(UndecodablePicture):
+        read_header(png(16, 0, 1_000_000))
+    assert read_header(png(8, 2, 1_000_000)).by_pillow  # which stops by itself
+
+
+def test_scans_count_by_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (100, 100)).save(file, "JPEG", progressive=True)
+    assert read_header(file.getvalue()).width == 100
+    monkeypatch.setattr("gateway.formats.jpeg.SCANNED_PIXELS", 5 * 100 * 100)
+    with pytest.raises(UndecodablePicture):
+        read_header(file.getvalue())

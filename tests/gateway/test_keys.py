@@ -52,6 +52,16 @@ def test_an_edit_in_place_that_keeps_the_size_is_noticed(file: Path) -> None:
     assert ring.check(key).name == "clara"
 
 
+def test_through_a_link_the_file_itself_is_changed(file: Path) -> None:
+    key = add_key(file, "alice")
+    link = file.with_name("link")
+    link.symlink_to(file)
+    revoke_key(link, "alice")
+    assert link.is_symlink()
+    with pytest.raises(Unauthorized):
+        KeyRing(file).check(key)
+
+
 def test_a_file_that_others_may_read_stays_readable_for_them(file: Path) -> None:
     add_key(file, "alice")
     file.chmod(0o644)

@@ -376,3 +376,17 @@ def test_a_start_in_vain_is_told_once(
         readiness.probe()
         clock.now += 1
     assert caplog.messages == ["not ready: away"]
+
+
+def test_a_connection_that_stays_silent_is_left_for_a_new_one(
+    readiness: Readiness, triton: WatchedTriton, clock: Clock
+) -> None:
+    triton.failure = DeadlineExceeded("late")
+    readiness.probe()
+    assert triton.connections == 1
+    clock.now += 1
+    readiness.probe()
+    assert triton.connections == 2
+    readiness.succeeded("colours")  # meanwhile another client was answered
+    readiness.probe()
+    assert triton.connections == 2

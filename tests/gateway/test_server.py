@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import resource
 import socket
 import ssl
 import tempfile
@@ -15,6 +16,7 @@ import pytest
 import requests
 
 from gateway.errors import DeadlineExceeded
+from gateway.server import most_connections
 from tests.gateway.running import (
     JPEG,
     Running,
@@ -353,6 +355,14 @@ def test_a_request_under_way_is_never_closed_for_a_newcomer(
     hold.set()
     thread.join(20)
     assert results[0].status_code == 200
+
+
+@pytest.mark.parametrize(("limit", "most"), [(60, 1), (256, 78), (1 << 20, 900)])
+def test_few_descriptors_allow_few_connections(
+    monkeypatch: pytest.MonkeyPatch, limit: int, most: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    assert most_connections() == most
 
 
 def test_https_is_answered_at_once(serve: Serve) -> None:

@@ -117,6 +117,19 @@ def test_nobody_prints_the_key(server: Running) -> None:
     assert server.admin_key not in server.log.read_text()
 
 
+def test_nested_json_does_not_end_triton(server: Running) -> None:
+    body = b'{"inputs":' + b"[" * 900_000
+    assert call(server.http_port, "/v2/models/echo/infer", body).status in (400, 500)
+    assert call(server.http_port, "/v2/health/ready").status == 200
+    assert "ended by" not in server.printed()
+
+
+def test_other_users_cannot_read_the_shared_memory(server: Running) -> None:
+    segments = list(Path("/dev/shm").glob(f"edgelens_*{run_of(server)}*"))
+    assert segments
+    assert {path.stat().st_mode & 0o077 for path in segments} == {0}
+
+
 def test_models_do_not_get_the_key(repository: Path) -> None:
     with start_inference(repository, TRITON_ADMIN_KEY="chosen-by-hand") as server:
         (stub,) = stubs_of(server, "echo")

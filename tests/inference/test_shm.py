@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from inference.identity import Run
-from inference.shm import bearable, leaked, remove_segments, sweep
+from inference.shm import bearable, close_segments, leaked, remove_segments, sweep
 
 
 @pytest.fixture
@@ -91,3 +91,13 @@ def test_a_quarter_of_the_shared_memory_is_bearable(tmp_path: Path) -> None:
 
 def test_system_without_shared_memory_has_nothing_to_remove(tmp_path: Path) -> None:
     assert remove_segments(Run.current(), tmp_path / "absent") == []
+
+
+def test_segments_are_closed_to_other_users_and_strangers_left_alone(tmp_path: Path) -> None:
+    run = Run.current()
+    touch(tmp_path, f"{run.prefix}ours", "other")
+    for path in tmp_path.iterdir():
+        path.chmod(0o644)
+    close_segments(run, tmp_path)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == {f"{run.prefix}ours": 0o600, "other": 0o644}

@@ -34,6 +34,9 @@ class SilentTriton:
     def is_working(self) -> bool:
         return self.works
 
+    def close_segments(self) -> None:
+        pass
+
     def leaked(self) -> int:
         return self.lost
 

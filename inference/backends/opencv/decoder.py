@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from gateway.cpus import available_cpus
 from gateway.errors import EdgeLensError
 from gateway.image import Pixels, to_tensor
 from inference.backends.opencv.configuration import Configuration
-from inference.backends.tensorflow.cpus import available_cpus
 
 Decoded = Pixels | str
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateway.cpus import available_cpus
 from inference.backends.tensorflow.batch import Batcher
 from inference.backends.tensorflow.configuration import check
-from inference.backends.tensorflow.cpus import available_cpus
 from inference.backends.tensorflow.engines import Engine, load_engine
 from inference.backends.tensorflow.errors import RequestError
 from inference.backends.tensorflow.location import (

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from inference.backends.tensorflow.cpus import available_cpus
+from gateway.cpus import available_cpus
 
 HOST = len(os.sched_getaffinity(0))
 
