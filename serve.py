@@ -50,7 +50,7 @@ def main() -> int:
         _require_known_model(places)
         _export_default_model(stop)
         if tunes:
-            _tune_default_model(stop)
+            _tune_default_model(stop, places.gateway.model)
         with tempfile.TemporaryDirectory(prefix=Run.current().prefix) as scratch:
             _serve(stop, places, Path(scratch) / "ready.json")
     except ServeError as error:
@@ -82,9 +82,8 @@ def _export_default_model(stop: Stop) -> None:
         raise ServeError("no model to serve: see the exporter's message above")
 
 
-def _tune_default_model(stop: Stop) -> None:
-    """Fit the model to this machine, unless that has been done."""
-    model = _wanted_model()
+def _tune_default_model(stop: Stop, model: str) -> None:
+    """Fit the model, "" for the only one, to this machine, unless that has been done."""
     command = ["-m", "inference.tune", "--once", *([model] if model else [])]
     if _run_step(stop, command, "the model was tuned"):
         print("edgelens: not tuned, so the model is served as it was", file=sys.stderr, flush=True)
@@ -161,7 +160,8 @@ class Readiness:
     def __call__(self) -> dict[str, Any]:
         """Return the body of /readyz, nothing while it is not ready. Raises ServeError."""
         with contextlib.suppress(FileNotFoundError):  # Triton is not ready yet
-            _require_model(json.loads(self._ready_file.read_text())["models"])
+            ready = json.loads(self._ready_file.read_text())["models"]
+            _require_model(self._places.gateway.model, ready)
         try:
             with ask(self._places.page + "readyz", timeout=5) as answer:
                 said: dict[str, Any] = json.load(answer)
@@ -195,9 +195,8 @@ def _require_known_model(places: Places) -> None:
         )
 
 
-def _require_model(ready: list[dict[str, str]]) -> None:
+def _require_model(wanted: str, ready: list[dict[str, str]]) -> None:
     """Fail if Triton is ready without the model that the user wants: it would never come."""
-    wanted = _wanted_model()
     names = {model["name"] for model in ready if is_classifier(model["name"])}
     if wanted and wanted not in names and not os.environ.get("TRITON_URL"):
         served = ", ".join(sorted(names))
@@ -205,10 +204,6 @@ def _require_model(ready: list[dict[str, str]]) -> None:
             f"MODEL={wanted} cannot be the default: Triton serves {served}; choose from these"
             + (f", or add it first with `make model MODEL={wanted}`" if wanted in CATALOG else "")
         )
-
-
-def _wanted_model() -> str:
-    return os.environ.get("MODEL", "").strip()
 
 
 def _announce(readiness: dict[str, Any], page: str) -> None:

@@ -58,8 +58,9 @@ class Written:
             f"{self.target.version_dir / SAVED_MODEL} ({self.bytes / 1e6:.0f} MB)\n"
             f"  input   {INPUT}: UINT8 [N,{size},{size},3], RGB\n"
             f"  output  {OUTPUT}: FP32 [N,{self.classes}]\n"
-            f"  golden picture: {self.golden.label} ({self.golden.probability:.2%})"
-        ) + f"\n  {self._what_next()}"
+            f"  golden picture: {self.golden.label} ({self.golden.probability:.2%})\n"
+            f"  {self._what_next()}"
+        )
 
     def _what_next(self) -> str:
         model, version = self.target.model, self.target.version

@@ -290,9 +290,10 @@ class Models {
       }
       find("model-line").textContent = "No model is ready yet.";
     } catch (refusal) {
-      find("model-line").textContent = `Not known: ${refusal.message}`;
-      if (refusal.status === 401) {
-        find("model-line").textContent = "Not known without an API key.";
+      const locked = refusal.status === 401;
+      const why = locked ? " without an API key." : `: ${refusal.message}`;
+      find("model-line").textContent = `Not known${why}`;
+      if (locked) {
         this.onUnauthorized(refusal);
         return;
       }

@@ -41,7 +41,7 @@ def create_app(settings: Settings, triton: InferenceClient | None = None) -> Fla
         services.access.needs_key, settings.max_pictures
     )
     app.register_blueprint(bp)
-    app.register_error_handler(EdgeLensError, _answer_error)
+    app.register_error_handler(EdgeLensError, lambda error: _answer_error(error, services))
     app.register_error_handler(HTTPException, _answer_http_error)
     app.register_error_handler(ClientGone, _answer_nobody)
     app.register_error_handler(Exception, _answer_unknown)
@@ -88,9 +88,8 @@ def _route() -> str:
     return request.path if request.path in rules else "other"
 
 
-def _answer_error(error: EdgeLensError) -> Response:
-    parts: Services = current_app.extensions["edgelens"]
-    parts.metrics.reject(error)
+def _answer_error(error: EdgeLensError, services: Services) -> Response:
+    services.metrics.reject(error)
     body = refusal_body(request.path, error.code, error.message)
     return Response(body, error.status, refusal_headers(error))
 

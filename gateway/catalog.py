@@ -73,8 +73,8 @@ class Catalog:
             except TritonUnavailable:
                 loaded, self.is_away = NOTHING, True
             if not self.is_away:
-                gone = self._complaints.keys() - loaded.versions
-                self._complaints = {k: v for k, v in self._complaints.items() if k not in gone}
+                told = self._complaints.items()
+                self._complaints = {key: text for key, text in told if key in loaded.versions}
             known = {(n, v) for n, versions in self._models.items() for v in versions}
             fallback = {(self._wanted, "")} if self._wanted and not loaded.versions else set()
             found: dict[str, dict[str, Model]] = {}

@@ -4,30 +4,15 @@ import math
 import os
 from pathlib import Path
 
-CGROUPS = Path("/sys/fs/cgroup")
-SELF = Path("/proc/self/cgroup")
+from gateway.cgroups import CGROUPS, SELF, enclosing
 
 
 def available_cpus(root: Path = CGROUPS, membership: Path = SELF) -> int:
     """Count the whole CPUs that affinity and every enclosing cgroup's quota leave; at least 1."""
-    quotas = [_v2(group) for group in _groups(root, membership, "")]
-    quotas += [_v1(group) for group in _groups(root / "cpu", membership, "cpu")]
+    quotas = [_v2(group) for group in enclosing(root, membership, "")]
+    quotas += [_v1(group) for group in enclosing(root / "cpu", membership, "cpu")]
     known = [quota for quota in quotas if quota is not None]
     return max(1, min([len(os.sched_getaffinity(0)), *(math.ceil(quota) for quota in known)]))
-
-
-def _groups(root: Path, membership: Path, controller: str) -> list[Path]:
-    """List this process's cgroup and those above it, as far as they can be seen."""
-    try:
-        lines = membership.read_text().splitlines()
-    except OSError:
-        return [root]
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controller in controllers.split(",") or controllers == controller:
-            own = Path(path.lstrip("/"))
-            return [root / own, *(root / above for above in own.parents), root]
-    return [root]
 
 
 def _v2(group: Path) -> float | None:

@@ -229,7 +229,7 @@ def adjust(settings: Settings) -> Adjustments:
         "cleanup_interval": CLEANUP_SECONDS,
         "max_request_header_size": HEADER_BYTES,
         # Waitress closes at once, which resets a sender that is still at it: what is too large is
-        # refused by `examine` and read on, and only what is hopelessly so is cut off.
+        # refused by `require_size` and read on, and only what is hopelessly so is cut off.
         "max_request_body_size": READ_ON * settings.max_body_bytes + 1,
         "inbuf_overflow": IN_MEMORY,
         "recv_bytes": 128 * 1024,

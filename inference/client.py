@@ -15,7 +15,6 @@ class TritonClient:
 
     def __init__(self, host: str, port: int, admin_key: str) -> None:
         self._host, self._port = host, port
-        self.admin_key = admin_key
         self._headers = {ADMIN_HEADER: admin_key}
 
     def is_live(self, timeout: float = 2.0) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from gateway.cpus import SELF
+from gateway.cgroups import SELF
 from inference.address import Address, AddressError
 from inference.admin_key import find_admin_key
 from inference.client import TritonClient
@@ -88,10 +88,11 @@ def _deployment(options: argparse.Namespace) -> Deployment:
         raise DeployError(
             f"nothing answers at http://{address.netloc}: start the server, or give its --url"
         )
-    client = TritonClient(address.host, address.port, find_admin_key(os.environ))
+    key = find_admin_key(os.environ)
+    client = TritonClient(address.host, address.port, key)
     # Beside the HTTP port; where nothing answers there, loads stall some HTTP clients.
     grpc = address.next_port() if options.url else f"{address.host}:{settings.grpc_port}"
-    control = GrpcControl(grpc, client.admin_key) if Endpoint.grpc(grpc).is_live() else client
+    control = GrpcControl(grpc, key) if Endpoint.grpc(grpc).is_live() else client
     files = ModelFiles(settings.repository, options.model, settings.model_config_name)
     membership = membership_of(address.port) if address.is_local else SELF
     available = partial(available_memory, membership=membership)

@@ -96,6 +96,7 @@ class Supervisor:
         if fault := self._fault():
             self._restart(fault)
             return []
+        self._server.close_segments()
         try:
             findings = self._while_it_runs(self._watchdog.look)
             loading = self._while_it_runs(
@@ -126,7 +127,6 @@ class Supervisor:
         """Say what is wrong with Triton as seen from outside, "" if nothing is."""
         if not self._server.is_running():
             return f"Triton {self._server.ending()}"
-        self._server.close_segments()
         if self._is_leaking():
             return "Triton's shared memory is full of what dead models left"
         return ""

@@ -12,9 +12,7 @@ MAX_CHUNKS = 20_000
 GREY = 0
 CHANNELS = {GREY: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 PIECE = 1 << 16  # bytes that are unpacked at a time
-FILTERS = (
-    8  # bytes, at least, beside the pixels of each row, in all passes of an interlaced picture
-)
+FILTERS = 8  # bytes, at least, beside a row's pixels: one a pass, seven if it is interlaced
 ESSENTIAL = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 
 
@@ -41,19 +39,24 @@ def read(data: bytes) -> Header:
 def _bound_pixels(data: bytes, most: int) -> None:
     """Raise UndecodablePicture where more than `most` bytes are packed: OpenCV unpacks them all."""
     inflater = zlib.decompressobj()
+    for piece in _pixels(data):
+        packed = piece
+        while packed and not inflater.eof:
+            try:
+                most -= len(inflater.decompress(packed, PIECE))
+            except zlib.error:
+                return  # for the decoder to judge, which reads no further either
+            if most < 0:
+                raise damaged("PNG")
+            packed = inflater.unconsumed_tail
+
+
+def _pixels(data: bytes) -> Iterator[bytes]:
+    """Yield what the chunks of pixels hold, in pieces."""
     for name, start, stop in _chunks(data):
-        if name != b"IDAT":
-            continue
-        for at in range(start + 8, stop - 4, PIECE):
-            packed = data[at : min(at + PIECE, stop - 4)]
-            while packed and not inflater.eof:
-                try:
-                    most -= len(inflater.decompress(packed, PIECE))
-                except zlib.error:
-                    return  # for the decoder to judge, which reads no further either
-                if most < 0:
-                    raise damaged("PNG")
-                packed = inflater.unconsumed_tail
+        if name == b"IDAT":
+            content = data[start + 8 : stop - 4]
+            yield from (content[at : at + PIECE] for at in range(0, len(content), PIECE))
 
 
 def without_extras(data: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gateway.cpus import CGROUPS, SELF
+from gateway.cgroups import CGROUPS, SELF, enclosing
 from inference.deployment.errors import DeployError
 from inference.identity import PROC
 from inference.processes import command_line, processes
@@ -48,23 +48,9 @@ def available_memory(meminfo: Path = MEMINFO, root: Path = CGROUPS, membership: 
     for line in meminfo.read_text().splitlines():
         if line.startswith("MemAvailable:"):
             machine = int(line.split()[1]) << 10
-    groups = (_group(root / "memory", membership), _group(root, membership), [root])
-    left = [_left(group) for chain in groups for group in chain]
+    groups = enclosing(root / "memory", membership, "memory") + enclosing(root, membership, "")
+    left = map(_left, groups)
     return min([machine, *(bytes_left for bytes_left in left if bytes_left is not None)])
-
-
-def _group(root: Path, membership: Path) -> list[Path]:
-    """List a process's cgroup and those above it."""
-    try:
-        lines = membership.read_text().splitlines()
-    except OSError:
-        return [root]
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers == "" or "memory" in controllers.split(","):
-            own = Path(path.lstrip("/"))
-            return [root / own, *(root / above for above in own.parents)]
-    return [root]
 
 
 def _left(group: Path) -> int | None:

@@ -62,6 +62,11 @@ def status_of_next(connection: socket.socket) -> int:
 Serve = Callable[..., Running]
 
 
+def refused(running: Running) -> bool:
+    """Tell whether a request was refused whose body is still arriving."""
+    return any(channel.request.refusal for channel in arriving(running))
+
+
 def arriving(running: Running) -> list[Any]:
     """List the connections on which a request has begun to arrive."""
     return [c for c in list(running.server.active_channels.values()) if c.request is not None]

@@ -18,6 +18,7 @@ from tests.gateway.running import (
     Running,
     Serve,
     hold_request,
+    refused,
     status_of_next,
 )
 from tests.gateway.stub import StubTriton, picture
@@ -169,11 +170,6 @@ def test_without_a_valid_key_no_body_is_kept(serve: Serve, tmp_path: Path) -> No
     data = picture() + bytes(500_000)
     answer = requests.post(f"{running.url}/v1/classify", data=data, headers=headers, timeout=20)
     assert answer.status_code == 200
-
-
-def refused(running: Running) -> bool:
-    channels = list(running.server.active_channels.values())
-    return any(c.request is not None and c.request.refusal for c in channels)
 
 
 def test_a_body_that_nobody_reads_is_not_kept(serve: Serve) -> None:

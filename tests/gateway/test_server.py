@@ -6,7 +6,6 @@ import resource
 import socket
 import ssl
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from tests.gateway.running import (
     maintain,
     raw_classify,
     read_all,
+    refused,
     status_of_next,
 )
 from tests.gateway.stub import StubTriton, picture
@@ -376,9 +376,8 @@ def test_the_sender_of_a_body_that_is_too_large_meets_the_answer(serve: Serve) -
     head = b"POST /v1/classify HTTP/1.1\r\nConnection: close\r\nContent-Length: 700000\r\n\r\n"
     with running.connect() as client:
         client.sendall(head)
-        for _ in range(7):
-            client.sendall(bytes(100_000))
-            time.sleep(0.01)
+        wait_until(lambda: refused(running), "it is refused", 10)
+        client.sendall(bytes(700_000))
         answer = read_all(client)
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert "more than 200000 bytes" in body_of(answer)["error"]["message"]
