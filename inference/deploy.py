@@ -22,7 +22,7 @@ from inference.deployment.errors import DeployError
 from inference.deployment.memory import available_memory, membership_of
 from inference.deployment.model_files import ModelFiles
 from inference.deployment.server import Server
-from inference.errors import SettingError
+from inference.errors import SettingError, TritonError
 from inference.grpc_control import GrpcControl
 from inference.settings import Settings
 from inference.signals import on_ending
@@ -85,9 +85,11 @@ def _deployment(options: argparse.Namespace) -> Deployment:
     address = _address(options.url) if options.url else default
     http = Endpoint.http(address.netloc)
     if not http.is_live():
-        raise DeployError(
-            f"nothing answers at http://{address.netloc}: start the server, or give its --url"
+        starting = not options.url and _is_starting(settings)
+        advice = (
+            "Triton is being started, try again" if starting else "start the server, or give --url"
         )
+        raise DeployError(f"nothing answers at http://{address.netloc}: {advice}")
     key = find_admin_key(os.environ)
     client = TritonClient(address.host, address.port, key)
     # Beside the HTTP port; where nothing answers there, loads stall some HTTP clients.
@@ -97,6 +99,16 @@ def _deployment(options: argparse.Namespace) -> Deployment:
     membership = membership_of(address.port) if address.is_local else SELF
     available = partial(available_memory, membership=membership)
     return Deployment(files, Server(client, control, http, _say), _say, available)
+
+
+def _is_starting(settings: Settings) -> bool:
+    """Tell whether the launcher is there, though its Triton does not answer."""
+    launcher = TritonClient(settings.reachable_host, settings.health_port, "")
+    try:
+        launcher.call("GET", "/healthz", timeout=2.0)
+    except TritonError:
+        return False
+    return True
 
 
 def _address(url: str) -> Address:

@@ -1,11 +1,14 @@
 """Keeps Triton and its models inferring: starts, watches, reloads, restarts."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from inference.client import TritonClient
+from inference.deployment.errors import DeployError
+from inference.deployment.model_files import ModelFiles
 from inference.errors import (
     LaunchError,
     ProcessLost,
@@ -121,6 +124,8 @@ class Supervisor:
         for model in self._patients.discharge(ill):
             self._say(f"{model} infers again.")
         self._treat([finding for finding in findings if finding.problem])
+        for model in sorted({finding.model for finding in findings}):
+            self._clear_away(model)
         return findings
 
     def _fault(self) -> str:
@@ -178,6 +183,19 @@ class Supervisor:
                 without = frozenset({finding.model} if helpless else ())
                 self._restart(f"{finding.model} could not be reloaded ({exc})", without)
                 return
+
+    def _clear_away(self, model: str) -> None:
+        """Unload a version that a deployment was testing when it was killed: it holds memory."""
+        files = ModelFiles.of_candidate(self._settings.repository, model)
+        if files is None:
+            return
+        # Its own deployment, which may be at work, holds the lock; what fails is tried again.
+        with contextlib.suppress(DeployError, OSError, TritonError), files.locked():
+            timeout = self._settings.probe_timeout
+            loaded = dict(self._while_it_runs(lambda: self._client.loaded(timeout)))
+            if model in loaded:
+                self._say(f"A deployment of {files.model} was killed; unloading what it tested.")
+                self._while_it_runs(lambda: self._client.unload(model, LOAD_SECONDS))
 
     def _reload(self, finding: Finding) -> bool:
         """Load a model anew; tells whether Triton could. Raises TritonAway or TritonSilent."""

@@ -63,13 +63,18 @@ def _seconds(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    """Find the model, measure, and write what is faster."""
+    """Find the model and tune it, unless that was done before and is to be done once."""
     settings = Settings.from_env(os.environ, options.repository)
     tuned = Tuned.find(settings, options.model)
     if options.once and tuned.curve.exists():
         return
-    tuned.require_writable()
-    cpus, seconds = available_cpus(), options.seconds
+    with tuned.reserved():
+        _tune(settings, tuned, options.seconds)
+
+
+def _tune(settings: Settings, tuned: Tuned, seconds: int) -> None:
+    """Measure, and write what is faster."""
+    cpus = available_cpus()
     _say(f"Tuning {tuned.model.name} for {cpus} CPUs takes about {seconds} s.")
     with open_bench(settings, tuned) as bench, _shown(bench, seconds) as measure:
         search, default = Search(measure, seconds), bench.default

@@ -1,5 +1,6 @@
 """One model's files in the repository."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from inference.locking import locked
 from inference.repository import versions_in
 from inference.writing import write_text
 
+_CANDIDATE = re.compile(r"\.(.+)_candidate")
+
 
 @dataclass(frozen=True)
 class ModelFiles:
@@ -20,6 +23,12 @@ class ModelFiles:
     repository: Path
     model: str
     config_name: str = ""
+
+    @classmethod
+    def of_candidate(cls, repository: Path, name: str) -> "ModelFiles | None":
+        """Find the model that is tested under a name; None if the name is no candidate's."""
+        match = _CANDIDATE.fullmatch(name)
+        return cls(repository, match[1]) if match else None
 
     @property
     def directory(self) -> Path:

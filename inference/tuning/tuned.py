@@ -1,6 +1,8 @@
 """The configuration of one model for one host: `configs/<host>.pbtxt` beside config.pbtxt."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from inference.errors import LaunchError, SettingError
+from inference.locking import locked
 from inference.repository import require_models
 from inference.settings import Settings
 from inference.tuning import MARK
@@ -59,7 +62,22 @@ class Tuned:
         config = self.default()
         return not (config.platform == "ensemble" or config.backend == "opencv")
 
-    def require_writable(self) -> None:
+    @contextmanager
+    def reserved(self) -> Iterator[None]:
+        """Keep other tunings of this model out. Raises LaunchError if it cannot be tuned now."""
+        self._require_writable()
+        self.path.parent.mkdir(exist_ok=True)
+        try:
+            with locked(self.path.parent):
+                try:
+                    yield
+                finally:
+                    with suppress(OSError):  # it is empty if nothing was written
+                        self.path.parent.rmdir()
+        except BlockingIOError:
+            raise LaunchError(f"{self.model.name} is being tuned by another process.") from None
+
+    def _require_writable(self) -> None:
         """Refuse what could not be written later, or was written by hand. Raises LaunchError."""
         if self.path.exists() and not self.path.read_text(encoding="utf-8").startswith(MARK):
             raise LaunchError(f"{self.path} was not written by `make tune`: move it away first.")
@@ -76,7 +94,6 @@ class Tuned:
         older = _read(self.path)
         if older.HasField("version_policy"):
             config.version_policy.CopyFrom(older.version_policy)
-        self.path.parent.mkdir(exist_ok=True)
         if config == plain:
             self.path.unlink(missing_ok=True)
         else:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from inference.deploy import main
 from tests.inference.calls import counter, is_ready, readiness
 from tests.inference.conftest import QUICK
 from tests.inference.contracted import MODEL, SWAPPED, add_classifier, golden
@@ -91,3 +92,14 @@ def test_a_version_that_was_replaced_on_disk_is_tested_apart(server: Running) ->
     assert "wrong channel order" in refused.stderr
     assert_version_1_never_noticed(server)
     assert deploy(server, 1).returncode == 0
+
+
+def test_a_server_that_is_still_starting_is_told_from_one_that_is_not_there(
+    server: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MODEL_REPOSITORY", server.env["MODEL_REPOSITORY"])
+    monkeypatch.setenv("TRITON_HTTP_PORT", "9")
+    for health_port, advice in ((server.health_port, "being started, try again"), (9, "--url")):
+        monkeypatch.setenv("TRITON_HEALTH_PORT", str(health_port))
+        assert main(["cat", "--version", "1"]) == 1
+        assert advice in capsys.readouterr().err

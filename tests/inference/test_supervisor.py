@@ -3,10 +3,12 @@
 import os
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from inference.deployment.model_files import ModelFiles
 from inference.errors import LaunchError, ProcessLost, Stop, TritonSilent
 from inference.settings import Settings
 from inference.shm import bearable
@@ -216,7 +218,7 @@ class ScriptedTriton(SilentTriton):
 def run(triton: ScriptedTriton, repository: Path, *models: str, gone: str = "") -> None:
     """Serve models, of which one has `gone` from the repository, until the script ends."""
     for model in {*models} - {gone}:
-        (repository / model / "1").mkdir(parents=True)
+        (repository / model / "1").mkdir(parents=True, exist_ok=True)
     supervisor = build(triton, lambda text: None, repository)
     supervisor._watchdog = triton
     supervisor.start(list(models))
@@ -329,6 +331,18 @@ def test_a_triton_that_cannot_start_is_started_less_and_less_often_until_it_does
     run(triton, tmp_path, "m")
     assert triton.done == RESTARTED * 8
     assert [seconds for seconds in clock.slept if seconds > GLANCE_SECONDS] == [2, 4, 8, 16, 30, 30]
+
+
+@pytest.mark.parametrize("works", [True, False], ids=["at work", "killed"])
+def test_what_a_killed_deployment_was_testing_is_unloaded(
+    clock: Clock, tmp_path: Path, works: bool
+) -> None:
+    triton = ScriptedTriton(clock, [WELL, Finding(".m_candidate", "2")])
+    triton.loaded = lambda timeout: [("m", "1"), (".m_candidate", "2")]
+    (tmp_path / "m").mkdir()
+    with ModelFiles(tmp_path, "m").locked() if works else nullcontext():
+        run(triton, tmp_path, "m")
+    assert triton.done == ([] if works else ["unload .m_candidate"])
 
 
 def test_processes_that_models_left_behind_are_reaped(clock: Clock, tmp_path: Path) -> None:

@@ -202,7 +202,9 @@ def tuned(tmp_path: Path) -> Tuned:
     config = standins.CONFIG.replace(
         "dynamic_batching {}", "dynamic_batching { default_queue_policy { max_queue_size: 3 } }"
     )
-    return Tuned(standins.add_model(tmp_path, "cat", config), "edge")
+    model = standins.add_model(tmp_path, "cat", config)
+    (model / "configs").mkdir()
+    return Tuned(model, "edge")
 
 
 def test_tuned_file_differs_only_in_what_was_tuned(tuned: Tuned) -> None:
@@ -243,10 +245,22 @@ def test_versions_that_a_deployment_chose_stay_chosen(tuned: Tuned) -> None:
 
 
 def test_file_of_somebody_elses_is_not_replaced(tuned: Tuned) -> None:
-    tuned.path.parent.mkdir()
     tuned.path.write_text("max_batch_size: 4\n")
-    with pytest.raises(LaunchError, match=r"edge\.pbtxt was not written by `make tune`"):
-        tuned.require_writable()
+    wrong = r"edge\.pbtxt was not written by `make tune`"
+    with pytest.raises(LaunchError, match=wrong), tuned.reserved():
+        pass
+
+
+def test_a_model_is_tuned_by_one_process_at_a_time(tuned: Tuned) -> None:
+    other = replace(tuned)
+    with (
+        tuned.reserved(),
+        pytest.raises(LaunchError, match="cat is being tuned by another process"),
+        other.reserved(),
+    ):
+        pass
+    with other.reserved():
+        pass
 
 
 def test_only_models_that_compute_are_tuned(tmp_path: Path) -> None:
