@@ -12,17 +12,22 @@ const SILENCE = 10; // seconds without an answer after which the page says that 
 const UNSURE = 0.3; // a best label below this is a guess
 const SPOKEN_LABELS = 3; // more pictures than this are announced as a count only
 const KEY_NAME = "edgelens-key";
-const CSV_TITLES = ["file", "rank", "label", "probability", "model", "version", "error"];
-const UNREADABLE = "This file cannot be read (any more). Is it a folder?";
+const CSV_TITLES = ["file", "rank", "label", "wnid", "probability", "model", "version", "error"];
+const UNREADABLE = "This file cannot be read any more; if it was moved or changed, choose it again.";
 // Sending the same picture again would only be refused again.
 const LASTING = new Set(["bad_request", "too_large", "not_a_picture", "undecodable_picture"]);
 
 const find = (id) => document.getElementById(id);
 const counted = (number) => (number === 1 ? "1 picture" : `${number} pictures`);
 const megabytes = (bytes) => `${Number((bytes / MEGABYTE).toPrecision(3))} MB`;
-const percent = (share) => (share < 0.0005 ? "<0.1%" : `${(share * 100).toFixed(1)}%`);
+const percent = (share) => {
+  const rounded = `${(share * 100).toFixed(1)}%`;
+  return { "0.0%": "<0.1%", "100.0%": ">99.9%" }[rounded] ?? rounded;
+};
 
-const quoted = (value) => `"${String(value ?? "").replaceAll('"', '""')}"`;
+// A cell that begins like a formula would be computed by a spreadsheet: a file's name may be anybody's.
+const harmless = (text) => text.replace(/^[=+\-@\t\r]/, "'$&");
+const quoted = (value) => `"${harmless(String(value ?? "")).replaceAll('"', '""')}"`;
 
 /** Show a text in an element, or hide the element when there is none. */
 function show(element, text) {
@@ -40,8 +45,11 @@ class Refusal extends Error {
   static async from(response) {
     const body = await response.json().catch(() => ({}));
     const later = response.status >= 500 ? " Try again shortly." : "";
-    const unexplained = `The server answered ${response.status}.${later}`;
-    const { code = "unknown", message = unexplained } = body.error ?? {};
+    const large = response.status === 413; // a proxy's own limit has no words of ours
+    const unexplained = large
+      ? "This picture is larger than the server, or a proxy before it, takes."
+      : `The server answered ${response.status}.${later}`;
+    const { code = large ? "too_large" : "unknown", message = unexplained } = body.error ?? {};
     const seconds = Number(response.headers.get("Retry-After"));
     return new Refusal(code, message, response.status, Number.isFinite(seconds) ? seconds : 0);
   }
@@ -119,8 +127,9 @@ class Picture {
   #parts;
   #timer = 0;
 
-  constructor(file, { onRetry, onRemove }) {
+  constructor(file, name, { onRetry, onRemove }) {
     this.file = file;
+    this.name = name; // the file's, or that and a number where another one has it
     this.card = find("card").content.firstElementChild.cloneNode(true);
     this.#parts = Object.fromEntries(
       ["preview", "name", "state", "labels", "source", "retry", "remove"].map((name) => [
@@ -128,10 +137,10 @@ class Picture {
         this.card.querySelector(`.${name}`),
       ]),
     );
-    this.#parts.name.textContent = file.name;
-    this.#parts.name.title = file.name; // a long one is cut
+    this.#parts.name.textContent = name;
+    this.#parts.name.title = name; // a long one is cut
     this.#parts.retry.addEventListener("click", () => onRetry(this));
-    this.#parts.remove.setAttribute("aria-label", `Remove ${file.name}`);
+    this.#parts.remove.setAttribute("aria-label", `Remove ${name}`);
     this.#parts.remove.addEventListener("click", () => onRemove(this));
     this.#preview();
     this.wait();
@@ -142,6 +151,9 @@ class Picture {
   }
 
   run() {
+    if (this.card.contains(document.activeElement)) {
+      this.card.focus(); // for the button that has it is hidden while this runs
+    }
     this.#become("running", "Classifying…");
   }
 
@@ -153,8 +165,8 @@ class Picture {
     this.card.classList.toggle("unsure", unsure);
     this.best = predictions[0];
     this.model = model;
-    this.rows = predictions.map(({ label, probability }, index) => {
-      return [this.file.name, index + 1, label, probability, model, version, ""];
+    this.rows = predictions.map(({ label, wnid, probability }, index) => {
+      return [this.name, index + 1, label, wnid, probability, model, version, ""];
     });
     const names = predictions.map((prediction) => prediction.label);
     const rows = predictions.map((prediction) => {
@@ -172,7 +184,7 @@ class Picture {
 
   fail({ code, message, retryAfter = 0 }) {
     this.#become("failed", message);
-    this.rows = [[this.file.name, "", "", "", "", "", message]];
+    this.rows = [[this.name, "", "", "", "", "", "", message]];
     this.mayRetry = !LASTING.has(code);
     this.#parts.retry.hidden = !this.mayRetry;
     this.retryAt = Date.now() + retryAfter * 1000;
@@ -181,8 +193,9 @@ class Picture {
 
   discard() {
     clearTimeout(this.#timer);
-    URL.revokeObjectURL(this.url);
     this.card.remove();
+    this.#parts.preview.replaceChildren(); // nothing may ask for the address any more
+    URL.revokeObjectURL(this.url);
   }
 
   #become(state, text) {
@@ -202,7 +215,7 @@ class Picture {
     this.#parts.retry.disabled = left > 0;
     const text = left > 0 ? `Try again in ${left} s` : "Try again";
     this.#parts.retry.textContent = text;
-    this.#parts.retry.setAttribute("aria-label", `${text}: ${this.file.name}`);
+    this.#parts.retry.setAttribute("aria-label", `${text}: ${this.name}`);
     if (left > 0) {
       this.#timer = setTimeout(() => this.#countDown(), 250);
     }
@@ -211,7 +224,7 @@ class Picture {
   #preview() {
     const image = this.#parts.preview.querySelector("img");
     this.url = URL.createObjectURL(this.file);
-    image.alt = `Preview of ${this.file.name}`;
+    image.alt = `Preview of ${this.name}`;
     image.addEventListener("error", () => {
       this.#parts.preview.textContent = "No preview"; // TIFF, or no picture at all
     });
@@ -228,6 +241,16 @@ function labelRow(name, probability) {
   return row;
 }
 
+/** Return a name that is not among those given yet, and add it: every pasted picture is image.png. */
+function unused(wanted, names) {
+  let name = wanted;
+  for (let number = 2; names.has(name); number += 1) {
+    name = `${wanted} (${number})`;
+  }
+  names.add(name);
+  return name;
+}
+
 /** Tell whether a file can still be read: it may have been moved, or be a folder. */
 async function isReadable(file) {
   try {
@@ -235,6 +258,34 @@ async function isReadable(file) {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** Return the files of a drop; of a folder, the pictures in it, however deep. */
+async function dropped({ items, files }) {
+  const entries = [...items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  const folders = entries.filter((entry) => entry.isDirectory);
+  if (!folders.length) {
+    return [...files];
+  }
+  const loose = entries.filter((entry) => entry.isFile).map(opened);
+  const inside = (await Promise.all(folders.map(filesIn))).flat();
+  const pictures = inside.filter(({ type }) => type.startsWith("image/"));
+  return [...(await Promise.all(loose)), ...pictures];
+}
+
+const opened = (entry) => new Promise((resolve, reject) => entry.file(resolve, reject));
+
+async function filesIn(folder) {
+  const reader = folder.createReader();
+  const files = [];
+  for (;;) {
+    const entries = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (!entries.length) {
+      return files; // it hands over a hundred at a time
+    }
+    const found = entries.map((entry) => (entry.isFile ? opened(entry) : filesIn(entry)));
+    files.push(...(await Promise.all(found)).flat());
   }
 }
 
@@ -265,10 +316,8 @@ class Models {
   constructor(gateway, { onUnauthorized, onChoice }) {
     this.gateway = gateway;
     this.onUnauthorized = onUnauthorized;
-    find("model").addEventListener("change", () => {
-      this.#describe();
-      onChoice();
-    });
+    this.onChoice = onChoice;
+    find("model").addEventListener("change", () => this.#describe());
   }
 
   /** The name to ask for; "" for the default, whose versions the server may draw by shares. */
@@ -282,10 +331,11 @@ class Models {
     let wait = MODELS_PAUSE;
     try {
       const { models, limits } = await this.gateway.models();
+      const before = this.asked; // "" follows the default, whichever it is now
       this.#listed = models;
       this.#limit(limits);
       if (this.#listed.length) {
-        this.#fill();
+        this.#fill(before);
         return;
       }
       find("model-line").textContent = "No model is ready yet.";
@@ -305,7 +355,7 @@ class Models {
   /** Ask again what is served where an answer shows that it has changed. */
   check({ model, version }) {
     const known = this.#listed.find(({ name }) => name === model);
-    if (!known?.versions.includes(version)) {
+    if (!known?.versions.includes(version) || model !== find("model").value) {
       this.load();
     }
   }
@@ -320,11 +370,10 @@ class Models {
     return this.#listed.find((model) => model.name === name);
   }
 
-  #fill() {
+  #fill(before) {
     const options = this.#listed.map(({ name, default: isDefault }) => {
       return new Option(isDefault ? `${name} (default)` : name, name, isDefault, isDefault);
     });
-    const before = find("model").value;
     find("model").replaceChildren(...options);
     if (this.#listed.some(({ name }) => name === before)) {
       find("model").value = before;
@@ -345,6 +394,7 @@ class Models {
     show(find("model-note"), absent ? note : "");
     const warning = `${name} has random weights: it was never trained; its labels mean nothing.`;
     show(find("model-warning"), weights === "random" ? warning : "");
+    this.onChoice();
   }
 }
 
@@ -374,7 +424,8 @@ class Page {
       return;
     }
     const actions = { onRetry: (p) => this.#retry([p]), onRemove: (p) => this.#remove(p) };
-    const added = [...files].map((file) => new Picture(file, actions));
+    const names = new Set(this.#pictures.map(({ name }) => name));
+    const added = [...files].map((file) => new Picture(file, unused(file.name, names), actions));
     const most = this.models.limits.picture_bytes;
     const large = added.filter(({ file }) => file.size > most);
     for (const picture of large) {
@@ -383,8 +434,7 @@ class Page {
     }
     this.#pictures.push(...added);
     find("pictures").append(...added.map(({ card }) => card));
-    const names = large.map(({ file }) => file.name).join(", ");
-    const refused = names ? ` Too large: ${names}.` : "";
+    const refused = large.length ? ` Too large: ${large.map(({ name }) => name).join(", ")}.` : "";
     this.#say(`${counted(added.length - large.length)} added.${refused}`);
     this.#refresh();
   }
@@ -430,7 +480,7 @@ class Page {
         document.body.classList.remove("dragging");
       }
     });
-    document.addEventListener("drop", (event) => {
+    document.addEventListener("drop", async (event) => {
       if (isForField(event)) {
         return;
       }
@@ -438,8 +488,13 @@ class Page {
       document.body.classList.remove("dragging");
       if (!event.dataTransfer.files.length) {
         this.#say("Only picture files can be dropped here; save the picture first.");
+        return;
       }
-      this.add(event.dataTransfer.files);
+      const files = await dropped(event.dataTransfer).catch(() => null);
+      if (!files?.length) {
+        this.#say(files ? "There is no picture in this folder." : "This folder cannot be read.");
+      }
+      this.add(files ?? []);
     });
   }
 
@@ -479,8 +534,12 @@ class Page {
     } catch (error) {
       this.#stopped(error);
     } finally {
+      const cancelled = document.activeElement === find("cancel");
       this.#run = null;
       this.#refresh();
+      if (cancelled) {
+        find("submit").focus(); // what had the focus is hidden now
+      }
     }
   }
 
@@ -532,7 +591,7 @@ class Page {
   /** Send one request; return the seconds the server wants to be left alone. */
   async #send(pictures, signal) {
     const silence = setTimeout(() => {
-      this.#say("Still waiting for the server; Cancel keeps the pictures here.");
+      this.#say("Still sending, or waiting for the server; Cancel keeps the pictures here.");
     }, SILENCE * 1000);
     try {
       const files = pictures.map(({ file }) => file);
@@ -560,6 +619,9 @@ class Page {
         return error.retryAfter;
       }
       pictures.forEach((picture) => picture.fail(error));
+      if (error.code === "unknown_model") {
+        this.models.load(); // it is served no longer
+      }
       if (error.code === "unreachable") {
         throw error; // so would all others be: they wait for the reader
       }
@@ -593,7 +655,6 @@ class Page {
       this.#say(`${error.message} ${this.#summary()}`);
     } else if (error.name === "AbortError") {
       this.#say(`Cancelled. ${this.#summary()}`);
-      find("submit").focus();
     } else {
       this.#say("The page failed; reload it.");
       throw error;
@@ -605,8 +666,8 @@ class Page {
     const done = finished.filter(({ state }) => state === "done");
     const failed = finished.length - done.length;
     const spoken = done.length <= SPOKEN_LABELS ? done.filter(({ best }) => best) : [];
-    const labels = spoken.map(({ file, best }) => {
-      return ` ${file.name}: ${best.label}, ${percent(best.probability)}.`;
+    const labels = spoken.map(({ name, best }) => {
+      return ` ${name}: ${best.label}, ${percent(best.probability)}.`;
     });
     const rest = failed ? `, ${failed} failed` : "";
     return `${counted(done.length)} classified${rest}.${labels.join("")}`;
@@ -643,7 +704,7 @@ class Page {
     const neighbour = picture.card.nextElementSibling ?? picture.card.previousElementSibling;
     this.#pictures = this.#pictures.filter((other) => other !== picture);
     picture.discard();
-    this.#say(`${picture.file.name} removed.`);
+    this.#say(`${picture.name} removed.`);
     this.#refresh();
     (neighbour?.querySelector(".remove") ?? find("chooser")).focus();
   }

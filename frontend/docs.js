@@ -40,7 +40,7 @@ function prose(text) {
 
 /** Return a box for code that a keyboard can scroll. */
 function box(label, text) {
-  const attributes = { tabindex: "0", role: "region", "aria-label": label };
+  const attributes = { tabindex: "0", role: "group", "aria-label": label };
   return make("pre", attributes, make("code", {}, text));
 }
 

@@ -26,7 +26,9 @@ def main(triton: InferenceClient | None = None) -> int:
         epilog="Settings come from the environment; README.md lists them.",
     ).parse_args()
     silence_libraries()
-    logging.basicConfig(format="gateway: %(levelname)s: %(message)s", level=logging.WARNING)
+    logging.basicConfig(
+        format="%(asctime)s gateway: %(levelname)s: %(message)s", level=logging.WARNING
+    )
     try:
         settings = Settings.from_env(os.environ)
         app = create_app(settings, triton)
@@ -42,7 +44,8 @@ def main(triton: InferenceClient | None = None) -> int:
     _prepare_process()
     stop_on_signals(server.stop)
     services.start()
-    print(f"gateway: listening on http://{settings.host}:{server.effective_port}/", flush=True)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    print(f"gateway: listening on http://{host}:{server.effective_port}/", flush=True)
     server.serve()
     services.stop()
     server.close()

@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 from gateway.config import Settings
 from gateway.deadline import ClientGone
 from gateway.errors import EdgeLensError
-from gateway.headers import add_headers
+from gateway.headers import add_headers, request_id
 from gateway.refusals import JSON_TYPE, refusal_body, refusal_headers
 from gateway.routes import TICKET, bp
 from gateway.services import Services
@@ -67,10 +67,12 @@ def describe_api(needs_key: bool, max_pictures: int) -> bytes:
 
 def _start_clock() -> None:
     g.started = time.monotonic()
+    g.request_id = request_id(request.headers.get("X-Request-ID", ""))
 
 
 def _finish(response: Response, services: Services) -> Response:
     add_headers(response.headers, request.headers.get("Origin", ""), services.settings.cors_origins)
+    response.headers["X-Request-ID"] = g.request_id
     route = _route()
     services.metrics.requests.labels(route, response.status_code).inc()
     ticket = request.environ.get(TICKET)
@@ -90,6 +92,9 @@ def _route() -> str:
 
 def _answer_error(error: EdgeLensError, services: Services) -> Response:
     services.metrics.reject(error)
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and error.status not in REFUSED:
+        told = (g.request_id, _route(), error.status, error.code, error.message)
+        logger.error("request %s: %s %s %s: %s", *told)
     body = refusal_body(request.path, error.code, error.message)
     return Response(body, error.status, refusal_headers(error))
 
@@ -119,6 +124,7 @@ def _answer_nobody(_: ClientGone) -> Response:
 def _answer_unknown(error: Exception) -> Response:
     """Log what and where, never the message or the variables: they may hold a client's data."""
     place = traceback.extract_tb(error.__traceback__)[-1]
-    logger.error("%s at %s:%s", type(error).__name__, place.filename, place.lineno)
+    what = type(error).__name__
+    logger.error("request %s: %s at %s:%s", g.request_id, what, place.filename, place.lineno)
     body = refusal_body(request.path, "internal_error", "The gateway failed; it has been logged.")
     return Response(body, 500, content_type=JSON_TYPE)

@@ -53,6 +53,16 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 break
         return taken
 
+    def send_continue(self) -> None:
+        """Ask for the body, or answer at once that it would be sent in vain."""
+        self._examine()
+        if self.request is not None and self.request.refusal:
+            self.request.expect_continue = False
+            self.request.headers["CONNECTION"] = "close"  # the body may be on its way all the same
+            self.request.completed = True
+        else:
+            super().send_continue()
+
     def done(self, request: Request) -> None:
         """Let go of a request that needs no thread any more."""
         request.close()

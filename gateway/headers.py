@@ -1,5 +1,7 @@
 """The headers of every answer: a strict content policy, and CORS only where it was asked for."""
 
+import re
+import secrets
 from collections.abc import Collection
 
 from werkzeug.datastructures import Headers
@@ -29,9 +31,14 @@ SECURITY_HEADERS = {
 CORS_HEADERS = {
     "Access-Control-Allow-Methods": "GET, POST",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, X-API-Key",
-    "Access-Control-Expose-Headers": "Retry-After",
+    "Access-Control-Expose-Headers": "Retry-After, X-Request-ID",
     "Access-Control-Max-Age": "600",
 }
+
+
+def request_id(given: str) -> str:
+    """Return the id under which an answer and the log tell of a request: the proxy's, or ours."""
+    return given if re.fullmatch(r"[\w.:-]{1,128}", given, re.ASCII) else secrets.token_hex(8)
 
 
 def add_headers(headers: Headers, origin: str, allowed: Collection[str]) -> None:

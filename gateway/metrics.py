@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from gateway.admission import Admission
 from gateway.catalog import Catalog
-from gateway.errors import EdgeLensError
+from gateway.errors import EdgeLensError, Overloaded, TooManyRequests, TritonUnavailable
 
 # A line for each counter, about when it began, which nobody asks for.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -53,6 +53,8 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        for error in (TooManyRequests, Overloaded, TritonUnavailable):
+            self.rejections.labels(error.code)  # from 0 on: `rate` cannot see a series' first step
         self._add_admission(admission)
         self._gauge("edgelens_triton_ready", "1 while real inferences succeed.", ready)
         self.registry.register(_ModelInfo(catalog))

@@ -6,7 +6,7 @@ from waitress.task import ErrorTask, WSGITask
 from werkzeug.datastructures import Headers
 
 from gateway.errors import TooLarge
-from gateway.headers import add_headers
+from gateway.headers import add_headers, request_id
 from gateway.refusals import JSON_TYPE, refusal_body, refusal_headers
 
 MESSAGES = {
@@ -41,6 +41,7 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]
             self.set_close_on_finish()
         origin = self.request.headers.get("ORIGIN", "")
         add_headers(headers, origin, self.channel.server.cors_origins)
+        headers["X-Request-ID"] = request_id(self.request.headers.get("X_REQUEST_ID", ""))
         self.status = f"{status} {'Refused' if refusal else self.request.error.reason}"
         self.response_headers.extend(headers)
         self.content_length = len(body)

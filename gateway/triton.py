@@ -1,5 +1,6 @@
 """Triton over one shared gRPC channel; the only module that knows its protocol and its errors."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from gateway.labels import Prediction, parse_classification, split_byte_strings
 from gateway.model import Model
 from gateway.scrape import Loaded, scrape
 
+logger = logging.getLogger(__name__)
 # Seconds; in all, longer than a balancer needs to take a broken replica out of service.
 RETRY_PAUSES = (0.1, 0.3, 0.6, 1.0)
 # Tells the balancer that this client repeats failed calls by itself: see deploy/haproxy.cfg.
@@ -140,7 +142,10 @@ class TritonClient:
         try:
             return self._infer(request, timeout=deadline.remaining(), metadata=RETRIES)
         except grpc.RpcError as exc:
-            raise translate(exc) from exc
+            error = translate(exc)
+            if isinstance(error, InferenceFailed):  # the client is told no more than the code
+                logger.error("Triton: %s: %.300r", exc.code().name, exc.details())
+            raise error from exc
         except ValueError as exc:  # what gRPC raises for a call on a closed channel
             raise TritonUnavailable("The gateway is shutting down; try again.") from exc
 

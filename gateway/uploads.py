@@ -20,8 +20,9 @@ from gateway.options import KNOWN
 SPARE_FIELDS = 32  # form fields and JSON values that may come besides the pictures
 LONGEST_NAME = 200
 BASE64_ESCAPES = (
-    (b"%2B", b"+"),
-    (b"%2b", b"+"),
+    (b"%2B", b"-"),  # the same in URL-safe base64; a bare "+" would be read as a blank
+    (b"%2b", b"-"),
+    (b"%20", b"+"),
     (b"%2F", b"/"),
     (b"%2f", b"/"),
     (b"%3D", b"="),
@@ -32,9 +33,11 @@ BASE64_ESCAPES = (
     (b"%0D", b""),
     (b"%0d", b""),
 )
+LINE_ENDS = dict.fromkeys(map(ord, "\t\n\r\v\f"))
+SHORTEST_LINE = 60
 MOST_ESCAPES = 10_000  # besides those
 LEAST_FORM_MEMORY = 512 * 1024  # bytes; werkzeug counts the 64 KB it reads at once
-DATA_URI = re.compile(r"data:[^,\s]{0,400},", re.IGNORECASE)  # base64 has no colon
+DATA_URI = re.compile(r"data:[^,]{0,400},", re.IGNORECASE)  # base64 has no colon
 RAW_TYPES = ("image/", "application/octet-stream")
 NO_PICTURE = (
     "No picture in the request: send multipart/form-data with file parts, a raw image/* body, "
@@ -43,6 +46,15 @@ NO_PICTURE = (
 NO_BOUNDARY = (
     "The Content-Type multipart/form-data names no boundary: set no Content-Type yourself, your "
     "HTTP library writes it with the form."
+)
+NO_JSON = (
+    "The body is no JSON, though its Content-Type says so: send a bare picture with "
+    "`Content-Type: image/jpeg`."
+)
+EMPTY = "The body is empty."
+NO_FILENAME = (
+    "A part of the form is a file without a file name, and was read as text: give it one "
+    '(Content-Disposition: form-data; name="image"; filename="photo.jpg").'
 )
 NO_FORM = (
     "The body is no form, though its Content-Type says so: send a bare picture with "
@@ -82,9 +94,13 @@ def read_pictures(request: Request, limits: UploadLimits) -> list[Picture]:
     if not pictures:
         raise BadRequest(NO_PICTURE)
     if len(pictures) > limits.pictures:
-        most = "one picture" if limits.pictures == 1 else f"{limits.pictures} pictures"
-        raise BadRequest(f"Send at most {most} in one request.")
+        raise BadRequest(_most(limits))
     return pictures
+
+
+def _most(limits: UploadLimits) -> str:
+    most = "one picture" if limits.pictures == 1 else f"{limits.pictures} pictures"
+    return f"Send at most {most} in one request."
 
 
 def _read(request: Request, limits: UploadLimits) -> list[Picture]:
@@ -99,6 +115,8 @@ def _read(request: Request, limits: UploadLimits) -> list[Picture]:
         return _from_json(request, limits)
     if not kind or kind.startswith(RAW_TYPES):
         data = request.get_data(cache=False)
+        if not data and kind:
+            raise BadRequest(f"{EMPTY} {NO_PICTURE}")
         return [Picture(None, data)] if data else []
     raise BadRequest(f"This Content-Type is not read. {NO_PICTURE}")
 
@@ -119,7 +137,7 @@ def _from_multipart(request: Request, limits: UploadLimits) -> list[Picture]:
             request.stream, request.mimetype, request.content_length, request.mimetype_params
         )
     except RequestEntityTooLarge:
-        raise TooLarge("The form has too many parts or too much text.") from None
+        raise TooLarge(f"The form has too many parts or too much text. {_most(limits)}") from None
     except (ValueError, LookupError):
         raise BadRequest("The multipart form is malformed or cut short.") from None
     fields: list[tuple[str, str]] = parsed[1]
@@ -127,8 +145,10 @@ def _from_multipart(request: Request, limits: UploadLimits) -> list[Picture]:
     pictures = [
         Picture(clean_name(part.filename), part.stream.getvalue())
         for _, part in parsed[2]
-        if part.filename
+        if part.filename or part.stream.read(1)  # a browser's empty field has neither
     ]
+    if any("\ufffd" in text for _, text in fields):
+        raise BadRequest(NO_FILENAME)
     return pictures + list(_from_fields(fields, limits))
 
 
@@ -154,8 +174,7 @@ def _from_form(request: Request, limits: UploadLimits) -> list[Picture]:
         )
     except ValueError:
         raise BadRequest("The form is malformed or has too many fields.") from None
-    # A client that forgot to escape base64's "+" sent what reads as a blank.
-    return list(_from_fields([(name, text.replace(" ", "+")) for name, text in fields], limits))
+    return list(_from_fields(fields, limits))
 
 
 def _from_fields(fields: list[tuple[str, str]], limits: UploadLimits) -> Iterator[Picture]:
@@ -168,9 +187,11 @@ def _from_fields(fields: list[tuple[str, str]], limits: UploadLimits) -> Iterato
 
 def _from_json(request: Request, limits: UploadLimits) -> list[Picture]:
     body = request.get_data(cache=False)
+    if b"\0" in body:
+        raise BadRequest(NO_JSON)
     # Base64 has none of these bytes; a body full of them is made to fill the memory.
     if sum(body.count(mark) for mark in b"[{,") > 8 * limits.pictures + SPARE_FIELDS:
-        raise BadRequest("The JSON has too many values.")
+        raise BadRequest(f"The JSON has too many values. {_most(limits)}")
     try:
         text = body.decode("utf-8-sig")
         del body  # each of these is as large as the request
@@ -214,14 +235,27 @@ def _from_base64(name: str | None, text: str, limits: UploadLimits) -> Picture:
     """Decode base64 with or without padding, blanks and a data URI's head."""
     if len(text) > limits.base64_bytes:
         return Picture(name, error=TooLarge.over(limits.picture_bytes))
+    text = text.strip()
     match = DATA_URI.match(text)
-    bare = "".join((text[match.end() :] if match else text).split()).rstrip("=")
+    bare = _mend_blanks(text[match.end() :].lstrip() if match else text).rstrip("=")
     bare = bare.replace("-", "+").replace("_", "/")
     try:
         data = binascii.a2b_base64(bare + "=" * (-len(bare) % 4), strict_mode=True)
     except ValueError:
         return Picture(name, error=BadRequest("The picture is not valid base64."))
     return Picture(name, data)
+
+
+def _mend_blanks(text: str) -> str:
+    """Undo what base64 meets on its way: a blank is a "+" that nobody escaped, or a line's end.
+
+    Line ends stand evenly, as where a shell was given unquoted base64; every "+" does not.
+    """
+    text = text.translate(LINE_ENDS)
+    width, blanks = text.find(" "), text.count(" ")
+    ends = text[width :: width + 1] if width >= SHORTEST_LINE else ""
+    even = ends.count(" ") == len(ends) == blanks and (len(text) - blanks) % 4 == 0
+    return text.replace(" ", "" if even else "+")
 
 
 def clean_name(name: str | None) -> str | None:

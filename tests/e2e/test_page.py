@@ -59,6 +59,23 @@ def strangers(page: Page) -> list[str]:
     return [url for url in page.requests() if not url.startswith(own)]
 
 
+# The first list of models names one more.
+WITH_A_MODEL_THAT_GOES = """
+const real = fetch;
+let first = true;
+window.fetch = async (address, ...more) => {
+  const answer = await real(address, ...more);
+  if (!first || !String(address).includes("v1/models")) {
+    return answer;
+  }
+  first = false;
+  const body = await answer.json();
+  body.models.push({ ...body.models[0], name: "gone", default: false });
+  return Response.json(body);
+};
+"""
+
+
 def best(cards: list[Card]) -> list[str]:
     return [card.labels[0] for card in cards if card.labels]
 
@@ -141,6 +158,26 @@ def test_dropped_files_are_classified(page: Page) -> None:
     page.drop(PATHS[2:4])
     page.wait(lambda: len(page.cards()) == 2, "the pictures are shown")
     assert best(page.classify()) == LABELS[2:4]
+
+
+def test_the_pictures_in_dropped_folders_are_classified(page: Page, tmp_path: Path) -> None:
+    deep = tmp_path / "folder" / "deeper"
+    deep.mkdir(parents=True)
+    for path, directory in ((PATHS[2], deep.parent), (PATHS[3], deep)):
+        shutil.copy(path, directory)
+    (deep / "notes.txt").write_text("no picture")
+    page.drop([deep.parent, PATHS[4]])
+    page.wait(lambda: len(page.cards()) == 3, "the pictures are shown")
+    assert sorted(best(page.classify())) == sorted(LABELS[2:5])
+    (tmp_path / "empty").mkdir()
+    page.drop([tmp_path / "empty"])
+    page.wait(lambda: "no picture in this folder" in page.text("status"), "it says why")
+
+
+def test_pictures_of_the_same_name_can_be_told_apart(page: Page) -> None:
+    page.add([PATHS[0]])
+    page.add([PATHS[0]])
+    assert [card.name for card in page.cards()] == [PATHS[0].name, f"{PATHS[0].name} (2)"]
 
 
 def test_what_is_no_file_is_not_dropped_in_silence(page: Page) -> None:
@@ -283,8 +320,22 @@ def test_the_same_pictures_can_be_shown_to_another_model(page: Page) -> None:
     assert page.text("status") == "Nothing new to classify."
 
 
+def test_a_model_that_is_served_no_longer_leaves_the_list(page: Page) -> None:
+    script = page.cdp("Page.addScriptToEvaluateOnNewDocument", source=WITH_A_MODEL_THAT_GOES)
+    page.open_ready()
+    page.cdp("Page.removeScriptToEvaluateOnNewDocument", **script)
+    Select(page.element("model")).select_by_value("gone")
+    [card] = page.classify(PATHS[:1])
+    assert "No such model is loaded" in card.text
+    page.wait(lambda: "gone" not in page.text("model"), "the list is fetched again")
+    page.retry(PATHS[0].name).click()
+    assert best(page.finished()) == LABELS[:1]
+    [complaint] = page.errors()  # the browser's own, about the status
+    assert "404" in complaint
+
+
 def test_the_page_waits_for_a_busy_server(browser: webdriver.Chrome, triton: Running) -> None:
-    with running_gateway(triton, CLIENT_RATE="1") as gateway:
+    with running_gateway(triton, CLIENT_RATE="0.2") as gateway:
         page = Page(browser, gateway.url)
         page.open_ready()
         assert best(page.classify([*PATHS, *PATHS])) == LABELS * 2

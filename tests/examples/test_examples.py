@@ -24,6 +24,7 @@ SECONDS = 120
 PHOTOS = photos()[:3]
 PATHS = [str(photo.path) for photo in PHOTOS]
 COVERED = {
+    "gateway_client.py",
     "http_client.py",
     "grpc_client.py",
     "async_http.py",
@@ -56,6 +57,15 @@ def assert_names_every_photo(finished: "subprocess.CompletedProcess[str]") -> No
     assert len(lines) == len(PHOTOS)
     for line, photo in zip(lines, PHOTOS, strict=True):
         assert line.startswith(f"{photo.path}: {photo.wnid} {photo.label} (")
+
+
+def test_the_gateways_client_names_every_photo(gateway_url: str, tmp_path: Path) -> None:
+    assert_names_every_photo(python("gateway_client.py", "--url", gateway_url, *PATHS))
+    (tmp_path / "text.jpg").write_text("no picture")
+    refused = python("gateway_client.py", "--url", gateway_url, str(tmp_path / "text.jpg"))
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("gateway_client.py: ")
+    assert "not a picture" in refused.stderr
 
 
 @pytest.mark.parametrize("name", ["http_client.py", "async_http.py"])

@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from gateway.app import OPENAPI, describe_api
+from gateway.errors import InferenceFailed
 from tests.gateway.stub import Gateway, Start
 
 SECRET = "what the client sent"
@@ -88,3 +89,20 @@ def test_the_pages_are_served_and_never_stale(gateway: Gateway, path: str, kind:
 @pytest.mark.parametrize("name", ["nothing", "..%2fREADME.md", "../gateway/app.py", "%00"])
 def test_nothing_but_the_pages_files_can_be_fetched(gateway: Gateway, name: str) -> None:
     assert gateway.client.get(f"/static/{name}").status_code == 404
+
+
+def test_a_failure_can_be_traced_by_its_id(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway.triton.failure = InferenceFailed("Triton refused this inference (INTERNAL).")
+    answer = gateway.client.post(
+        "/v1/classify", data=b"x", headers={"X-Request-ID": "cam-7", "Content-Type": "image/png"}
+    )
+    assert answer.headers["X-Request-ID"] == "cam-7"
+    assert gateway.client.get("/healthz", headers={"X-Request-ID": "a b"}).headers[
+        "X-Request-ID"
+    ] not in ("", "a b")
+    with caplog.at_level(logging.ERROR):
+        failed = gateway.classify()
+    assert failed.status_code == 502
+    assert f"request {failed.headers['X-Request-ID']}: /v1/classify 502" in caplog.text

@@ -3,7 +3,9 @@
 import base64
 import io
 import json
+import random
 import tempfile
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -82,6 +84,18 @@ def test_a_plus_that_was_not_escaped_is_still_read() -> None:
     body = b"image=" + as_base64(DATA).encode()
     assert b"+" in body
     assert read(data=body, content_type="application/x-www-form-urlencoded")[0].data == DATA
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", "application/x-www-form-urlencoded", ""])
+@pytest.mark.parametrize("head", ["", "\ndata:image/jpeg;base64,", "data:image/jpeg;base64, "])
+def test_blanks_in_base64_are_read_as_what_they_were(kind: str, head: str) -> None:
+    data = random.Random(7).randbytes(900)
+    text = as_base64(data)
+    pluses = head + text.replace("+", " ")  # a form was read, and sent on otherwise
+    folded = head + " ".join(text[at : at + 76] for at in range(0, len(text), 76))  # echo $text
+    for sent in (pluses, folded):
+        got = read(data={"image": sent}, content_type=kind) if kind else read_json({"image": sent})
+        assert got == [Picture(None, data)]
 
 
 def test_a_form_may_hold_base64_in_many_lines() -> None:
@@ -200,6 +214,17 @@ def test_too_many_parts_are_refused() -> None:
     with pytest.raises(EdgeLensError) as caught:
         read(data={f"field{n}": "x" for n in range(100)}, content_type="multipart/form-data")
     assert caught.value.status == 413
+
+
+@pytest.mark.parametrize(("head", "says"), [(b"", "file name"), (b'; filename=""', "")])
+def test_a_part_without_a_file_name_is_read_or_named(head: bytes, says: str) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="image"%s\r\n\r\n%s\r\n--x--\r\n'
+    send = partial(read, data=body % (head, DATA), content_type="multipart/form-data; boundary=x")
+    if says:
+        with pytest.raises(BadRequest, match=says):
+            send()
+    else:
+        assert send() == [Picture(None, DATA)]
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/xml"])

@@ -1,0 +1,43 @@
+"""Classify pictures by the gateway: gateway_client.py [--url URL] [--model NAME] PICTURE..."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+# A server that is busy, or starting again, says in Retry-After when to come back. Unless told so,
+# no POST is repeated; one of these changes nothing.
+AGAIN = Retry(total=8, backoff_factor=0.5, status_forcelist=(429, 503), allowed_methods=None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pictures", nargs="+", type=Path)
+    parser.add_argument("--url", default="http://127.0.0.1:5000")
+    parser.add_argument("--model", help="default: the server's")
+    options = parser.parse_args()
+
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(max_retries=AGAIN))
+    for picture in options.pictures:
+        answer = session.post(
+            f"{options.url}/v1/classify",
+            params={"model": options.model, "top_k": 1},
+            data=picture.read_bytes(),
+            headers={"Content-Type": "application/octet-stream"},
+            timeout=30,
+        )
+        if not answer.ok:
+            sys.exit(f"gateway_client.py: {picture}: {answer.json()['error']['message']}")
+        best = answer.json()["results"][0]["predictions"][0]
+        print(f"{picture}: {best['wnid']} {best['label']} ({best['probability']:.1%})")
+
+
+try:
+    main()
+except (OSError, ValueError) as error:  # requests' own errors are OSErrors
+    sys.exit(f"gateway_client.py: {error}")
