@@ -144,6 +144,8 @@ def _wait(stop: Stop, parts: list[Part], asked: Callable[[], Said]) -> Said | No
         for part in parts:
             part.require_start()
             part.revive()
+            if part.health:
+                part.check()
         if said := asked():
             return said
         stop.wait(GLANCE)

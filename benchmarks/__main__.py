@@ -4,7 +4,10 @@ What is exported and quantised for it is kept in .cache/bench, and its time is r
 """
 
 import argparse
+import math
 import os
+import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -14,6 +17,7 @@ from pathlib import Path
 from benchmarks.clock import Clock
 from benchmarks.places import KEPT
 from benchmarks.preparation import prepare
+from benchmarks.report import RESULTS
 from benchmarks.run import Run, Size
 
 
@@ -22,15 +26,27 @@ def main() -> int:
     options = parser.parse_args()
     if options.pictures and not options.pictures.is_dir():
         parser.error(f"there is no directory {options.pictures}")
+    if missing := [name for name in ("wrk", "haproxy") if not shutil.which(name)]:
+        parser.error(f"{' and '.join(missing)} must be in PATH: `make bench` installs them")
     # Contenders must not outlive a run that is told to stop.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return _run(options)
+    except KeyboardInterrupt:
+        print("bench: interrupted; nothing is left running", file=sys.stderr)
+        return 130
+
+
+def _run(options: argparse.Namespace) -> int:
     began = time.monotonic()
     prepared = prepare(options.pictures)
     seconds = time.monotonic() - began
     print(f"prepared in {seconds:.0f} s; measuring begins", file=sys.stderr, flush=True)
     size = Size(options.rounds, options.seconds, options.only)
     with tempfile.TemporaryDirectory(prefix="edgelens-bench-") as scratch:
-        run = Run(prepared, Clock(options.minutes), size, Path(scratch))
+        # A part is no run to judge by: it does not replace the last whole one.
+        directory = KEPT / "results" if options.only else RESULTS
+        run = Run(prepared, Clock(options.minutes), size, Path(scratch), directory)
         run.results["preparation_seconds"] = round(seconds)
         page = run.measure()
     print(page.read_text())
@@ -40,11 +56,15 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=15, help="bound of the measuring (15)")
-    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds at most (3)")
-    parser.add_argument("--seconds", type=float, default=5, help="of one measurement (5)")
+    parser.add_argument("--minutes", type=_positive, default=15, help="bound of the measuring (15)")
+    parser.add_argument("--rounds", type=_count, default=3, help="interleaved rounds at most (3)")
+    parser.add_argument("--seconds", type=_positive, default=5, help="of one measurement (5)")
     parser.add_argument(
-        "--only", default="", help="pattern: only contenders and parts whose name it is in"
+        "--only",
+        type=_pattern,
+        default="",
+        help="pattern: only contenders and parts whose name it is in; the results go to "
+        ".cache/bench/results",
     )
     given = os.environ.get("BENCH_PICTURES")
     parser.add_argument(
@@ -55,6 +75,26 @@ def _parser() -> argparse.ArgumentParser:
         "is calibrated on variants of the test photographs, and its agreement is not measured",
     )
     return parser
+
+
+def _positive(text: str) -> float:
+    if not 0 < (number := float(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
+def _count(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
+    return number
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text} is no pattern: {error}") from None
+    return text
 
 
 if __name__ == "__main__":

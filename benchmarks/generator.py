@@ -28,6 +28,7 @@ class Generator:
         self._directory = tempfile.TemporaryDirectory(prefix="edgelens-load-")
         self._printed = Path(self._directory.name, "printed")
         self._seen, self._broken, self.lost = 0, "", 0
+        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, bodies: list[Path], headers: dict[str, str], salt: str) -> None:
         """Begin to post the bodies in turn; with a `salt` no body is the same twice."""
@@ -60,8 +61,9 @@ class Generator:
 
     def close(self) -> None:
         """End wrk, however it stands, and remove its files."""
-        self._process.kill()
-        self._process.wait()
+        if self._process:
+            self._process.kill()
+            self._process.wait()
         self._directory.cleanup()
 
     def _read(self) -> list[Answer]:

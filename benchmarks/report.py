@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks.page import page
 from benchmarks.plots import plot_replicas, plot_throughput
 from gateway.cpus import available_cpus
+from inference.writing import write_text
 
 RESULTS = Path(__file__).with_name("results")
 FLAGS = ("avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8")
@@ -17,9 +18,9 @@ def write(results: dict[str, Any], directory: Path = RESULTS) -> Path:
     """Write latest.json, latest.md and the plots; return the Markdown file's path."""
     directory.mkdir(parents=True, exist_ok=True)
     results = results | {"machine": machine()}
-    (directory / "latest.json").write_text(json.dumps(results, indent=2) + "\n")
+    write_text(directory / "latest.json", json.dumps(results, indent=2) + "\n")
     path = directory / "latest.md"
-    path.write_text(page(results))
+    write_text(path, page(results))
     if results["loads"]:
         (directory / "throughput.svg").write_text(plot_throughput(results["loads"]))
     if "replicas" in results:

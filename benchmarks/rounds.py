@@ -37,7 +37,8 @@ class Rounds:
             loads = {contender.name: self._pressed(server, self.bodies.target(server), model)}
             if contender.name == GATEWAY_FLOAT:
                 tensors = self.bodies.tensors(server, model)
-                loads[TRITON_FLOAT] = self._pressed(server, tensors, model)
+                triton = self._pressed(server, tensors, model)
+                loads[TRITON_FLOAT] = triton | {"memory": server.memory(without="gateway")}
         return loads
 
     def _pressed(self, server: Server, target: Target, model: str) -> dict[str, Any]:

@@ -60,10 +60,10 @@ class Run:
     def measure(self) -> Path:
         """Measure everything; return the page that tells of it."""
         for name, part in self._parts().items():
-            if re.search(self._size.only, name):
+            if re.search(self._size.only, name) and self._has_time(name):
                 self._attempt(name, partial(self._add, part))
-        self._attempt("engine alone", self._raw)
-        page = self.report()
+        if self._has_time("engine alone"):
+            self._attempt("engine alone", self._raw)
         while self.results["rounds"] < self._size.rounds:
             began = time.monotonic()
             self._round()
@@ -98,12 +98,12 @@ class Run:
         rounds = Rounds(self._bodies, seconds, self._prepared.best)
         for model, entrants in contenders.field(self._prepared.repositories).items():
             for contender in entrants:
-                if re.search(self._size.only, contender.name) and self._has_time(contender.name):
-                    name = f"{contender.name}, {model}"
-                    work = partial(self._enter, rounds, contender, model)
-                    self._attempt(f"{name} (round {number})", work)
+                name = f"{contender.name}, {model} (round {number})"
+                if re.search(self._size.only, contender.name) and self._has_time(name):
+                    self._attempt(name, partial(self._enter, rounds, contender, model))
         # Two ratios divide by the engine's own speed: it is measured as often as the others.
-        self._attempt("engine alone", self._raw)
+        if self._has_time(f"engine alone (round {number})"):
+            self._attempt("engine alone", self._raw)
         self.results["rounds"] = number
 
     def _has_time(self, name: str) -> bool:

@@ -51,9 +51,12 @@ class Server:
     def triton(self) -> str:
         return f"http://127.0.0.1:{self.ports['HTTP']}"
 
-    def memory(self) -> int:
-        """Return the proportional resident size of the whole process tree in bytes."""
-        return sum(size for _, size in self.processes())
+    def memory(self, without: str = "") -> int:
+        """Return the proportional resident size of the process tree in bytes.
+
+        A process whose command line names what it is to be `without` does not count.
+        """
+        return sum(size for words, size in self.processes() if not without or without not in words)
 
     def processes(self) -> list[tuple[list[str], int]]:
         """Return the command line and the proportional resident size of each process."""

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ def main() -> None:
     image.set_data_from_numpy(encoded)
     best = triton.InferRequestedOutput("probabilities", class_count=1)
 
-    with triton.InferenceServerClient(options.url) as client:
+    with triton.InferenceServerClient(options.url.removeprefix("http://")) as client:
         result = client.infer(f"{options.model}_image", [image], outputs=[best])
 
     for picture, (answer,) in zip(options.pictures, result.as_numpy("probabilities"), strict=True):
@@ -32,5 +33,5 @@ def main() -> None:
 
 try:
     main()
-except (OSError, InferenceServerException) as error:
+except (OSError, HTTPException, InferenceServerException) as error:
     sys.exit(f"http_client.py: {error}")

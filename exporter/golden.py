@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from gateway.contract import Contract
 from gateway.image import to_tensor
+from gateway.labels import labels_sha256
 
 PICTURE = Path(__file__).parent / "data/golden.jpg"
 
@@ -23,13 +24,15 @@ class Golden:
     label: str
     probability: float
     tensor_sha256: str
+    labels_sha256: str
 
     def parameters(self, version: int) -> dict[str, str]:
-        """Return what stands in config.pbtxt about one version, and the tensor it is about."""
+        """Return what stands in config.pbtxt about one version, the tensor and all labels."""
         return {
             f"golden_label_v{version}": self.label,
             f"golden_probability_v{version}": f"{self.probability:.6f}",
             "golden_tensor_sha256": self.tensor_sha256,
+            "labels_sha256": self.labels_sha256,
         }
 
     def as_json(self) -> str:
@@ -52,7 +55,7 @@ def golden_of(
 ) -> Golden:
     """Say what the model answers; `probabilities` [classes] are Keras's for `tensor`."""
     best = int(probabilities.argmax())
-    return Golden(labels[best], float(probabilities[best]), sha256(tensor))
+    return Golden(labels[best], float(probabilities[best]), sha256(tensor), labels_sha256(labels))
 
 
 def sha256(tensor: npt.NDArray[np.uint8]) -> str:

@@ -35,6 +35,8 @@ def create_app(settings: Settings, triton: InferenceClient | None = None) -> Fla
     assert isinstance(app.json, DefaultJSONProvider)  # noqa: S101 (for mypy)
     app.json.sort_keys = False  # the best label comes first
     app.json.compact = True
+    # Its redirects would name http:// behind TLS, and repeat what the client sent.
+    app.url_map.merge_slashes = False
     services = Services.build(settings, triton)
     app.extensions["edgelens"] = services
     app.extensions["edgelens.openapi"] = describe_api(

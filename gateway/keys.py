@@ -81,6 +81,7 @@ class KeyRing:
         self._lock = threading.Lock()
         self._stamp: tuple[int, ...] | None = None
         self._keys: list[Key] = []
+        self._told = ""  # what the log says of a file that cannot be used
         try:
             self._reload()
         except OSError as error:
@@ -108,8 +109,12 @@ class KeyRing:
                 self._reload()
             except (OSError, KeysError) as error:
                 # Fail closed: with a file that cannot be understood, nobody may enter.
-                logger.error("no API key is valid: %s", error)
+                if str(error) != self._told:  # once, not for each request of a stranger
+                    logger.error("no API key is valid: %s", error)
+                self._told = str(error)
                 self._keys, self._stamp = [], None
+            else:
+                self._told = ""
             return self._keys
 
     def _reload(self) -> None:

@@ -1,6 +1,8 @@
 """Triton's classification strings, turned into predictions."""
 
+import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,3 +40,8 @@ def split_byte_strings(raw: bytes) -> list[str]:
         texts.append(raw[offset + 4 : end].decode("utf-8", "replace"))
         offset = end
     return texts
+
+
+def labels_sha256(labels: Sequence[str]) -> str:
+    """Return the hexadecimal SHA-256 of the label file that names the classes so."""
+    return hashlib.sha256("".join(f"{label}\n" for label in labels).encode()).hexdigest()

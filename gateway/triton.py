@@ -197,8 +197,8 @@ def read_answer(response: Any, pictures: int) -> Answer:
 def translate(exc: grpc.RpcError) -> EdgeLensError:
     """Turn any gRPC error into ours. Triton's own text may name paths: it is never passed on."""
     code, details = exc.code(), (exc.details() or "").lower()
-    if code == grpc.StatusCode.RESOURCE_EXHAUSTED or "maximum queue size" in details:
-        return Overloaded("Triton's queue is full; try again shortly.")
+    if full := _what_is_full(code, details):
+        return Overloaded(f"Triton's {full} is full; try again shortly.")
     if code == grpc.StatusCode.DEADLINE_EXCEEDED or "timeout expired" in details:
         return DeadlineExceeded("Triton did not answer in time; try again later.")
     if code == grpc.StatusCode.NOT_FOUND:
@@ -210,6 +210,15 @@ def translate(exc: grpc.RpcError) -> EdgeLensError:
     if code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN) and "stub" in details:
         return TritonUnavailable("The model's process died and is being restarted; try again.")
     return InferenceFailed(f"Triton refused this inference ({code.name}).")
+
+
+def _what_is_full(code: grpc.StatusCode, details: str) -> str:
+    """Name what has no room for a request, "" if that is not the trouble."""
+    if "shared memory pool" in details:
+        logger.error("Triton's shared memory is full: make room in /dev/shm of its machine")
+        return "shared memory"
+    crowded = code == grpc.StatusCode.RESOURCE_EXHAUSTED or "maximum queue size" in details
+    return "queue" if crowded else ""
 
 
 def _absence(details: str) -> TritonUnavailable:

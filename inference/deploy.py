@@ -24,6 +24,7 @@ from inference.deployment.model_files import ModelFiles
 from inference.deployment.server import Server
 from inference.errors import SettingError, TritonError
 from inference.grpc_control import GrpcControl
+from inference.repository import is_classifier
 from inference.settings import Settings
 from inference.signals import on_ending
 
@@ -80,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _deployment(options: argparse.Namespace) -> Deployment:
+    if not is_classifier(options.model):
+        raise DeployError(f"{options.model} goes with a model: deploy that one, and it follows")
     settings = Settings.from_env(os.environ, options.repository)
     default = Address("http", settings.reachable_host, settings.http_port)
     address = _address(options.url) if options.url else default

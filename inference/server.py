@@ -25,7 +25,7 @@ CLOSED_APIS = "model-repository,shared-memory,logging,trace,statistics"
 DRAIN_SECONDS = 6
 KILL_AFTER_SECONDS = 8.0
 UNLOAD_SECONDS = 2.5
-GLANCE_SECONDS = 1.0  # between two looks at the processes of models that are being loaded
+GLANCE_SECONDS = 0.1  # between two looks at the processes of models that are being loaded
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,8 @@ class TritonServer:
 
     def reason(self) -> str:
         """Say in one line why the process that ended did not start."""
+        if self._process and self._process.poll() == -signal.SIGKILL:
+            return f"it {self.ending()}, perhaps for want of memory: see the system's log."
         return self.log.reason() or self.ending()
 
     def close_segments(self) -> None:

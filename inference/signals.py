@@ -18,6 +18,17 @@ def on_ending(handler: Callable[[int, FrameType | None], None]) -> None:
 
 
 @contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let no ending signal interrupt the block: it brings back what was there before."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def stopped_by_signals() -> Iterator[None]:
     """Raise Stop inside the block at the first signal; later ones do not disturb the clean-up."""
 

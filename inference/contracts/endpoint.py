@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
 
 import numpy as np
@@ -128,5 +129,8 @@ def _translated(address: str) -> Iterator[None]:
         if error.status() in AWAY:
             raise Unreachable(f"nothing answers at {address}") from None
         raise Deviation(f"the server refuses: {error.message()}") from None
+    except HTTPException:
+        told = f"what answers at {address} is not HTTP (gRPC's port?), or was cut off"
+        raise Unreachable(told) from None
     except (OSError, ValueError) as error:
         raise Unreachable(f"nothing answers at {address} ({error})") from None

@@ -33,6 +33,7 @@ class Expectation:
     tensor_sha256: str
     label: str
     probability: float
+    labels_sha256: str  # empty where the model was exported without it
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], version: str) -> "Expectation":
@@ -57,6 +58,7 @@ class Expectation:
             tensor_sha256=_given(parameters, "golden_tensor_sha256").lower(),
             label=_given(parameters, f"golden_label_v{version}"),
             probability=_number(parameters, f"golden_probability_v{version}"),
+            labels_sha256=parameters.get("labels_sha256", "").lower(),
         )
 
     @property

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from gateway.image import Pixels
+from gateway.labels import labels_sha256
 from inference.contracts.answer import Answer
 from inference.contracts.expectation import Expectation
 
@@ -26,12 +27,12 @@ def judge(answer: Answer, expected: Expectation, ask: Ask) -> str | None:
     off = expected.gap(answer)
     fits = answer.label == expected.label and off <= expected.tolerance
     if fits and off <= NOISE.get(expected.precision, NOISE_AT_AUTO):
-        return None
+        return _mislabelled(answer, expected)
     # Before the labels are judged: a picture gone wrong may well be taken for something else.
     mistake = _explanation(off, fits, expected, ask)
     if mistake:
         return f"{mistake}: the model expects that, against its own contract"
-    return None if fits else _difference(answer, expected)
+    return _mislabelled(answer, expected) if fits else _difference(answer, expected)
 
 
 def _explanation(off: float, fits: bool, expected: Expectation, ask: Ask) -> str | None:
@@ -55,6 +56,17 @@ def _unnamed(answer: Answer) -> str:
     if not answer.labels:
         return "wrong label file: the answers carry no labels (label_filename in config.pbtxt)"
     return f"wrong label file: it names {len(answer.labels)} of the {len(answer.scores)} classes"
+
+
+def _mislabelled(answer: Answer, expected: Expectation) -> str | None:
+    """Tell a label file that names the golden class rightly, and others otherwise."""
+    labels = [answer.labels[number] for number in sorted(answer.labels)]
+    if expected.labels_sha256 in ("", labels_sha256(labels)):
+        return None
+    return (
+        "wrong label file: it is not the one the model was exported with (labels_sha256 in"
+        " config.pbtxt; where it was changed on purpose, remove that parameter)"
+    )
 
 
 def _difference(answer: Answer, expected: Expectation) -> str:
@@ -99,4 +111,6 @@ def judge_ensemble(
         return f"it answers {answer}, but the model itself {direct} to the same picture"
     if answer.labels != direct.labels:
         return _renamed(answer, direct)
+    if answer.version != direct.version:
+        return f"it answers as version {answer.version}, but version {direct.version} serves"
     return None

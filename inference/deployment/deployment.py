@@ -9,6 +9,7 @@ from inference.deployment.memory import available_memory, require_memory
 from inference.deployment.model_files import ModelFiles
 from inference.deployment.server import Server
 from inference.repository import companions, ready_models
+from inference.signals import undisturbed
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,11 @@ class Deployment:
         except (DeployError, Unreachable) as error:
             raise DeployError(f"version {version} is not fit to serve: {error}") from None
         finally:
-            try:  # first, for Triton forgets the state of a model whose directory is gone
-                server.unload(files.candidate)
-            finally:
-                files.remove_candidate()
+            with undisturbed():
+                try:  # first, for Triton forgets the state of a model whose directory is gone
+                    server.unload(files.candidate)
+                finally:
+                    files.remove_candidate()
 
     def _switch(self, serve: list[int], before: set[int]) -> None:
         """Make the model serve these versions, the first one tested; go back if that fails."""
@@ -100,8 +102,10 @@ class Deployment:
                 raise DeployError(f"Triton loaded the versions {_listed(loaded)}")
             server.test(files.model, version, f"{files.model} v{version}, in service")
         except BaseException as error:
-            outcome = self._go_back(before, kept)
+            with undisturbed():
+                outcome = self._go_back(before, kept)
             if not isinstance(error, DeployError | Unreachable):
+                self.say(f"interrupted in service; {outcome}")
                 raise
             raise DeployError(f"version {version} failed in service: {error}; {outcome}") from None
         self.say(_summary(files.model, serve, before))
@@ -110,6 +114,7 @@ class Deployment:
         """Serve what was served before, now or from the server's next start; say which."""
         if before:
             self.files.pin(sorted(before))
+            self._pin_ensemble(max(before))  # before the server is asked: it may be gone
         else:
             self.files.write(kept)
         try:
@@ -122,6 +127,14 @@ class Deployment:
             then = f"serves version {max(before)}" if before else "serves what config.pbtxt says"
             return f"going back failed too: {error}; a server that starts again {then}"
         return f"version {max(before)} serves again"
+
+    def _pin_ensemble(self, version: int) -> None:
+        """Write which number the ensemble bears from the server's next start."""
+        _, ensemble = companions(self.files.model)
+        if ensemble in ready_models(self.files.repository):
+            files = ModelFiles(self.files.repository, ensemble)
+            (files.directory / str(version)).mkdir(exist_ok=True)
+            files.pin([version])
 
     def _load_companions(self, version: int) -> None:
         """Load the decoder unless it is loaded, and the ensemble under the version behind it.

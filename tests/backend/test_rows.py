@@ -114,6 +114,36 @@ def test_rows_of_a_model_that_remembers_run_together():
     assert not Rows.suit(Compiler(model, "f32"))
 
 
+def across(rows, axis):
+    return ops.softmax(rows, axis)
+
+
+def turned(rows, axis):
+    """Softmax over the rows as TensorFlow's is converted: over the last axis of the transposed."""
+    order = ops.constant([1, 0])
+    return ops.transpose(ops.softmax(ops.transpose(rows, order), 1), order)
+
+
+def centred(rows, axis):
+    return ops.subtract(rows, ops.reduce_mean(rows, ops.constant([axis]), keep_dims=True))
+
+
+@pytest.mark.parametrize(
+    ("layer", "axis", "mixes"),
+    [(across, 0, True), (across, -2, True), (across, 1, False), (turned, 0, True)]
+    + [(centred, 0, True), (centred, 1, False)],
+)
+def test_a_batch_whose_rows_depend_on_each_other_is_computed_whole(layer, axis, mixes):
+    a = ops.parameter([-1, WIDTH], np.float32, "a")
+    made = Compiler(ov.Model([layer(a, axis)], [a]), "f32")
+    assert Rows.suit(made) != mixes
+    rows = 2 * MOST_ROWS
+    feed = {0: inputs(rows)[0]}
+    (whole,) = ov.Core().compile_model(made.model, "CPU")(feed).values()
+    (found,) = Batches(made, CORES).run(feed, rows)
+    np.testing.assert_allclose(found, whole, rtol=1e-5, atol=1e-6)
+
+
 def test_rows_of_a_model_with_large_weights_run_together():
     columns = LARGEST_WEIGHTS // 4 // WIDTH
     assert Rows.suit(compiler(weights=np.zeros((WIDTH, columns), np.float32)))

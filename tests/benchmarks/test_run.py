@@ -18,7 +18,7 @@ def run(tmp_path: Path, minutes: float, size: Size) -> dict:
 
 
 def test_what_fails_is_reported_and_costs_no_other(tmp_path: Path) -> None:
-    found = run(tmp_path, 1, Size(rounds=1, seconds=0.1, only="article"))
+    found = run(tmp_path, 5, Size(rounds=1, seconds=0.1, only="article"))
     assert found["rounds"] == 1
     assert set(found["failed"]) == {
         "engine alone",
@@ -29,7 +29,7 @@ def test_what_fails_is_reported_and_costs_no_other(tmp_path: Path) -> None:
 def test_no_contender_begins_after_the_time(tmp_path: Path) -> None:
     found = run(tmp_path, 0, Size(rounds=2, seconds=0.1, only="LitServe"))
     assert found["rounds"] == 1
-    assert found["failed"][SAME_ENGINE[0]] == "no time was left"
+    assert found["failed"][f"{SAME_ENGINE[0]}, vgg16 (round 1)"] == "no time was left"
 
 
 @pytest.mark.parametrize(("minutes", "enough"), [(1, True), (0.1, False)])

@@ -13,7 +13,7 @@ from exporter.golden import PICTURE, Golden, golden_tensor, sha256
 from gateway.contract import Contract
 
 SPEC = CATALOG["inception_v3"]  # 299 pixels: nothing may assume 224
-GOLDEN = Golden("n03481172 hammer", 0.9731234, "ab12")
+GOLDEN = Golden("n03481172 hammer", 0.9731234, "ab12", "cd34")
 
 
 def parsed(text: str) -> ModelConfig:
@@ -53,7 +53,7 @@ def test_the_contract_and_the_golden_picture_travel_with_the_model() -> None:
 
 def test_each_version_adds_what_it_must_answer() -> None:
     text = with_version(classifier_config(SPEC, 7), 1, "imagenet", GOLDEN)
-    second = Golden("n01 cat", 0.5, "ab12")
+    second = Golden("n01 cat", 0.5, "ab12", "cd34")
     found = parameters(parsed(with_version(text, 2, "random", second)))
     assert found["golden_label_v1"] == "n03481172 hammer"
     assert found["golden_probability_v1"] == "0.973123"

@@ -9,7 +9,7 @@ from exporter.pbtxt import written_parameters
 from exporter.tuned import amend_tuned
 from inference.tuning import MARK
 
-GOLDEN = Golden("n02510455 giant panda", 0.9, "00")
+GOLDEN = Golden("n02510455 giant panda", 0.9, "00", "11")
 
 
 @pytest.fixture

@@ -145,6 +145,7 @@ CASES: list[tuple[grpc.StatusCode, str, type[EdgeLensError]]] = [
     (grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size", Overloaded),
     (grpc.StatusCode.UNAVAILABLE, "Request timeout expired", DeadlineExceeded),
     (grpc.StatusCode.RESOURCE_EXHAUSTED, "", Overloaded),
+    (grpc.StatusCode.INTERNAL, "Failed to increase the shared memory pool size", Overloaded),
     (grpc.StatusCode.DEADLINE_EXCEEDED, "", DeadlineExceeded),
     (grpc.StatusCode.NOT_FOUND, "Request for unknown model", UnknownModel),
     (grpc.StatusCode.CANCELLED, "", TritonUnavailable),

@@ -9,6 +9,7 @@ import numpy as np
 
 from gateway.contract import Contract
 from gateway.image import to_tensor
+from gateway.labels import labels_sha256
 from tests.photos import photos
 
 SIDE = 64
@@ -91,6 +92,7 @@ def golden(picture: bytes = PICTURE, exported: Contract = CONTRACT) -> dict[str,
         "precision": "f32",
         "golden_picture": base64.b64encode(picture).decode(),
         "golden_tensor_sha256": hashlib.sha256(right.tobytes()).hexdigest(),
+        "labels_sha256": labels_sha256(LABELS),
         "golden_label_v1": LABELS[best],
         "golden_probability_v1": f"{probabilities[best]:.6f}",
     }

@@ -41,6 +41,7 @@ WRONG = {
     "unbatched_swapped": "tensor over gRPC: wrong channel order (BGR instead of RGB)",
     "relabelled": "tensor over gRPC: wrong label file: class",
     "unlabelled": "tensor over HTTP: wrong label file: the answers carry no labels",
+    "mislabelled": "tensor over HTTP: wrong label file: it is not the one the model was exported",
     "too_few_labels": "tensor over HTTP: wrong label file: it names 3 of the 10 classes",
     "drifted": "tensor over HTTP: the golden picture is 'n",
     "no_batch": "batch over gRPC: a picture gets another answer in a batch of 4 than alone",
@@ -86,9 +87,18 @@ def add_models(repository: Path) -> None:
     add_classifier(repository, ".right_candidate")
     add_classifier(repository, "no_batch", FIRST_ONLY)
     add_classifier(repository, "relabelled", labels=ROTATED)
+    best = LABELS.index(golden()["golden_label_v1"])
+    add_classifier(repository, "mislabelled", labels=swapped(LABELS, best - 2, best - 1))
     add_classifier(repository, "unlabelled", labels=[""])
     add_classifier(repository, "too_few_labels", labels=LABELS[:3])
     add_classifier(repository, "drifted", golden_probability_v1="0.111")
+
+
+def swapped(labels: list[str], one: int, other: int) -> list[str]:
+    """Exchange two labels."""
+    changed = list(labels)
+    changed[one], changed[other] = labels[other], labels[one]
+    return changed
 
 
 def add_coarse(repository: Path) -> None:

@@ -18,6 +18,7 @@ class Batches:
 
     def __init__(self, compiler: Compiler, cores: int) -> None:
         """Compile. Raises RuntimeError with OpenVINO's reason."""
+        self._may_be_cut = not compiler.mixes_rows()
         self._compiled = compiler.compile(cores, streams=1)
         self._request = self._compiled.create_infer_request()
         self._idle = Idle(self.release)
@@ -28,7 +29,7 @@ class Batches:
         The outputs may be views of the engine's own memory. Raises RuntimeError.
         """
         with self._idle.busy(large=rows > 1):
-            if rows <= MOST_ROWS:
+            if rows <= MOST_ROWS or not self._may_be_cut:
                 return self._infer(feed)
             starts = range(0, rows, MOST_ROWS)
             parts = [self._infer(_cut(feed, start), copied=True) for start in starts]

@@ -89,5 +89,9 @@ def _positions(ports: list[Any], tensors: tuple[Any, ...]) -> dict[str, int]:
 def _reason(error: Exception) -> str:
     """Take the reason itself out of OpenVINO's message, which begins with source files."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
+    said = [
+        line
+        for line in lines
+        if not line.startswith(("Exception from", "Check '", "To facilitate"))
+    ]
     return (said or lines or [type(error).__name__])[-1]
