@@ -115,12 +115,7 @@ class TritonClient:
     def config(self, name: str, version: str) -> Any:
         """Return Triton's ModelConfig of a loaded version; raises the EdgeLensError that fits."""
         request = service_pb2.ModelConfigRequest(name=name, version=version)
-        try:
-            return self._config(request, timeout=CONFIG_TIMEOUT, metadata=RETRIES).config
-        except grpc.RpcError as exc:
-            raise translate(exc) from exc
-        except ValueError as exc:  # what gRPC raises for a call on a closed channel
-            raise TritonUnavailable("The gateway is shutting down; try again.") from exc
+        return _ask(self._config, request, CONFIG_TIMEOUT).config
 
     def loaded(self) -> Loaded:
         """Return which models and versions are loaded; raises TritonUnavailable."""
@@ -139,15 +134,7 @@ class TritonClient:
         # A queue policy may drop what has waited for so long in Triton. What is past gRPC's own
         # deadline is dropped anyway, before it is inferred.
         request.parameters["timeout"].int64_param = int(deadline.remaining() * 1e6)
-        try:
-            return self._infer(request, timeout=deadline.remaining(), metadata=RETRIES)
-        except grpc.RpcError as exc:
-            error = translate(exc)
-            if isinstance(error, InferenceFailed):  # the client is told no more than the code
-                logger.error("Triton: %s: %.300r", exc.code().name, exc.details())
-            raise error from exc
-        except ValueError as exc:  # what gRPC raises for a call on a closed channel
-            raise TritonUnavailable("The gateway is shutting down; try again.") from exc
+        return _ask(self._infer, request, deadline.remaining())
 
     def _with_retries(self, attempt: Callable[[], Result], deadline: Deadline) -> Result:
         # While Triton is known to be away, the first refusal is the answer: nobody waits for it.
@@ -166,6 +153,19 @@ class TritonClient:
             raise
         self._down = False
         return result
+
+
+def _ask(call: Callable[..., Any], request: Any, timeout: float) -> Any:
+    """Make one gRPC call of `timeout` seconds at most; raises the EdgeLensError that fits."""
+    try:
+        return call(request, timeout=timeout, metadata=RETRIES)
+    except grpc.RpcError as exc:
+        error = translate(exc)
+        if isinstance(error, InferenceFailed):  # the client is told no more than the code
+            logger.error("Triton: %s: %.300r", exc.code().name, exc.details())
+        raise error from exc
+    except ValueError as exc:  # what gRPC raises for a call on a closed channel
+        raise TritonUnavailable("The gateway is shutting down; try again.") from exc
 
 
 def infer_request(model: Model, version: str, tensors: Sequence[Tensor], top_k: int) -> Any:
