@@ -3,18 +3,15 @@
 import contextlib
 import json
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 
+from gateway.scrape import parse_loaded
 from inference.client import TritonClient
 from inference.errors import LaunchError, TritonError
 from inference.ports import Ports
 from inference.settings import Settings
 from inference.state import Finding
-
-_INFO = re.compile(r"^edgelens_model_info\{(.*)\} 1", re.MULTILINE)
-_LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
 class Announcement:
@@ -40,7 +37,7 @@ class Announcement:
         """Say what is served and write the ready file."""
         host, ports = self._settings.host, self._ports
         engines = _engines(metrics)
-        served = [f"{f.model} v{f.version}{engines.get(f.model, '')}" for f in found]
+        served = [f"{f.model} v{f.version}{engines.get((f.model, f.version), '')}" for f in found]
         self._say(
             f"Triton {_version(client)} serves {', '.join(served)}:"
             f" HTTP {host}:{ports.http}, gRPC {host}:{ports.grpc},"
@@ -96,17 +93,16 @@ def _version(client: TritonClient) -> str:
         return ""
 
 
-def _engines(metrics: TritonClient) -> dict[str, str]:
-    """Read from Triton's metrics which engine and precision each model runs with."""
+def _engines(metrics: TritonClient) -> dict[tuple[str, str], str]:
+    """Read from Triton's metrics which engine and precision each model's version runs with."""
     try:
-        text = metrics.call("GET", "/metrics").decode()
-    except TritonError:
+        info = parse_loaded(metrics.call("GET", "/metrics").decode()).info
+    except (TritonError, ValueError):
         return {}
-    labels = [dict(_LABEL.findall(line)) for line in _INFO.findall(text)]
     return {
-        found["model"]: f" ({found['engine']}, {found['precision']}{_warning(found)})"
-        for found in labels
-        if {"model", "engine", "precision"} <= found.keys()
+        key: f" ({labels['engine']}, {labels['precision']}{_warning(labels)})"
+        for key, labels in info.items()
+        if {"engine", "precision"} <= labels.keys()
     }
 
 
