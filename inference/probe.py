@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from inference import model_config
+from inference.repository import companions
+
 ConfigOf = Callable[[str], Mapping[str, Any]]
 
 _ITEM_BYTES = {
@@ -84,7 +87,7 @@ def _input(
     shape = ([1] if int(config.get("max_batch_size", 0)) > 0 else []) + dims
     kind = entry["data_type"]
     # An ensemble's steps may be cached even if it is not.
-    vary = bool(config.get("response_cache", {}).get("enable")) or "ensemble_scheduling" in config
+    vary = model_config.is_cached(config) or "ensemble_scheduling" in config
     if kind == "TYPE_STRING":
         text = picture or b""
         return ProbeInput(entry["name"], "BYTES", tuple(shape), _strings(text, prod(shape)), vary)
@@ -122,13 +125,12 @@ def _is_decoupled(config: Mapping[str, Any]) -> bool:
 def _golden_picture(config: Mapping[str, Any], config_of: ConfigOf) -> bytes | None:
     """Find the golden picture of a model, of its classifier or of an ensemble's step."""
     name = str(config.get("name", ""))
-    steps = [s["model_name"] for s in config.get("ensemble_scheduling", {}).get("step", [])]
-    for suffix in ("_image", "_decode"):
+    steps = model_config.steps(config)
+    for suffix in companions(""):
         if name.endswith(suffix):
             steps.append(name.removesuffix(suffix))
     for candidate in [config, *(config_of(step) for step in steps)]:
-        text = candidate.get("parameters", {}).get("golden_picture", {}).get("string_value")
-        if text:
+        if text := model_config.parameters(candidate).get("golden_picture"):
             try:
                 return base64.b64decode(text, validate=True)
             except ValueError:  # no base64, or not even ASCII

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
+from inference import model_config
 from inference.client import TritonClient
 from inference.errors import TritonRefused, TritonSilent
 from inference.probe import Probe
@@ -124,12 +125,11 @@ class _Watched:
 
     def steps(self) -> list[str]:
         """Name the models this one consists of, if it is an ensemble."""
-        steps = (self._config or {}).get("ensemble_scheduling", {}).get("step", [])
-        return [step["model_name"] for step in steps]
+        return model_config.steps(self._config or {})
 
     def is_cached(self) -> bool:
         """Tell whether the model asks for the response cache."""
-        return bool((self._config or {}).get("response_cache", {}).get("enable"))
+        return model_config.is_cached(self._config or {})
 
     def _prepare(self) -> None:
         """Fetch the configuration, also when others may have loaded another, and count processes.
@@ -156,7 +156,7 @@ class _Watched:
         backend = config.get("backend")
         if self.steps() or (backend and not self._stubs.run(backend)):
             return 0
-        return sum(int(group.get("count", 1)) for group in config.get("instance_group", [])) or 1
+        return model_config.instances(config)
 
     def _config_of(self, model: str) -> Mapping[str, Any]:
         try:

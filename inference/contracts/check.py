@@ -16,6 +16,7 @@ from inference.contracts.errors import Deviation
 from inference.contracts.expectation import Expectation
 from inference.contracts.judgement import judge, judge_ensemble
 from inference.contracts.report import Report
+from inference.repository import ensemble_name
 
 BATCH = 4
 
@@ -106,7 +107,7 @@ class Check:
                 )
 
     def _check_ensembles(self, expected: Expectation, tensor: Pixels) -> None:
-        http, ensemble = self.endpoints[0], f"{self.model}_image"
+        http, ensemble = self.endpoints[0], ensemble_name(self.model)
         try:
             config = http.config(ensemble)
         except Deviation:

@@ -9,6 +9,7 @@ from typing import Any
 from gateway.contract import Contract
 from gateway.errors import EdgeLensError
 from gateway.image import Pixels, to_tensor
+from inference import model_config
 from inference.contracts.answer import Answer
 from inference.contracts.errors import Deviation
 from inference.contracts.variants import variants
@@ -38,10 +39,7 @@ class Expectation:
     @classmethod
     def from_config(cls, config: Mapping[str, Any], version: str) -> "Expectation":
         """Read Triton's model configuration as JSON. Raises Deviation naming what is missing."""
-        parameters = {
-            name: str(value.get("string_value", ""))
-            for name, value in config.get("parameters", {}).items()
-        }
+        parameters = model_config.parameters(config)
         try:
             contract = Contract.from_parameters(parameters)
         except EdgeLensError as error:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from inference import model_config
 from inference.backends.tensorflow.parameters import Options
 
 
@@ -24,7 +25,7 @@ class Candidate:
         batching = config.get("dynamic_batching", {})
         return cls(
             precision=options.precision,
-            instances=sum(int(group.get("count", 1)) for group in config["instance_group"]),
+            instances=model_config.instances(config),
             threads=options.threads,
             batch=max([*batching.get("preferred_batch_size", []), 0]) or config["max_batch_size"],
             delay=int(batching.get("max_queue_delay_microseconds", 0)),

@@ -8,6 +8,7 @@ from typing import Any
 from gateway.contract import Contract
 from gateway.errors import ContractError
 from gateway.image import Limits
+from inference import model_config
 from inference.backends.opencv.errors import LoadError
 
 
@@ -25,10 +26,7 @@ class Configuration:
     def from_json(cls, text: str) -> "Configuration":
         """Read Triton's model configuration. Raises LoadError naming what is wrong."""
         config = json.loads(text)
-        parameters = {
-            name: str(value.get("string_value", ""))
-            for name, value in config.get("parameters", {}).items()
-        }
+        parameters = model_config.parameters(config)
         try:
             contract = Contract.from_parameters(parameters)
         except ContractError as error:
@@ -40,7 +38,7 @@ class Configuration:
             limits=_limits(parameters),
             input=_only(config, "input", "TYPE_STRING", [1]),
             output=_only(config, "output", "TYPE_UINT8", [contract.height, contract.width, 3]),
-            instances=sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1,
+            instances=model_config.instances(config),
         )
 
     def __str__(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from inference import model_config
 from inference.backends.tensorflow.errors import LoadError
 
 ENGINES = ("auto", "openvino", "tensorflow")
@@ -29,10 +30,7 @@ class Options:
 
         All versions share one configuration: `weights` alone belongs to the newest export.
         """
-        given = {
-            name: str(value.get("string_value", ""))
-            for name, value in config.get("parameters", {}).items()
-        }
+        given = model_config.parameters(config)
         for name, reason in REFUSED.items():
             if name in given:
                 raise LoadError(f"parameter {name} cannot be obeyed: {reason}")

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from gateway.cpus import available_cpus
+from inference import model_config
 from inference.backends.tensorflow.batch import Batcher
 from inference.backends.tensorflow.configuration import check
 from inference.backends.tensorflow.engines import Engine, load_engine
 from inference.backends.tensorflow.errors import RequestError
-from inference.backends.tensorflow.location import (
-    cache_directory,
-    savedmodel_of,
-)
+from inference.backends.tensorflow.location import cache_directory, savedmodel_of
 from inference.backends.tensorflow.log import Log
 from inference.backends.tensorflow.parameters import Options
 from inference.backends.tensorflow.signatures import read_signature
@@ -67,13 +65,12 @@ def _task(config: Mapping[str, Any], version: Path) -> Task:
     """Put together what the engine is to do."""
     options = Options.from_config(config, version.name)
     savedmodel = savedmodel_of(config, version)
-    instances = sum(group.get("count", 1) for group in config.get("instance_group", []))
     return Task(
         savedmodel=savedmodel,
         signature=read_signature(savedmodel, options.tag, options.signature),
         options=options,
         # Instances work at the same time: together they get the quota, not each.
-        threads=options.threads or max(1, available_cpus() // max(1, instances)),
+        threads=options.threads or max(1, available_cpus() // model_config.instances(config)),
         cache=cache_directory(),
         max_batch_size=int(config.get("max_batch_size", 0)),
     )
