@@ -8,6 +8,7 @@ from collections.abc import Callable
 from gateway.deadline import Deadline
 from gateway.errors import Overloaded, TooManyRequests
 
+TICKET = "edgelens.ticket"  # where the WSGI environment has a request's
 FIRST_LIMIT = 64.0
 LOWEST_LIMIT = 4.0
 HIGHEST_LIMIT = 512.0

@@ -12,12 +12,13 @@ from flask import Flask, Response, current_app, g, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
+from gateway.admission import TICKET
 from gateway.config import Settings
 from gateway.deadline import ClientGone
 from gateway.errors import EdgeLensError
 from gateway.headers import add_headers, request_id
 from gateway.refusals import JSON_TYPE, refusal_body, refusal_headers
-from gateway.routes import TICKET, bp
+from gateway.routes import bp
 from gateway.services import Services
 from gateway.triton import InferenceClient
 

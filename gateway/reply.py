@@ -5,6 +5,7 @@ from typing import Any
 from waitress.task import ErrorTask, WSGITask
 from werkzeug.datastructures import Headers
 
+from gateway.admission import TICKET
 from gateway.errors import TooLarge
 from gateway.headers import add_headers, request_id
 from gateway.refusals import JSON_TYPE, refusal_body, refusal_headers
@@ -59,7 +60,7 @@ class AppTask(WSGITask):  # type: ignore[misc]
         environ: dict[str, Any] = super().get_environment()
         environ["REMOTE_ADDR"] = self.channel.server.client_of(self.channel, self.request)
         if self.request.ticket:
-            environ["edgelens.ticket"] = self.request.ticket
+            environ[TICKET] = self.request.ticket
         if self.channel.server.draining:
             self.set_close_on_finish()
         return environ

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from gateway.admission import Ticket
+from gateway.admission import TICKET, Ticket
 from gateway.catalog import Versions, newest
 from gateway.classifier import Classification, Result
 from gateway.errors import (
@@ -22,7 +22,6 @@ from gateway.services import Services
 from gateway.uploads import read_pictures
 
 bp = Blueprint("api", __name__)
-TICKET = "edgelens.ticket"
 DISCONNECTED = "waitress.client_disconnected"
 PREDICT_TOP = 5
 
