@@ -14,7 +14,7 @@ def enclosing(root: Path, membership: Path, controller: str) -> list[Path]:
         return [root]
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        if controller in controllers.split(",") or controllers == controller:
+        if controller in controllers.split(","):
             own = Path(path.lstrip("/"))
             return [root / own, *(root / above for above in own.parents), root]
     return [root]

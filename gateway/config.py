@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gateway.shares import Shares, SharesError, parse_version_shares
+from gateway.errors import MEGABYTE
+from gateway.shares import Shares, parse_version_shares
 
-MEGABYTE = 1024 * 1024
 GRACE_BEYOND_DEADLINE = 2.0
 ADDRESS = re.compile(r"^(\[[0-9A-Fa-f:]+\]|[^:/\s]+):\d{1,5}$")
 Value = TypeVar("Value")
@@ -71,12 +71,8 @@ class Settings:
 def _read(variable: str, text: str, reader: Callable[[str], Value]) -> Value:
     try:
         return reader(text)
-    except (ValueError, SharesError) as error:
+    except ValueError as error:
         raise SettingError(f"{variable}={text!r} cannot be used: {error}") from None
-
-
-def _text(text: str) -> str:
-    return text
 
 
 def _whole(lowest: int, highest: int) -> Callable[[str], int]:
@@ -130,11 +126,11 @@ def _origins(text: str) -> tuple[str, ...]:
 
 
 _READERS: Mapping[str, Callable[[str], Any]] = {
-    "host": _text,
+    "host": str,
     "port": _whole(0, 65535),
     "triton_url": _address,
     "triton_metrics_url": _web_address,
-    "model": _text,
+    "model": str,
     "max_upload_bytes": _whole(1024, 1 << 30),
     "max_body_bytes": _whole(1024, 1 << 31),
     "max_pixels": _whole(1, 1 << 31),

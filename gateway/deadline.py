@@ -10,18 +10,13 @@ class ClientGone(Exception):
     """The client hung up: nobody waits for this answer."""
 
 
-def nobody_left() -> bool:
-    """Stand in for a server that cannot tell: the client is taken to be there."""
-    return False
-
-
 class Deadline:
     """The moment by which a request must be answered."""
 
     def __init__(self, seconds: float, start: float | None = None) -> None:
         self.seconds = seconds
         self.start = time.monotonic() if start is None else start
-        self.client_gone: Callable[[], bool] = nobody_left
+        self.client_gone: Callable[[], bool] = lambda: False  # where the server cannot tell
 
     def remaining(self) -> float:
         """Return the seconds left; negative once it has passed."""

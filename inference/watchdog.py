@@ -52,7 +52,7 @@ class Watchdog:
     def look(self) -> list[Finding]:
         """Probe every loaded model once. Raises TritonAway or TritonSilent if Triton is."""
         loaded = self._loaded()
-        self._watched = {key: self._watched.get(key) or self._watch(*key) for key in loaded}
+        self._watched = {key: self._watched.get(key) or _Watched(key, self) for key in loaded}
         findings = list(self._pool.map(lambda watched: watched.check(), self._watched.values()))
         # One whose configuration Triton refuses for now keeps those it had.
         steps = {name: set(watched.steps()) for (name, _), watched in self._watched.items()}
@@ -91,9 +91,6 @@ class Watchdog:
     def _loaded(self) -> list[ModelVersion]:
         """List what serves: whoever tests a version apart looks after it, and removes it."""
         return [key for key in self.client.loaded(self.timeout) if not is_apart(key[0])]
-
-    def _watch(self, model: str, version: str) -> "_Watched":
-        return _Watched((model, version), self)
 
 
 class _Watched:

@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import ctypes.util
 import gc
 from pathlib import Path
 from typing import Any

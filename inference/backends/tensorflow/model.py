@@ -9,7 +9,6 @@ from typing import Any
 # Triton 24.10's stub ignores PYTHONPATH.
 sys.path.insert(0, os.environ.get("EDGELENS_HOME") or str(Path(__file__).resolve().parents[3]))
 
-import numpy.typing as npt
 import triton_python_backend_utils as pb_utils
 
 from inference.backends.tensorflow.auto_complete import auto_complete
@@ -17,8 +16,7 @@ from inference.backends.tensorflow.errors import LoadError, RequestError
 from inference.backends.tensorflow.info import register
 from inference.backends.tensorflow.inputs import read_inputs
 from inference.backends.tensorflow.log import Log
-
-Array = npt.NDArray[Any]
+from inference.backends.tensorflow.task import Array
 
 
 class TritonPythonModel:

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-STRING = "TYPE_STRING"
-
 # TensorFlow's DataType numbers (types.proto) that Triton's Python backend has a type for.
 TRITON_TYPES = {
     1: "TYPE_FP32", 2: "TYPE_FP64", 3: "TYPE_INT32", 4: "TYPE_UINT8", 5: "TYPE_INT16",
-    6: "TYPE_INT8", 7: STRING, 9: "TYPE_INT64", 10: "TYPE_BOOL",
+    6: "TYPE_INT8", 7: "TYPE_STRING", 9: "TYPE_INT64", 10: "TYPE_BOOL",
     17: "TYPE_UINT16", 19: "TYPE_FP16", 22: "TYPE_UINT32", 23: "TYPE_UINT64",
 }  # fmt: skip
 
