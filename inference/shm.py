@@ -3,7 +3,6 @@
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from inference.identity import Run
@@ -14,28 +13,25 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- where POSIX shared memory is
 
 def remove_segments(run: Run, shared_memory: Path = SHARED_MEMORY) -> list[str]:
     """Remove the shared-memory segments of one run; returns their names."""
-    removed = []
-    for path in _entries(shared_memory):
-        if path.name.startswith(run.prefix):
-            path.unlink(missing_ok=True)
-            removed.append(path.name)
-    return removed
+    segments = _segments(run, shared_memory)
+    for path in segments:
+        path.unlink(missing_ok=True)
+    return [path.name for path in segments]
 
 
 def close_segments(run: Run, shared_memory: Path = SHARED_MEMORY) -> None:
     """Let nobody else read what clients sent: Triton makes its segments readable for all."""
-    for path in _entries(shared_memory):
-        if path.name.startswith(run.prefix):
-            with contextlib.suppress(OSError):  # it vanished meanwhile
-                path.chmod(0o600)
+    for path in _segments(run, shared_memory):
+        with contextlib.suppress(OSError):  # it vanished meanwhile
+            path.chmod(0o600)
 
 
 def leaked(run: Run, shared_memory: Path = SHARED_MEMORY) -> int:
     """Count the bytes of segments whose stubs are dead; Triton keeps them mapped."""
     used = {argument for arguments in stubs(run).values() for argument in arguments}
     total = 0
-    for path in _entries(shared_memory):
-        if path.name.startswith(run.prefix) and path.name not in used:
+    for path in _segments(run, shared_memory):
+        if path.name not in used:
             with contextlib.suppress(FileNotFoundError):
                 total += path.stat().st_size
     return total
@@ -58,8 +54,12 @@ def sweep(shared_memory: Path = SHARED_MEMORY, temporary: Path | None = None) ->
     return removed
 
 
-def _entries(directory: Path) -> Iterator[Path]:
-    return iter(list(directory.iterdir()) if directory.is_dir() else [])
+def _segments(run: Run, shared_memory: Path) -> list[Path]:
+    return [path for path in _entries(shared_memory) if path.name.startswith(run.prefix)]
+
+
+def _entries(directory: Path) -> list[Path]:
+    return list(directory.iterdir()) if directory.is_dir() else []
 
 
 def _remove(path: Path) -> None:
