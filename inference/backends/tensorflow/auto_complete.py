@@ -2,17 +2,32 @@
 
 import os
 
-from inference.backends.tensorflow.commandline import arguments, default_max_batch_size
 from inference.backends.tensorflow.configuration import Editable, complete
 from inference.backends.tensorflow.location import savedmodel_of, version_directory
 from inference.backends.tensorflow.parameters import Options
 from inference.backends.tensorflow.signatures import read_signature
+from inference.processes import command_line
+
+DEFAULT_MAX_BATCH_SIZE = 4
+_FLAG = "default-max-batch-size="
 
 
 def auto_complete(config: Editable) -> None:
-    """Complete a configuration from the SavedModel's signature. Raises LoadError."""
+    """Complete a configuration from the SavedModel's signature. Raises LoadError.
+
+    Where the model is, and how Triton was started, is told a stub by command lines alone.
+    """
     given = config.as_dict()
-    version = version_directory(arguments())
+    version = version_directory(command_line(os.getpid()))
     options = Options.from_config(given)
     signature = read_signature(savedmodel_of(given, version), options.tag, options.signature)
-    complete(config, signature, default_max_batch_size(arguments(os.getppid())))
+    complete(config, signature, default_max_batch_size(command_line(os.getppid())))
+
+
+def default_max_batch_size(server: list[str]) -> int:
+    """Read `--backend-config=default-max-batch-size=N` from Triton's arguments; 4 without it."""
+    for argument in server:
+        value = argument.rpartition(_FLAG)[2]
+        if _FLAG in argument and value.isascii() and value.isdigit():
+            return int(value)
+    return DEFAULT_MAX_BATCH_SIZE
