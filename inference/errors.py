@@ -37,7 +37,8 @@ class TritonRefused(TritonError):
     """Triton answered with an error; `status` is its HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
+        reason = message.partition("\n\nAt:")[0]  # a model's traceback, which Triton appends
+        super().__init__(" ".join(reason.split()))
         self.status = status
 
 

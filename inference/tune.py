@@ -34,8 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _run(options)
             status = 0
     except (LaunchError, TritonError, OSError) as error:
-        reason = " ".join(str(error).partition("\n\nAt:")[0].split())  # Triton adds a traceback
-        print(f"tune: {reason}", file=sys.stderr)
+        print(f"tune: {' '.join(str(error).split())}", file=sys.stderr)
         return getattr(error, "exit_code", 1)
     if status:
         print("tune: interrupted; nothing was changed", file=sys.stderr)

@@ -40,7 +40,7 @@ class Server:
         try:
             self.control.load(model, LOAD_SECONDS)
         except TritonError as error:
-            raise DeployError(_first(str(error))) from None
+            raise DeployError(str(error)) from None
 
     def unload(self, model: str) -> None:
         """Unload a model and wait until its memory is free; one that is not loaded is fine.
@@ -53,7 +53,7 @@ class Server:
         except TritonRefused:
             return
         except TritonError as error:
-            raise DeployError(_first(str(error))) from None
+            raise DeployError(str(error)) from None
         end = time.monotonic() + FREE_SECONDS
         while time.monotonic() < end and self._are_leaving(model, ready):
             time.sleep(POLL_SECONDS)
@@ -109,8 +109,3 @@ class Server:
             for entry in entries
             if entry["name"] == model and entry.get("version")
         }
-
-
-def _first(text: str) -> str:
-    """Take the reason without the traceback that Triton appends."""
-    return " ".join(text.partition("\n\nAt:")[0].split())
