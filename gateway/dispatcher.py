@@ -22,18 +22,8 @@ LIGHT_THREADS = 4
 class Dispatcher:
     """Queue requests for the threads; the interface is that of waitress's own dispatcher."""
 
-    def __init__(
-        self,
-        admission: Admission,
-        threads: int,
-        client_of: Callable[[Channel, Request], str],
-        require_model: Callable[[Request], None],
-        refused: Callable[[str, EdgeLensError], None],
-    ) -> None:
+    def __init__(self, admission: Admission, threads: int) -> None:
         self._admission = admission
-        self._client_of = client_of
-        self._require_model = require_model
-        self._refused = refused
         self._lock = threading.Lock()
         self._work = _Lane("work", threads, self.serve)
         self._light = _Lane("light", LIGHT_THREADS, self.serve)
@@ -71,16 +61,17 @@ class Dispatcher:
             if request.began >= self.draining_since:
                 raise TritonUnavailable("The gateway is shutting down; try again.")
             # Here already: every thread may be waiting for a Triton that hangs.
-            self._require_model(request)
+            channel.server.require_model(request)
+            client = channel.server.client_of(channel, request)
             try:
-                request.ticket = self._admission.enter(self._client_of(channel, request))
+                request.ticket = self._admission.enter(client)
             except (Overloaded, TooManyRequests):
                 if not self._sweep():
                     raise
-                request.ticket = self._admission.enter(self._client_of(channel, request))
+                request.ticket = self._admission.enter(client)
         except EdgeLensError as error:
             request.refuse(error)
-            self._refused(request.route, error)
+            channel.server.count_refusal(request.route, error)
 
     def _sweep(self) -> bool:
         """Free the places of waiting requests whose clients hung up; tell whether any was."""

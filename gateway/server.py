@@ -53,17 +53,10 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._stopping = False
         self._doomed: list[Channel] = []
         adjustments = adjust(settings)
-        dispatcher = Dispatcher(
-            services.admission,
-            settings.threads,
-            self.client_of,
-            self.require_model,
-            self.count_refusal,
-        )
         super().__init__(
             app,
             map={},
-            dispatcher=dispatcher,
+            dispatcher=Dispatcher(services.admission, settings.threads),
             adj=adjustments,
             sockinfo=adjustments.listen[0],
         )
