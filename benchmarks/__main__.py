@@ -5,7 +5,6 @@ What is exported and quantised for it is kept in .cache/bench, and its time is r
 
 import argparse
 import math
-import os
 import re
 import shutil
 import signal
@@ -66,13 +65,11 @@ def _parser() -> argparse.ArgumentParser:
         help="pattern: only contenders and parts whose name it is in; the results go to "
         ".cache/bench/results",
     )
-    given = os.environ.get("BENCH_PICTURES")
     parser.add_argument(
         "--pictures",
         type=Path,
-        default=Path(given) if given else None,
-        help="directory of photographs for int8 ($BENCH_PICTURES); without it EfficientNet-Lite0 "
-        "is calibrated on variants of the test photographs, and its agreement is not measured",
+        help="directory of photographs for int8; without it EfficientNet-Lite0 is calibrated on "
+        "variants of the test photographs, and its agreement is not measured",
     )
     return parser
 

@@ -4,11 +4,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.exports import CONTRACT
 from benchmarks.load import Target
 from benchmarks.places import PHOTOS
 from benchmarks.servers import Server
+from gateway.image import to_tensor
 
-SIDE = 224
+SIDE = CONTRACT.width
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,9 @@ class Bodies:
         return Target(url, self._tensors(header), headers)
 
     def _tensors(self, header: bytes) -> list[Path]:
-        from gateway.contract import Contract
-        from gateway.image import to_tensor
-
-        contract = Contract(SIDE, SIDE, 256, "center", "cubic", "RGB", "0-255")
         return [
             self._written(
-                f"{photo.stem}.tensor", header + to_tensor(photo.read_bytes(), contract).tobytes()
+                f"{photo.stem}.tensor", header + to_tensor(photo.read_bytes(), CONTRACT).tobytes()
             )
             for photo in PHOTOS
         ]

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.places import HOME, INFERENCE, KEPT, PHOTOS
+from gateway.contract import Contract
 
 VGG16, LITE0 = "vgg16", "efficientnet_lite0"
+CONTRACT = Contract(224, 224, 256, "center", "cubic", "RGB", "0-255")  # of both models
 WEIGHTS = {VGG16: "random", LITE0: "imagenet"}
 AGREEMENT = re.compile(r"top-1 agreement with f32 ([\d.]+)%")
 # What an exported model depends on: the exporter, and the preprocessing that it checks itself with.

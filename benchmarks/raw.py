@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.exports import CONTRACT
+
 BATCHES = (1, 4, 8)
-SIZE = 224
+SIZE = CONTRACT.width
 AT_LEAST = 3  # repetitions, however long one takes
 
 
@@ -69,11 +71,10 @@ def measure_decode(arguments: argparse.Namespace) -> dict[str, object]:
     from gateway.image import to_tensor
 
     photos = [path.read_bytes() for path in arguments.photos]
-    contract = _contract()
     times: list[float] = []
     end = time.perf_counter() + arguments.seconds
     while time.perf_counter() < end:
-        times += repeat(lambda photo: to_tensor(photo, contract), photos)
+        times += repeat(lambda photo: to_tensor(photo, CONTRACT), photos)
     return {"p50_ms": statistics.median(times) * 1e3}
 
 
@@ -106,13 +107,7 @@ def repeat(
 def _tensor(photo: Path) -> Any:
     from gateway.image import to_tensor
 
-    return to_tensor(photo.read_bytes(), _contract())
-
-
-def _contract() -> Any:
-    from gateway.contract import Contract
-
-    return Contract(SIZE, SIZE, 256, "center", "cubic", "RGB", "0-255")
+    return to_tensor(photo.read_bytes(), CONTRACT)
 
 
 if __name__ == "__main__":
