@@ -31,9 +31,8 @@ async def main() -> None:
     parser.add_argument("--model", default="efficientnet_lite0")
     options = parser.parse_args()
     # Triton joins requests that wait at the same time into batches.
-    async with triton.InferenceServerClient(
-        options.url.removeprefix("http://"), conn_limit=16
-    ) as client:
+    url = options.url.removeprefix("http://")
+    async with triton.InferenceServerClient(url, conn_limit=16) as client:
         answers = (classify(client, options.model, picture) for picture in options.pictures)
         print("\n".join(await asyncio.gather(*answers)))
 

@@ -130,8 +130,14 @@ def centred(rows, axis):
 
 @pytest.mark.parametrize(
     ("layer", "axis", "mixes"),
-    [(across, 0, True), (across, -2, True), (across, 1, False), (turned, 0, True)]
-    + [(centred, 0, True), (centred, 1, False)],
+    [
+        (across, 0, True),
+        (across, -2, True),
+        (across, 1, False),
+        (turned, 0, True),
+        (centred, 0, True),
+        (centred, 1, False),
+    ],
 )
 def test_a_batch_whose_rows_depend_on_each_other_is_computed_whole(layer, axis, mixes):
     a = ops.parameter([-1, WIDTH], np.float32, "a")
