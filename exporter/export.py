@@ -39,7 +39,7 @@ from gateway.contract import Contract
 from inference.repository import versions_in
 from inference.writing import write_text
 
-TOLERANCE = 1e-5  # between Keras and the SavedModel, in probability
+TOLERANCE = 1e-4  # between Keras and the SavedModel, in probability: rounding alone makes 2e-5
 
 
 @dataclass(frozen=True)

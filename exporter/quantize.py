@@ -69,7 +69,9 @@ def quantize(version_dir: Path, pictures: Path, minimum: float) -> str:
             "written (more pictures like those to come may help, or --min-agreement)"
         )
     _save(small, version_dir)
-    return f"{version_dir / INT8_MODEL}: {agreement}"
+    out = len(files) - len(tensors)
+    without = f"; {out} of {len(files)} files are no pictures and were left out" if out else ""
+    return f"{version_dir / INT8_MODEL}: {agreement}{without}"
 
 
 def read_pictures(files: Sequence[Path], contract: Contract) -> Tensors:
@@ -83,7 +85,7 @@ def read_pictures(files: Sequence[Path], contract: Contract) -> Tensors:
     if len(tensors) < MINIMUM_PICTURES:
         raise ExportError(
             f"{len(tensors)} pictures are too few to calibrate with and to compare; "
-            f"give {MINIMUM_PICTURES} or more (300 are good)"
+            f"give {MINIMUM_PICTURES} or more (300 are good), in the directory itself"
         )
     return np.stack(tensors)
 

@@ -132,7 +132,8 @@ class Catalog:
         last = self._seen.get(name)
         lately = last is not None and self._clock() - last < REMEMBER_SECONDS
         if name == self._wanted and self._models and not lately:
-            return ModelNotReady("The model that MODEL names is not loaded; others are.")
+            there = ", ".join(sorted(self._models))
+            return ModelNotReady(f"MODEL names {name}, which is not loaded; these are: {there}.")
         if lately or not self._models:
             return ModelNotReady("This model is being loaded; try again shortly.")
         for (model, _), complaint in self._complaints.items():

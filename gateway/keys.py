@@ -68,7 +68,9 @@ def _without_comment(line: str) -> str:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return path.read_text("utf-8-sig")  # some editors begin a file with a mark
+    except FileNotFoundError:
+        raise KeysError(f"there is no file {path}") from None
     except UnicodeDecodeError:
         raise KeysError("is not UTF-8 text") from None
 
@@ -146,6 +148,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.file is None:
             raise KeysError("set API_KEYS_FILE or give --file")
         _run(arguments)
+    except PermissionError as error:
+        print(f"edgelens: user {os.getuid()} may not use {error.filename}", file=sys.stderr)
+        return 1
     except (KeysError, OSError) as error:
         print(f"edgelens: {error}", file=sys.stderr)
         return 1

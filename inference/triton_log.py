@@ -92,10 +92,16 @@ def explain(lines: Iterable[str]) -> str:
 def _model_failure(entry: str) -> str:
     """Name a model and why it failed; "" for an entry about something else."""
     if match := _FAILED_MODEL.search(entry):
-        return f"model {match[1]} v{match[2]} cannot be loaded: {_shorten(match[3])}"
+        return f"model {match[1]} v{match[2]} cannot be loaded: {_explained(_shorten(match[3]))}"
     if match := _POLL_FAILED.search(entry):
         return f"model {match[1]} cannot be read: {_shorten(match[2])}"
     return ""
+
+
+def _explained(reason: str) -> str:
+    """Add to Triton's words about a process that has ended what mostly ends one."""
+    ended = reason.endswith("is not healthy.")
+    return f"{reason} It ended while it loaded, perhaps for want of memory." if ended else reason
 
 
 def _shorten(text: str, longest: int = 300) -> str:

@@ -77,13 +77,14 @@ def _tune(settings: Settings, tuned: Tuned, seconds: int) -> None:
     _say(f"Tuning {tuned.model.name} for {cpus} CPUs takes about {seconds} s.")
     with open_bench(settings, tuned) as bench, _shown(bench, seconds) as measure:
         search, default = Search(measure, seconds), bench.default
-        tried = search.narrow(default, bench.axes(cpus))
+        axes = bench.axes(cpus)
+        tried = search.narrow(default, axes)
         best = fastest(tried)
         same = [(tried[default], tried[default])]
         rounds = search.compare(default, best) if best != default else same
     was, won = (middle(figures) for figures in zip(*rounds, strict=True))
     curves = {f"default: {default}": was, f"best: {best}": won}
-    _report(curves, gains(rounds), len(tried))
+    _report(curves, gains(rounds), f"{len(tried)} of about {search.reach(default, axes)} tried")
     kept = best if is_faster(rounds) else default
     if tuned.save(kept, default, draw(curves, tried.values())):
         _say(f"Wrote {tuned.path}, which the next start uses; {tuned.curve.name} shows the curve.")
@@ -91,11 +92,11 @@ def _tune(settings: Settings, tuned: Tuned, seconds: int) -> None:
         _say(f"The default stays; {tuned.curve} shows the curve.")
 
 
-def _report(curves: Mapping[str, Figures], found: Mapping[int, float], tried: int) -> None:
+def _report(curves: Mapping[str, Figures], found: Mapping[int, float], tried: str) -> None:
     for name, figures in curves.items():
         _say("\n  ".join([name, *map(str, figures.values())]))
     gained = ", ".join(f"{gain - 1:+.1%} with {clients}" for clients, gain in found.items())
-    _say(f"{tried} tried; the best compared with the default: {gained or 'it failed'}.")
+    _say(f"{tried}; the best compared with the default: {gained or 'it failed'}.")
 
 
 @contextmanager

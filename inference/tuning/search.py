@@ -16,6 +16,7 @@ SEARCH_SHARE = 0.6
 # What a lone client waits, and what the model can do at all. With a few clients, requests and
 # batches fall into step in different ways: one configuration makes 300 answers a second or 400.
 JUDGED = (1, 16)
+LARGEST_LOSS = 0.25  # of the others, which is beyond such steps
 
 Round = tuple[Figures, Figures]  # the default's and the best candidate's
 Measure = Callable[[Candidate, float], Figures]
@@ -38,13 +39,17 @@ class Search:
         """
         end = self.clock() + SEARCH_SHARE * self.seconds
         # Loading a candidate takes about as long as pressing it.
-        each = SEARCH_SHARE * self.seconds / (2 + 2 * sum(len(axis(default)) for axis in axes))
+        each = SEARCH_SHARE * self.seconds / (2 * self.reach(default, axes))
         tried = {default: self.measure(default, each)}
         for axis in axes:
             for candidate in axis(fastest(tried)):
                 if candidate not in tried and self.clock() < end:
                     tried[candidate] = self.measure(candidate, each)
         return tried
+
+    def reach(self, default: Candidate, axes: Sequence[Axis]) -> int:
+        """Say about how many candidates there are to try, the default included."""
+        return 1 + sum(len(axis(default)) for axis in axes)
 
     def compare(self, default: Candidate, best: Candidate) -> list[Round]:
         """Measure both by turns, so that what else the machine does meets both."""
@@ -63,14 +68,20 @@ def fastest(tried: Mapping[Candidate, Figures]) -> Candidate:
 
 
 def is_faster(rounds: Sequence[Round]) -> bool:
-    """Tell whether the best is faster in every round, and on the whole slower for nobody.
+    """Tell whether the best is faster in every round, and on the whole slower for nobody judged.
 
     Each client waits for its answer: the more of them come, the less it has waited.
     """
     if not all(best for _, best in rounds):
         return False
     each = [math.prod(gains([one]).values()) for one in rounds]
-    return min(each) > 1 + NOISE and min(gains(rounds).values()) >= 1 - NOISE
+    default, best = (middle(figures) for figures in zip(*rounds, strict=True))
+    others = [best[n].throughput / default[n].throughput for n in default if n not in JUDGED]
+    return (
+        min(each) > 1 + NOISE
+        and min(gains(rounds).values()) >= 1 - NOISE
+        and min(others, default=1.0) >= 1 - LARGEST_LOSS
+    )
 
 
 def gains(rounds: Sequence[Round]) -> dict[int, float]:

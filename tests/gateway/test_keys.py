@@ -186,6 +186,31 @@ def test_a_mistake_on_the_command_line_is_one_sentence(
     assert complaint in capsys.readouterr().err
 
 
+def test_a_file_that_is_not_there_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--file", str(tmp_path / "keys"), "list"]) == 1
+    assert f"there is no file {tmp_path / 'keys'}" in capsys.readouterr().err
+
+
+def test_a_mark_at_the_files_beginning_does_not_matter(file: Path) -> None:
+    key = add_key(file, "alice")
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert KeyRing(file).check(key).name == "alice"
+
+
+def test_a_damaged_file_is_logged_once_and_not_for_each_request(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = add_key(file, "alice")
+    ring = KeyRing(file)
+    file.write_text("nonsense\n")
+    for _ in range(3):
+        with pytest.raises(Unauthorized):
+            ring.check(key)
+    assert len(caplog.records) == 1
+
+
 def test_the_file_may_come_from_the_environment(
     file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
