@@ -12,8 +12,8 @@ from exporter.golden import golden_tensor
 from exporter.normalisation import normalise
 
 SEED = 2  # of the first six, the one by which VGG16 is surest of the golden picture
-# Standard deviation of the logits; the best of 1,000 classes then gets 2 to 20 %. At 3, bf16 changed
-# VGG16's answer by 0.16: it failed its own self-test.
+# Standard deviation of the logits; the best of 1,000 classes then gets 2 to 20 %. At 3, bf16 made
+# VGG16's answer differ by 0.16: it failed its own self-test.
 SPREAD = 2.0
 
 
