@@ -25,7 +25,7 @@ from inference.processes import adopt_orphans, kill_children
 from inference.repository import require_models
 from inference.server import Setup, TritonServer
 from inference.settings import Settings
-from inference.shm import sweep
+from inference.shm import remove_segments, sweep
 from inference.signals import stopped_by_signals
 from inference.state import Metrics, State
 from inference.stubs import ModelStubs
@@ -47,8 +47,9 @@ def prepared(settings: Settings) -> Iterator[tuple[Setup, TritonLog]]:
     adopt_orphans()
     with ExitStack() as stack:
         sweep()
-        stack.callback(kill_children)
         run = Run.current()
+        stack.callback(remove_segments, run)  # last: those killed just before may have made some
+        stack.callback(kill_children)
         log = TritonLog(make_runtime_dir(settings.runtime_dir) / "triton.log")
         ports = choose_ports(settings)
         temporary = Path(tempfile.gettempdir())
