@@ -50,7 +50,8 @@ class Compiler:
 
     def mixes_rows(self) -> bool:
         """Tell whether the model plainly computes across rows: then no batch may be cut."""
-        return any(map(_mixes, self.model.get_ops()))
+        ops = self.model.get_ops()
+        return any(map(_mixes, ops)) or (self.only_rows_vary() and any(map(_turns, ops)))
 
     def fix_rows(self, rows: int) -> None:
         """Give the model a number of rows for which alone it is compiled from now on."""
@@ -75,8 +76,6 @@ class Compiler:
 
 def _mixes(op: Any) -> bool:
     """Tell whether an operation computes across rows; not all that do are known."""
-    if any(_varies_elsewhere(output.get_partial_shape()) for output in op.outputs()):
-        return True
     kind = op.get_type_name()
     if kind == "Unique":
         return True
@@ -92,6 +91,10 @@ def _mixes(op: Any) -> bool:
     )
 
 
-def _varies_elsewhere(shape: Any) -> bool:
-    """Tell whether rows, the one size that varies, have become another dimension of a tensor."""
-    return bool(shape.rank.is_static and any(size.is_dynamic for size in list(shape)[1:]))
+def _turns(op: Any) -> bool:
+    """Tell whether rows, the one size that varies, become another dimension of a tensor."""
+    shapes = [output.get_partial_shape() for output in op.outputs()]
+    return any(
+        shape.rank.is_static and any(size.is_dynamic for size in list(shape)[1:])
+        for shape in shapes
+    )
