@@ -17,6 +17,7 @@ from inference.deployment.memory import (
 )
 from inference.deployment.model_files import ModelFiles
 from inference.deployment.pbtxt import with_field
+from tests.waiting import wait_until
 
 CONFIG = """\
 # version_policy { all { } } would serve all
@@ -379,7 +380,9 @@ def test_a_cgroups_limit_counts_with_its_idle_cache_as_free(
 def test_the_cgroup_that_counts_is_the_servers() -> None:
     command = ["tritonserver", "-c", "read line", "--http-port=65000"]
     with subprocess.Popen(command, executable="/bin/sh", stdin=subprocess.PIPE) as server:
-        assert membership_of(65000) == Path(f"/proc/{server.pid}/cgroup")
+        # For an instant after `exec` a process has no command line.
+        found = Path(f"/proc/{server.pid}/cgroup")
+        wait_until(lambda: membership_of(65000) == found, "the server's is found", 10)
         assert membership_of(65001) == Path("/proc/self/cgroup")
         server.stdin.close()
 
