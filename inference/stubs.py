@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from inference.identity import Run
-from inference.processes import dead_stubs, is_working, kill, stubs
+from inference.processes import is_working, kill, stubs
 
 # Between the process that completes a configuration and those that infer there is a gap.
 ABSENT_SECONDS = 5.0
@@ -43,10 +43,6 @@ class ModelStubs:
         """Tell whether a model's Python process computes or waits for a processor."""
         return any(is_working(pid) for pid in self.pids(model, version))
 
-    def dead(self) -> set[int]:
-        """Return the processes, of whichever model, that ended without Triton's noticing."""
-        return dead_stubs()
-
     def kill(self, model: str) -> None:
         """Kill a model's stubs, so that Triton stops waiting for one that hangs."""
         for pid in self.pids(model):
@@ -56,12 +52,8 @@ class ModelStubs:
 class Loading:
     """One load of a model: Triton 24.10 waits for ever for a process that dies during it."""
 
-    def __init__(
-        self, stubs: ModelStubs, model: str, version: str = "", before: set[int] | None = None
-    ) -> None:
-        """Begin to watch; `before` are the processes that were dead when the load began."""
+    def __init__(self, stubs: ModelStubs, model: str, version: str = "") -> None:
         self._stubs, self._model, self._version = stubs, model, version
-        self._before = stubs.dead() if before is None else before
         self._seen_at: float | None = None
 
     def is_lost(self) -> bool:
@@ -69,8 +61,6 @@ class Loading:
         now = time.monotonic()
         if self._stubs.pids(self._model, self._version):
             self._seen_at = now
-        elif self._seen_at is None and self._stubs.dead() - self._before:
-            self._seen_at = now  # it came and went between two looks
         return self._seen_at is not None and now - self._seen_at > ABSENT_SECONDS
 
 
@@ -80,13 +70,8 @@ class Loadings:
     def __init__(self, stubs: ModelStubs) -> None:
         self._stubs = stubs
         self._known: dict[tuple[str, str], Loading] = {}
-        self._dead: set[int] = set()
 
     def lost(self, under_way: Iterable[tuple[str, str]]) -> list[str]:
         """Name the models that will never be there, of all (model, version) being loaded now."""
-        self._known = {
-            key: self._known.get(key) or Loading(self._stubs, *key, before=self._dead)
-            for key in under_way
-        }
-        self._dead = self._stubs.dead()
+        self._known = {key: self._known.get(key) or Loading(self._stubs, *key) for key in under_way}
         return [model for (model, _), loading in self._known.items() if loading.is_lost()]

@@ -45,9 +45,6 @@ class SilentTriton:
     def all_pids(self) -> list[int]:
         return []
 
-    def dead(self) -> set[int]:
-        return set()
-
 
 def build(
     triton: SilentTriton, say: Callable[[str], None], repository: Path, state: State | None = None
@@ -280,16 +277,6 @@ def test_a_load_by_others_during_which_the_process_dies_ends_with_a_restart(
 ) -> None:
     triton = ScriptedTriton(clock, [WELL], [WELL])
     triton.processes, triton.under_way = [[1]], [("m", "2")]
-    run(triton, tmp_path, "m")
-    assert triton.done == RESTARTED
-
-
-def test_a_load_whose_process_came_and_went_unseen_ends_with_a_restart(
-    clock: Clock, tmp_path: Path
-) -> None:
-    triton = ScriptedTriton(clock, [WELL], [WELL], [WELL])
-    triton.under_way, seen = [("m", "2")], [{7}, {7}, {7, 8}, {7, 8}]
-    triton.dead = lambda: seen.pop(0) if seen else {7, 8}
     run(triton, tmp_path, "m")
     assert triton.done == RESTARTED
 
