@@ -104,6 +104,21 @@ def stubs(run: Run) -> dict[int, list[str]]:
     }
 
 
+def dead_stubs() -> set[int]:
+    """Return the stubs of this process's Triton that have ended, and for which it still waits."""
+    mine = os.getpid()
+    return {pid for pid in processes() if _is_dead_stub(pid) and parent(parent(pid)) == mine}
+
+
+def _is_dead_stub(pid: int) -> bool:
+    """Tell whether a process is a stub's zombie: of its name, that has 15 letters, no more."""
+    try:
+        name, _, rest = (PROC / str(pid) / "stat").read_text().partition("(")[2].rpartition(")")
+    except OSError:
+        return False
+    return name == STUB[:15] and rest.split()[0] == "Z"
+
+
 def kill(pid: int) -> None:
     """Kill a process at once; one that has ended already is fine."""
     with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from inference.identity import Run
-from inference.processes import is_working, kill, stubs
+from inference.processes import dead_stubs, is_working, kill, stubs
 
 # Between the process that completes a configuration and those that infer there is a gap.
 ABSENT_SECONDS = 5.0
@@ -43,6 +43,10 @@ class ModelStubs:
         """Tell whether a model's Python process computes or waits for a processor."""
         return any(is_working(pid) for pid in self.pids(model, version))
 
+    def dead(self) -> set[int]:
+        """Return the processes, of whichever model, that ended without Triton's noticing."""
+        return dead_stubs()
+
     def kill(self, model: str) -> None:
         """Kill a model's stubs, so that Triton stops waiting for one that hangs."""
         for pid in self.pids(model):
@@ -52,8 +56,12 @@ class ModelStubs:
 class Loading:
     """One load of a model: Triton 24.10 waits for ever for a process that dies during it."""
 
-    def __init__(self, stubs: ModelStubs, model: str, version: str = "") -> None:
+    def __init__(
+        self, stubs: ModelStubs, model: str, version: str = "", alone: bool = False
+    ) -> None:
+        """Begin to watch; where the load is `alone`, no other one's processes end meanwhile."""
         self._stubs, self._model, self._version = stubs, model, version
+        self._before = stubs.dead() if alone else None
         self._seen_at: float | None = None
 
     def is_lost(self) -> bool:
@@ -61,7 +69,13 @@ class Loading:
         now = time.monotonic()
         if self._stubs.pids(self._model, self._version):
             self._seen_at = now
+        elif self._seen_at is None and self._came_and_went():
+            self._seen_at = now
         return self._seen_at is not None and now - self._seen_at > ABSENT_SECONDS
+
+    def _came_and_went(self) -> bool:
+        """Tell whether a process ended between two looks, or before the first."""
+        return self._before is not None and bool(self._stubs.dead() - self._before)
 
 
 class Loadings:

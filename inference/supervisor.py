@@ -215,7 +215,7 @@ class Supervisor:
 
     def _load(self, model: str) -> None:
         """Load a model. Raises TritonSilent once its process has died during that."""
-        loading = Loading(self._stubs, model)
+        loading = Loading(self._stubs, model, alone=True)
         self._while_it_runs(lambda: self._client.load(model, LOAD_SECONDS), loading.is_lost)
 
     def _while_it_runs(

@@ -45,6 +45,9 @@ class SilentTriton:
     def all_pids(self) -> list[int]:
         return []
 
+    def dead(self) -> set[int]:
+        return set()
+
 
 def build(
     triton: SilentTriton, say: Callable[[str], None], repository: Path, state: State | None = None
