@@ -67,9 +67,8 @@ class Loading:
     def is_lost(self) -> bool:
         """Tell whether the model had a process that is gone for too long; ask again and again."""
         now = time.monotonic()
-        if self._stubs.pids(self._model, self._version):
-            self._seen_at = now
-        elif self._seen_at is None and self._came_and_went():
+        lives = bool(self._stubs.pids(self._model, self._version))
+        if lives or (self._seen_at is None and self._came_and_went()):
             self._seen_at = now
         return self._seen_at is not None and now - self._seen_at > ABSENT_SECONDS
 
