@@ -22,9 +22,9 @@ def write(results: dict[str, Any], directory: Path = RESULTS) -> Path:
     path = directory / "latest.md"
     write_text(path, page(results))
     if results["loads"]:
-        (directory / "throughput.svg").write_text(plot_throughput(results["loads"]))
+        write_text(directory / "throughput.svg", plot_throughput(results["loads"]))
     if "replicas" in results:
-        (directory / "replicas.svg").write_text(plot_replicas(results["replicas"]))
+        write_text(directory / "replicas.svg", plot_replicas(results["replicas"]))
     return path
 
 

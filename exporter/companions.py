@@ -8,6 +8,7 @@ from exporter.labels import read_labels
 from exporter.pbtxt import with_parameters, written_parameters
 from exporter.repository import Target
 from gateway.contract import Contract
+from gateway.labels import label_text
 from inference.repository import companions, decode_name, ensemble_name, versions_in
 from inference.writing import write_text
 
@@ -36,7 +37,7 @@ def write_companions(
     config = ensemble / "config.pbtxt"
     served = served_version(target.model_dir / "config.pbtxt") or target.version
     if anew or not config.exists():
-        write_text(ensemble / LABEL_FILE, "\n".join(labels) + "\n")
+        write_text(ensemble / LABEL_FILE, label_text(labels))
         write_text(config, ensemble_config(model, len(labels), served))
     elif versions_in(target.model_dir) == [target.version]:
         write_text(config, serving(config.read_text(encoding="utf-8"), served))

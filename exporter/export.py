@@ -36,6 +36,7 @@ from exporter.repository import (
 from exporter.sources import Source, load
 from exporter.tuned import amend_tuned
 from gateway.contract import Contract
+from gateway.labels import label_text
 from inference.repository import versions_in
 from inference.writing import write_text
 
@@ -178,7 +179,7 @@ def _write_texts(
     """Write labels.txt if it is missing, and config.pbtxt with what is said of this version."""
     label_file = target.model_dir / LABEL_FILE
     if fresh or not label_file.exists():
-        write_text(label_file, "\n".join(labels) + "\n")
+        write_text(label_file, label_text(labels))
     config = target.model_dir / "config.pbtxt"
     text = classifier_config(source.spec, source.classes) if fresh else config.read_text()
     others = _others(target)

@@ -44,4 +44,9 @@ def split_byte_strings(raw: bytes) -> list[str]:
 
 def labels_sha256(labels: Sequence[str]) -> str:
     """Return the hexadecimal SHA-256 of the label file that names the classes so."""
-    return hashlib.sha256("".join(f"{label}\n" for label in labels).encode()).hexdigest()
+    return hashlib.sha256(label_text(labels).encode()).hexdigest()
+
+
+def label_text(labels: Sequence[str]) -> str:
+    """Return the content of a label file: a class a line, in the order of the outputs."""
+    return "\n".join(labels) + "\n"

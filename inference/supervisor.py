@@ -124,8 +124,8 @@ class Supervisor:
         for model in self._patients.discharge(ill):
             self._say(f"{model} infers again.")
         self._treat([finding for finding in findings if finding.problem])
-        for model in sorted({finding.model for finding in findings}):
-            self._clear_away(model)
+        for files in ModelFiles.under_test(self._settings.repository):
+            self._clear_away(files)
         return findings
 
     def _fault(self) -> str:
@@ -184,18 +184,15 @@ class Supervisor:
                 self._restart(f"{finding.model} could not be reloaded ({exc})", without)
                 return
 
-    def _clear_away(self, model: str) -> None:
+    def _clear_away(self, files: ModelFiles) -> None:
         """Unload a version that a deployment was testing when it was killed: it holds memory."""
-        files = ModelFiles.of_candidate(self._settings.repository, model)
-        if files is None:
-            return
         # Its own deployment, which may be at work, holds the lock; what fails is tried again.
         with contextlib.suppress(DeployError, OSError, TritonError), files.locked():
             timeout = self._settings.probe_timeout
             loaded = dict(self._while_it_runs(lambda: self._client.loaded(timeout)))
-            if model in loaded:
+            if files.candidate in loaded:
                 self._say(f"A deployment of {files.model} was killed; unloading what it tested.")
-                self._while_it_runs(lambda: self._client.unload(model, LOAD_SECONDS))
+                self._while_it_runs(lambda: self._client.unload(files.candidate, LOAD_SECONDS))
 
     def _reload(self, finding: Finding) -> bool:
         """Load a model anew; tells whether Triton could. Raises TritonAway or TritonSilent."""

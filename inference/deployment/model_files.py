@@ -25,10 +25,10 @@ class ModelFiles:
     config_name: str = ""
 
     @classmethod
-    def of_candidate(cls, repository: Path, name: str) -> "ModelFiles | None":
-        """Find the model that is tested under a name; None if the name is no candidate's."""
-        match = _CANDIDATE.fullmatch(name)
-        return cls(repository, match[1]) if match else None
+    def under_test(cls, repository: Path) -> list["ModelFiles"]:
+        """List the models of which a version is tested apart, or was when that was killed."""
+        found = (_CANDIDATE.fullmatch(path.name) for path in repository.glob(".*"))
+        return [cls(repository, match[1]) for match in found if match]
 
     @property
     def directory(self) -> Path:

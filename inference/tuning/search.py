@@ -75,8 +75,7 @@ def is_faster(rounds: Sequence[Round]) -> bool:
     if not all(best for _, best in rounds):
         return False
     each = [math.prod(gains([one]).values()) for one in rounds]
-    default, best = (middle(figures) for figures in zip(*rounds, strict=True))
-    others = [best[n].throughput / default[n].throughput for n in default if n not in JUDGED]
+    others = [gain for clients, gain in _all_gains(rounds).items() if clients not in JUDGED]
     return (
         min(each) > 1 + NOISE
         and min(gains(rounds).values()) >= 1 - NOISE
@@ -85,11 +84,17 @@ def is_faster(rounds: Sequence[Round]) -> bool:
 
 
 def gains(rounds: Sequence[Round]) -> dict[int, float]:
+    """Say for those judged how many times as fast the best is; nothing if it failed."""
+    found = _all_gains(rounds)
+    return {clients: found[clients] for clients in JUDGED if found}
+
+
+def _all_gains(rounds: Sequence[Round]) -> dict[int, float]:
     """Say by the number of clients how many times as fast the best is; nothing if it failed."""
     default, best = (middle(figures) for figures in zip(*rounds, strict=True))
-    if not best:
-        return {}
-    return {clients: best[clients].throughput / default[clients].throughput for clients in JUDGED}
+    return {
+        clients: load.throughput / default[clients].throughput for clients, load in best.items()
+    }
 
 
 def middle(rounds: Sequence[Figures]) -> Figures:

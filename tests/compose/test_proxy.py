@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import requests
 
-from tests.compose.docker import docker, inspect
-from tests.compose.stack import Stack
+from tests.compose.docker import docker
+from tests.compose.stack import Stack, address_of
 from tests.waiting import wait_until
 
 SLOW = "CLIENT_RATE=0.001"  # one request, and no other before the test is over
@@ -24,8 +24,7 @@ def balancer(stack: Stack, request: pytest.FixtureRequest) -> Iterator[tuple[str
     behind.compose(*run, gateway, "gateway")
     behind.compose(*run, name, "--env", f"GATEWAY_NAME={gateway}", "balancer")
     try:
-        networks = inspect(name)["NetworkSettings"]["Networks"]
-        url = f"http://{networks[f'{stack.project}_outside']['IPAddress']}:5000/v1/classify"
+        url = f"http://{address_of(name)}:5000/v1/classify"
         wait_until(lambda: status(url, "203.0.113.1") == 400, "a gateway answers", 60)
         yield url, bool(request.param)
     finally:

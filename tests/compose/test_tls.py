@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from tests.compose.docker import docker, inspect, run
-from tests.compose.stack import Stack
+from tests.compose.docker import docker, run
+from tests.compose.stack import Stack, address_of
 from tests.waiting import wait_until
 
 HOST = "edgelens.test"
@@ -33,10 +33,8 @@ def test_the_balancer_speaks_tls_with_the_certificate_it_is_given(
     name = f"{stack.project}-tls"
     secured.compose(*FILES, "run", "--detach", "--no-deps", "--name", name, "balancer")
     try:
-        networks = inspect(name)["NetworkSettings"]["Networks"]
-        address = networks[f"{stack.project}_outside"]["IPAddress"]
         with urllib3.HTTPSConnectionPool(
-            address, 5000, ca_certs=str(certificate), assert_hostname=HOST, timeout=5
+            address_of(name), 5000, ca_certs=str(certificate), assert_hostname=HOST, timeout=5
         ) as pool:
             wait_until(lambda: answers(pool), "a gateway answers over TLS", 60)
     finally:

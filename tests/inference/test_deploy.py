@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from inference.deploy import main
-from tests.inference.calls import counter, is_ready, readiness
+from inference.deployment.model_files import ModelFiles
+from tests.inference.calls import admin, counter, is_ready, readiness
 from tests.inference.conftest import QUICK
 from tests.inference.contracted import MODEL, SWAPPED, add_classifier, golden
 from tests.servers import HOME, Running, start_inference
@@ -103,3 +104,23 @@ def test_a_server_that_is_still_starting_is_told_from_one_that_is_not_there(
         monkeypatch.setenv("TRITON_HEALTH_PORT", str(health_port))
         assert main(["cat", "--version", "1"]) == 1
         assert advice in capsys.readouterr().err
+
+
+def test_what_a_killed_deployment_was_testing_is_unloaded(server: Running) -> None:
+    files = ModelFiles(Path(server.env["MODEL_REPOSITORY"]), "cat")
+    files.write_candidate(1)  # and whoever did it is gone: nobody holds the lock
+    try:
+        path = f"/v2/repository/models/{files.candidate}/load"
+        assert admin(server, path).status == 200
+        told = "A deployment of cat was killed; unloading what it tested."
+        wait_until(lambda: told in server.printed(), "it is noticed", 20)
+        wait_until(lambda: files.candidate not in loaded(server), "it is unloaded", 20)
+    finally:
+        files.remove_candidate()
+    assert_version_1_never_noticed(server)
+
+
+def loaded(server: Running) -> set[str]:
+    """Name the models that are ready."""
+    models = json.loads(admin(server, "/v2/repository/index").body)
+    return {model["name"] for model in models if model.get("state") == "READY"}

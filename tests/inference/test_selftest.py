@@ -16,6 +16,7 @@ from inference.contracts.errors import Deviation
 from inference.contracts.expectation import Expectation
 from inference.contracts.report import Report
 from inference.contracts.variants import variants
+from inference.locking import locked
 from tests.inference.calls import admin
 from tests.inference.contracted import (
     CONTRACT,
@@ -123,7 +124,7 @@ def add_coarse(repository: Path) -> None:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     repository = tmp_path_factory.mktemp("contracts")
     add_models(repository)
-    with start_inference(repository) as running:
+    with start_inference(repository) as running, locked(repository / "right"):  # as if deploying
         assert admin(running, "/v2/repository/models/.right_candidate/load").status == 200
         yield running
 

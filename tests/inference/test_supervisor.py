@@ -340,9 +340,10 @@ def test_a_triton_that_cannot_start_is_started_less_and_less_often_until_it_does
 def test_what_a_killed_deployment_was_testing_is_unloaded(
     clock: Clock, tmp_path: Path, works: bool
 ) -> None:
-    triton = ScriptedTriton(clock, [WELL, Finding(".m_candidate", "2")])
+    triton = ScriptedTriton(clock, [WELL])
     triton.loaded = lambda timeout: [("m", "1"), (".m_candidate", "2")]
     (tmp_path / "m").mkdir()
+    (tmp_path / ".m_candidate").mkdir()
     with ModelFiles(tmp_path, "m").locked() if works else nullcontext():
         run(triton, tmp_path, "m")
     assert triton.done == ([] if works else ["unload .m_candidate"])
