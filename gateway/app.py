@@ -16,7 +16,7 @@ from gateway.admission import TICKET
 from gateway.config import Settings
 from gateway.deadline import ClientGone
 from gateway.errors import EdgeLensError
-from gateway.headers import add_headers, request_id
+from gateway.headers import NO_STORE, answer_headers, request_id
 from gateway.refusals import JSON_TYPE, refusal_body, refusal_headers
 from gateway.routes import bp
 from gateway.services import Services
@@ -74,7 +74,9 @@ def _start_clock() -> None:
 
 
 def _finish(response: Response, services: Services) -> Response:
-    add_headers(response.headers, request.headers.get("Origin", ""), services.settings.cors_origins)
+    origin = request.headers.get("Origin", "")
+    response.headers.extend(answer_headers(origin, services.settings.cors_origins))
+    response.headers.setdefault("Cache-Control", NO_STORE)
     response.headers["X-Request-ID"] = g.request_id
     route = _route()
     services.metrics.requests.labels(route, response.status_code).inc()

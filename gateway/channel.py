@@ -101,10 +101,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return self.is_idle() and self.request is None
 
     def del_channel(self, map: Any = None) -> None:
-        """Forget the connection; what still waits for a thread or is with one counts on."""
+        """Forget the connection and what waits of it; what is with a thread counts on."""
         super().del_channel(map)
         if self.request is not None:
             self.request.close()
+        self.server.task_dispatcher.forget(self)
         self.count()
 
     def _kept(self) -> int:

@@ -13,7 +13,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 from gateway.admission import Admission
 from gateway.channel import Channel
-from gateway.errors import EdgeLensError, Overloaded, TooManyRequests, TritonUnavailable
+from gateway.errors import EdgeLensError, TritonUnavailable
 from gateway.request import Request
 
 LIGHT_THREADS = 4
@@ -46,6 +46,11 @@ class Dispatcher:
         else:
             self._light.put(channel)
 
+    def forget(self, channel: Channel) -> None:
+        """Free the place of a client that hung up, if its request still waits."""
+        if self._work.drop(channel):
+            self._finish(channel, channel.requests[0])
+
     def idle(self) -> bool:
         """Tell whether every request that was queued has been answered."""
         with self._lock:
@@ -63,22 +68,10 @@ class Dispatcher:
             # Here already: every thread may be waiting for a Triton that hangs.
             channel.server.require_model(request)
             client = channel.server.client_of(channel, request)
-            try:
-                request.ticket = self._admission.enter(client)
-            except (Overloaded, TooManyRequests):
-                if not self._sweep():
-                    raise
-                request.ticket = self._admission.enter(client)
+            request.ticket = self._admission.enter(client)
         except EdgeLensError as error:
             request.refuse(error)
             channel.server.count_refusal(request.route, error)
-
-    def _sweep(self) -> bool:
-        """Free the places of waiting requests whose clients hung up; tell whether any was."""
-        gone = self._work.drop(lambda channel: not channel.connected)
-        for channel in gone:
-            self._finish(channel, channel.requests[0])
-        return bool(gone)
 
     def serve(self, channel: Channel) -> None:
         """Answer the channel's request and free its place."""
@@ -112,13 +105,13 @@ class _Lane(ThreadedTaskDispatcher):  # type: ignore[misc]
             self.queue.append(_Task(channel, self._serve))
             self.queue_cv.notify()
 
-    def drop(self, condition: Callable[[Channel], bool]) -> list[Channel]:
-        """Take the channels for which `condition` holds out of the queue."""
+    def drop(self, channel: Channel) -> bool:
+        """Take a channel out of the queue; tell whether it was there."""
         with self.lock:
-            # Asked once of each: a client may hang up meanwhile.
-            dropped = [task for task in self.queue if condition(task.channel)]
-            self.queue = deque(task for task in self.queue if task not in dropped)
-        return [task.channel for task in dropped]
+            waiting = [task for task in self.queue if task.channel is channel]
+            for task in waiting:
+                self.queue.remove(task)
+        return bool(waiting)
 
     def stop(self) -> None:
         """Let every thread end after its present task."""

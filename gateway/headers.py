@@ -4,8 +4,6 @@ import re
 import secrets
 from collections.abc import Collection
 
-from werkzeug.datastructures import Headers
-
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -19,21 +17,23 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-SECURITY_HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(self), geolocation=(), microphone=(), payment=(), usb=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-CORS_HEADERS = {
-    "Access-Control-Allow-Methods": "GET, POST",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, X-API-Key",
-    "Access-Control-Expose-Headers": "Retry-After, X-Request-ID",
-    "Access-Control-Max-Age": "600",
-}
+SECURITY_HEADERS = (
+    ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(self), geolocation=(), microphone=(), payment=(), usb=()"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+)
+CORS_HEADERS = (
+    ("Access-Control-Allow-Methods", "GET, POST"),
+    ("Access-Control-Allow-Headers", "Authorization, Content-Type, X-API-Key"),
+    ("Access-Control-Expose-Headers", "Retry-After, X-Request-ID"),
+    ("Access-Control-Max-Age", "600"),
+)
+NO_STORE = "no-store"
+Fields = list[tuple[str, str]]
 
 
 def request_id(given: str) -> str:
@@ -41,15 +41,12 @@ def request_id(given: str) -> str:
     return given if re.fullmatch(r"[\w.:-]{1,128}", given, re.ASCII) else secrets.token_hex(8)
 
 
-def add_headers(headers: Headers, origin: str, allowed: Collection[str]) -> None:
-    """Add the security headers, and CORS for an allowed origin."""
-    for name, value in SECURITY_HEADERS.items():
-        headers[name] = value
-    headers.setdefault("Cache-Control", "no-store")
-    if not allowed:
-        return
-    headers.add("Vary", "Origin")
+def answer_headers(origin: str, allowed: Collection[str]) -> Fields:
+    """Return the security headers, with those of CORS for an allowed origin."""
+    headers = list(SECURITY_HEADERS)
+    if allowed:
+        headers.append(("Vary", "Origin"))
     if "*" in allowed or origin in allowed:
-        headers["Access-Control-Allow-Origin"] = "*" if "*" in allowed else origin
-        for name, value in CORS_HEADERS.items():
-            headers[name] = value
+        headers.append(("Access-Control-Allow-Origin", "*" if "*" in allowed else origin))
+        headers += CORS_HEADERS
+    return headers

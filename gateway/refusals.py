@@ -2,27 +2,32 @@
 
 import json
 import math
-
-from werkzeug.datastructures import Headers
+from functools import lru_cache
 
 from gateway.errors import EdgeLensError
+from gateway.headers import Fields
 
 JSON_TYPE = "application/json"
 
 
 def refusal_body(path: str, code: str, message: str) -> bytes:
     """Return `{"error": {"code", "message"}}`; /predict says `"success": false` besides."""
+    return _body(path == "/predict", code, message)
+
+
+@lru_cache  # under overload, the same few are written hundreds of times a second
+def _body(is_predict: bool, code: str, message: str) -> bytes:
     body: dict[str, object] = {"error": {"code": code, "message": message}}
-    if path == "/predict":
+    if is_predict:
         body = {"success": False, **body}
     return json.dumps(body).encode() + b"\n"
 
 
-def refusal_headers(error: EdgeLensError) -> Headers:
+def refusal_headers(error: EdgeLensError) -> Fields:
     """Return the headers an error needs: its type, Retry-After, how to authenticate."""
-    headers = Headers([("Content-Type", JSON_TYPE)])
+    headers = [("Content-Type", JSON_TYPE)]
     if error.retry_after is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+        headers.append(("Retry-After", str(max(1, math.ceil(error.retry_after)))))
     if error.status == 401:
-        headers["WWW-Authenticate"] = 'Bearer realm="edgelens"'
+        headers.append(("WWW-Authenticate", 'Bearer realm="edgelens"'))
     return headers

@@ -3,11 +3,10 @@
 from typing import Any
 
 from waitress.task import ErrorTask, WSGITask
-from werkzeug.datastructures import Headers
 
 from gateway.admission import TICKET
 from gateway.errors import TooLarge
-from gateway.headers import add_headers, request_id
+from gateway.headers import NO_STORE, answer_headers, request_id
 from gateway.refusals import JSON_TYPE, refusal_body, refusal_headers
 
 MESSAGES = {
@@ -32,19 +31,20 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]
         else:
             status = self.request.error.code
             code, message = MESSAGES.get(status, ("internal_error", "The gateway failed."))
-            headers, body = (
-                Headers([("Content-Type", JSON_TYPE)]),
-                refusal_body(path, code, message),
-            )
+            headers, body = [("Content-Type", JSON_TYPE)], refusal_body(path, code, message)
             self.channel.server.count_answer("other", status)
             self.set_close_on_finish()
         if self.channel.server.draining:
             self.set_close_on_finish()
         origin = self.request.headers.get("ORIGIN", "")
-        add_headers(headers, origin, self.channel.server.cors_origins)
-        headers["X-Request-ID"] = request_id(self.request.headers.get("X_REQUEST_ID", ""))
+        identity = request_id(self.request.headers.get("X_REQUEST_ID", ""))
         self.status = f"{status} {'Refused' if refusal else self.request.error.reason}"
-        self.response_headers.extend(headers)
+        self.response_headers += [
+            *headers,
+            *answer_headers(origin, self.channel.server.cors_origins),
+            ("Cache-Control", NO_STORE),
+            ("X-Request-ID", identity),
+        ]
         self.content_length = len(body)
         self.write(body)
 
