@@ -31,6 +31,10 @@ logger = logging.getLogger(__name__)
 CONNECTIONS = 1000
 CROWDED = 900  # connections from which on every new one replaces an idle one
 SPARE_DESCRIPTORS = 100  # for everything else
+ACCEPTED_AT_ONCE = 64  # connections
+# Seconds after a refusal in which others may come, to be refused with it: under overload, each
+# waking of this process costs the model's threads their caches, and them more than the refusal.
+REST = 0.01
 IDLE_SECONDS = 120  # a connection without a request is closed
 CLEANUP_SECONDS = 5
 HEADER_BYTES = 32 * 1024
@@ -51,7 +55,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self.budget = services.budget
         self._services = services
         self._stopping = False
-        self._doomed: list[Channel] = []
+        self._refused = False
+        self._doomed: set[Channel] = set()
         adjustments = adjust(settings)
         super().__init__(
             app,
@@ -83,10 +88,14 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             self.pull_trigger()
 
     def handle_accept(self) -> None:
-        """Take a new connection, if need be in the place of an idle one."""
-        if len(self.active_channels) >= self.crowded:
-            self._shed_idle()
-        super().handle_accept()
+        """Take the connections that wait, if need be in the place of idle ones."""
+        for _ in range(ACCEPTED_AT_ONCE):
+            known = len(self.active_channels)
+            if known - len(self._doomed) >= self.crowded:
+                self._shed_idle()
+            super().handle_accept()
+            if len(self.active_channels) == known:
+                break
 
     def maintenance(self, now: float) -> None:
         """Close idle connections, as waitress does, and those that send or read too slowly."""
@@ -95,7 +104,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         for channel in list(self.active_channels.values()):
             channel.count()
             if channel.is_stuck(monotonic):
-                self._doomed.append(channel)
+                self._doomed.add(channel)
 
     def examine(self, channel: Channel, request: Request) -> None:
         """Refuse or forget a body that nobody will read, before it has arrived."""
@@ -149,6 +158,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         """Count a refusal that the application never saw."""
         self.count_answer(path, error.status)
         self._services.metrics.reject(error)
+        self._refused = True
 
     def count_answer(self, path: str, status: int) -> None:
         """Count an answer by its path and status."""
@@ -159,19 +169,23 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
         So a stranger with a thousand connections shuts out nobody else.
         """
-        idle = [channel for channel in self.active_channels.values() if not channel.requests]
+        open_ones = set(self.active_channels.values()) - self._doomed
+        idle = [channel for channel in open_ones if not channel.requests]
         counts = Counter(channel.addr[0] for channel in idle)
         if idle:
             most = max(counts.values())
             greedy = (channel for channel in idle if counts[channel.addr[0]] == most)
-            self._doomed.append(min(greedy, key=lambda channel: channel.last_activity))
+            self._doomed.add(min(greedy, key=lambda channel: channel.last_activity))
 
     def _turn(self, seconds: float) -> None:
+        self._refused = False
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
         # Not `will_close`, which waits until the socket takes more; and not within the turn, where
         # a new connection may get the closed one's number, and its events.
         while self._doomed:
             self._doomed.pop().handle_close()
+        if self._refused:
+            time.sleep(REST)
 
     def _drain(self) -> None:
         """Take no new connection and no new work, and answer what was admitted or has begun.
