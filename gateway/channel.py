@@ -27,6 +27,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     requests: list[Request]
     total_outbufs_len: int
     refuse_now = False
+    writing = False  # a thread sends at this moment
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self.sent = 0
@@ -87,6 +88,25 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         sent: int = super().send(data, do_close)
         self.sent += sent
         return sent
+
+    def write_soon(self, data: bytes) -> int:
+        """Send from this thread; only what the client does not take at once is left to the loop."""
+        # Of more than this the thread itself waits until the loop has sent it.
+        self.writing = self.total_outbufs_len <= self.adj.outbuf_high_watermark
+        try:
+            taken: int = super().write_soon(data)
+        finally:
+            self.writing = False
+        if self.total_outbufs_len:
+            self.server.pull_trigger()
+        return taken
+
+    def writable(self) -> bool:
+        """Tell whether the loop has something to send, which no thread is sending.
+
+        It would turn round and round otherwise, and hold up the thread by it.
+        """
+        return not self.writing and bool(super().writable())
 
     def is_stuck(self, now: float) -> bool:
         """Tell whether the client hardly sends its request, or hardly reads its answers."""

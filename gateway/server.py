@@ -91,11 +91,12 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         """Take the connections that wait, if need be in the place of idle ones."""
         for _ in range(ACCEPTED_AT_ONCE):
             known = len(self.active_channels)
-            if known - len(self._doomed) >= self.crowded:
-                self._shed_idle()
+            replaced = self._idlest() if known - len(self._doomed) >= self.crowded else None
             super().handle_accept()
             if len(self.active_channels) == known:
-                break
+                break  # none was waiting any more
+            if replaced:
+                self._doomed.add(replaced)
 
     def maintenance(self, now: float) -> None:
         """Close idle connections, as waitress does, and those that send or read too slowly."""
@@ -164,18 +165,17 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         """Count an answer by its path and status."""
         self._services.metrics.requests.labels(path, status).inc()
 
-    def _shed_idle(self) -> None:
-        """Close what has been silent longest among the idle of the address that has most of them.
+    def _idlest(self) -> Channel | None:
+        """Return what has been silent longest among the idle of the address that has most of them.
 
         So a stranger with a thousand connections shuts out nobody else.
         """
         open_ones = set(self.active_channels.values()) - self._doomed
         idle = [channel for channel in open_ones if not channel.requests]
         counts = Counter(channel.addr[0] for channel in idle)
-        if idle:
-            most = max(counts.values())
-            greedy = (channel for channel in idle if counts[channel.addr[0]] == most)
-            self._doomed.add(min(greedy, key=lambda channel: channel.last_activity))
+        most = max(counts.values(), default=0)
+        greedy = (channel for channel in idle if counts[channel.addr[0]] == most)
+        return min(greedy, key=lambda channel: channel.last_activity, default=None)
 
     def _turn(self, seconds: float) -> None:
         self._refused = False
