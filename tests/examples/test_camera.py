@@ -1,0 +1,109 @@
+"""The camera example: a video file, and a network camera that sends JPEGs over HTTP."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.examples.test_examples import EXAMPLES, PHOTOS, python
+
+SIDE = 320
+FRAME = 0.05  # seconds
+FIRST, SECOND = PHOTOS[:2]
+
+
+def square(path: Path) -> np.ndarray:
+    """Return the middle of a photograph, as large as every frame."""
+    pixels = cv2.imread(str(path))
+    side = min(pixels.shape[:2])
+    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
+    return cv2.resize(pixels[top : top + side, left : left + side], (SIDE, SIDE))
+
+
+class NetworkCamera(BaseHTTPRequestHandler):
+    """Sends what `seen` holds, frame after frame, until it holds nothing."""
+
+    seen: np.ndarray | None = None
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        while (seen := NetworkCamera.seen) is not None:
+            jpeg = cv2.imencode(".jpg", seen)[1].tobytes()
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            try:
+                self.wfile.write(head.encode() + jpeg + b"\r\n")
+            except OSError:  # the reader has gone
+                return
+            time.sleep(FRAME)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def camera() -> Iterator[str]:
+    NetworkCamera.seen = square(FIRST.path)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), NetworkCamera)
+    Thread(target=server.serve_forever).start()
+    yield f"http://127.0.0.1:{server.server_port}/stream.mjpg"
+    NetworkCamera.seen = None
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def watching(camera: str, gateway_url: str) -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, EXAMPLES / "camera.py", "--url", gateway_url, "--every", "0.1"]
+    process = subprocess.Popen(
+        [*command, camera], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_video_is_told_where_it_changes(gateway_url: str, tmp_path: Path) -> None:
+    video = str(tmp_path / "video.avi")
+    writer = cv2.VideoWriter(video, cv2.VideoWriter.fourcc(*"MJPG"), 10, (SIDE, SIDE))
+    for photo in (FIRST, SECOND):
+        for _ in range(20):
+            writer.write(square(photo.path))
+    writer.release()
+    finished = python("camera.py", "--url", gateway_url, video)
+    assert finished.returncode == 0, finished.stderr
+    told = [line.split(" ")[1] for line in finished.stdout.splitlines()]
+    assert told == [FIRST.wnid, SECOND.wnid]
+
+
+def test_a_network_camera_is_followed_until_it_ends(watching: "subprocess.Popen[str]") -> None:
+    assert watching.stdout and FIRST.wnid in watching.stdout.readline()
+    NetworkCamera.seen = square(SECOND.path)
+    assert SECOND.wnid in watching.stdout.readline()
+    NetworkCamera.seen = None
+    _, said = watching.communicate(timeout=60)
+    assert watching.returncode == 1
+    assert said.splitlines()[-1].endswith("sends no more pictures")
+
+
+def test_ctrl_c_ends_it_without_a_trace(watching: "subprocess.Popen[str]") -> None:
+    assert watching.stdout and FIRST.wnid in watching.stdout.readline()
+    watching.send_signal(signal.SIGINT)
+    _, said = watching.communicate(timeout=60)
+    assert watching.returncode == 130
+    assert "Traceback" not in said
+
+
+def test_what_is_no_camera_is_said_in_a_line(gateway_url: str) -> None:
+    finished = python("camera.py", "--url", gateway_url, "missing.mp4")
+    assert finished.returncode == 1
+    assert finished.stderr.splitlines()[-1].startswith("camera.py: missing.mp4 cannot be opened")
