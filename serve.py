@@ -5,33 +5,27 @@ everything.
 """
 
 import argparse
-import contextlib
 import difflib
-import json
-import math
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.error import HTTPError
 
 from exporter.catalog import CATALOG
 from inference.identity import Run
 from inference.repository import is_classifier
-from serving.ask import ask
 from serving.errors import ServeError
 from serving.part import Part
 from serving.places import Places
 from serving.processes import GATEWAY_PYTHON, HOME, INFERENCE_PYTHON, finish, start
+from serving.readiness import Readiness
 from serving.stop import Stop
 
 Said = TypeVar("Said")
 STEP_GRACE = 15.0  # seconds
 GLANCE = 0.2  # seconds between two looks at a start
-PATIENCE = 10.0  # seconds until a start that is not ready says what it waits for
 ON, OFF = ("1", "yes", "true", "on"), ("0", "no", "false", "off")
 ENDING = 3.0  # seconds for a gateway that has given up to end in
 TRITON_GRACE = 10.0  # seconds; what has not ended by then is killed
@@ -152,37 +146,6 @@ def _wait(stop: Stop, parts: list[Part], asked: Callable[[], Said]) -> Said | No
     return None
 
 
-class Readiness:
-    """Asks the gateway what it says of itself; says once, where a start takes long, what lacks."""
-
-    def __init__(self, places: Places, ready_file: Path) -> None:
-        self._places, self._ready_file = places, ready_file
-        self._patience_ends = time.monotonic() + PATIENCE
-
-    def __call__(self) -> dict[str, Any]:
-        """Return the body of /readyz, nothing while it is not ready. Raises ServeError."""
-        with contextlib.suppress(FileNotFoundError):  # Triton is not ready yet
-            ready = json.loads(self._ready_file.read_text())["models"]
-            _require_model(self._places.gateway.model, ready)
-        try:
-            with ask(self._places.page + "readyz", timeout=5) as answer:
-                said: dict[str, Any] = json.load(answer)
-                return said
-        except HTTPError as refusal:
-            with contextlib.suppress(OSError, ValueError, KeyError):
-                self._tell(json.load(refusal)["reason"])
-            return {}
-        except (OSError, ValueError):
-            return {}
-
-    def _tell(self, reason: str) -> None:
-        if time.monotonic() > self._patience_ends:
-            self._patience_ends = math.inf
-            elsewhere = os.environ.get("TRITON_URL")
-            asked = f" (TRITON_URL={elsewhere})" if elsewhere else ""
-            print(f"edgelens: not ready yet{asked}: {reason}", file=sys.stderr, flush=True)
-
-
 def _require_known_model(places: Places) -> None:
     """Fail at once for a default model that is nowhere: it would be missed only when all runs."""
     wanted, repository = places.gateway.model, places.triton.repository
@@ -194,17 +157,6 @@ def _require_known_model(places: Places) -> None:
         raise ServeError(
             f"MODEL={wanted} is neither in {repository} nor known to the exporter{meant} "
             "(`python3 export_model.py --list` names what it knows)"
-        )
-
-
-def _require_model(wanted: str, ready: list[dict[str, str]]) -> None:
-    """Fail if Triton is ready without the model that the user wants: it would never come."""
-    names = {model["name"] for model in ready if is_classifier(model["name"])}
-    if wanted and wanted not in names and not os.environ.get("TRITON_URL"):
-        served = ", ".join(sorted(names))
-        raise ServeError(
-            f"MODEL={wanted} cannot be the default: Triton serves {served}; choose from these"
-            + (f", or add it first with `make model MODEL={wanted}`" if wanted in CATALOG else "")
         )
 
 

@@ -1,0 +1,61 @@
+"""Whether the gateway is ready to answer, and what a long start waits for."""
+
+import contextlib
+import json
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+from exporter.catalog import CATALOG
+from inference.repository import is_classifier
+from serving.ask import ask
+from serving.errors import ServeError
+from serving.places import Places
+
+PATIENCE = 10.0  # seconds until a start that is not ready says what it waits for
+
+
+class Readiness:
+    """Asks the gateway what it says of itself; says once, where a start takes long, what lacks."""
+
+    def __init__(self, places: Places, ready_file: Path) -> None:
+        self._places, self._ready_file = places, ready_file
+        self._patience_ends = time.monotonic() + PATIENCE
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the body of /readyz, nothing while it is not ready. Raises ServeError."""
+        with contextlib.suppress(FileNotFoundError):  # Triton is not ready yet
+            ready = json.loads(self._ready_file.read_text())["models"]
+            _require_model(self._places.gateway.model, ready)
+        try:
+            with ask(self._places.page + "readyz", timeout=5) as answer:
+                said: dict[str, Any] = json.load(answer)
+                return said
+        except HTTPError as refusal:
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                self._tell(json.load(refusal)["reason"])
+            return {}
+        except (OSError, ValueError):
+            return {}
+
+    def _tell(self, reason: str) -> None:
+        if time.monotonic() > self._patience_ends:
+            self._patience_ends = math.inf
+            elsewhere = os.environ.get("TRITON_URL")
+            asked = f" (TRITON_URL={elsewhere})" if elsewhere else ""
+            print(f"edgelens: not ready yet{asked}: {reason}", file=sys.stderr, flush=True)
+
+
+def _require_model(wanted: str, ready: list[dict[str, str]]) -> None:
+    """Fail if Triton is ready without the model that the user wants: it would never come."""
+    names = {model["name"] for model in ready if is_classifier(model["name"])}
+    if wanted and wanted not in names and not os.environ.get("TRITON_URL"):
+        served = ", ".join(sorted(names))
+        raise ServeError(
+            f"MODEL={wanted} cannot be the default: Triton serves {served}; choose from these"
+            + (f", or add it first with `make model MODEL={wanted}`" if wanted in CATALOG else "")
+        )
