@@ -11,7 +11,7 @@ from tests.photos import Photo, photos
 
 IMAGES = ("edgelens-inference:test", "edgelens-gateway:test", "edgelens-export:test")
 # What needs no engine first; then the running stack, and what needs no more than its images last.
-ORDER = ("kubernetes", "stack", "tls", "proxy", "faults", "down", "bundle", "swarm")
+ORDER = ("kubernetes", "stack", "fuzz", "tls", "proxy", "faults", "down", "bundle", "swarm")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,31 +8,21 @@ says, and a negative number in `shape`, `classification` or `binary_data_size`. 
 sees 32 bits: a multiple of 2**32 over gRPC is answered with no class at all.
 """
 
-import http.client
-import json
 import random
 from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
-import grpc
 import numpy as np
 import psutil
 import pytest
 import tritonclient.grpc
-from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from gateway.image import to_tensor
-from gateway.labels import split_byte_strings
+from tests.e2e.broken_answers import Endpoints, ask_all, ask_http
 from tests.e2e.broken_requests import (
-    BROKEN,
     CASES,
-    GRPC_ONLY,
-    HTTP_ONLY,
     MODEL,
     PHOTOS,
     Case,
-    cases,
     right_picture,
     right_tensor,
     tensor_case,
@@ -41,86 +31,11 @@ from tests.e2e.test_stack import contract_of
 from tests.servers import Running
 from tests.waiting import wait_until
 
-CLIENTS = 8
 MEGABYTE = 1 << 20
-UNPARSEABLE = ("failed to parse the request JSON buffer", "Unable to parse", "Unable to set")
-ENDS = {
-    400: "refused",
-    404: "unknown",
-    grpc.StatusCode.INVALID_ARGUMENT: "refused",
-    grpc.StatusCode.NOT_FOUND: "unknown",
-}
 
 
-def ask_http(triton: Running, case: Case) -> tuple[str, str]:
-    """Return how it ended (see `expected_of`), or what must not be, and the server's words."""
-    envelope = envelope_of(case) if case.envelope is None else case.envelope
-    content = b"" if case.region else case.content
-    version = f"/versions/{quoted(case.version)}" if case.version else ""
-    path = f"/v2/models/{quoted(case.model)}{version}/infer"
-    length = str(len(envelope)) if case.header is None else case.header
-    headers = {"Inference-Header-Content-Length": length}
-    connection = http.client.HTTPConnection("127.0.0.1", triton.http_port, timeout=60)
-    try:
-        connection.request("POST", path, envelope + content, headers)
-        response = connection.getresponse()
-        text = response.read().decode(errors="replace")
-    finally:
-        connection.close()
-    if response.status == 200:
-        output = json.loads(text)["outputs"][0]
-        values = output["data"]
-        return verdict(case, spelled(values) if output["datatype"] == "FP32" else values[0])
-    if response.status == 500 and any(words in text for words in UNPARSEABLE):
-        return "unparseable", text
-    return ENDS.get(response.status, f"HTTP {response.status}"), text
-
-
-def envelope_of(case: Case) -> bytes:
-    size = len(case.content) if case.claimed is None else case.claimed
-    where = {"binary_data_size": size}
-    if case.region:
-        where = {"shared_memory_region": case.region, "shared_memory_byte_size": size}
-    image = {"name": case.name, "datatype": case.datatype, "shape": case.shape, "parameters": where}
-    wanted = {"name": case.output, "parameters": {"classification": case.classes}}
-    return json.dumps({"inputs": [image], "outputs": [wanted]}).encode()
-
-
-def quoted(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "_-." else f"%{ord(c):02X}" for c in name)
-
-
-def ask_grpc(stub: "service_pb2_grpc.GRPCInferenceServiceStub", case: Case) -> tuple[str, str]:
-    request = service_pb2.ModelInferRequest(model_name=case.model, model_version=case.version)
-    image = request.inputs.add(name=case.name, datatype=case.datatype, shape=case.shape)
-    wanted = request.outputs.add(name=case.output)
-    wanted.parameters["classification"].int64_param = min(case.classes, (1 << 63) - 1)
-    if case.region:
-        image.parameters["shared_memory_region"].string_param = case.region
-        image.parameters["shared_memory_byte_size"].int64_param = len(case.content)
-    else:
-        request.raw_input_contents.extend([case.content] * case.contents)
-    try:
-        response = stub.ModelInfer(request, timeout=60)
-    except grpc.RpcError as error:
-        return ENDS.get(error.code(), str(error.code())), error.details()
-    (raw,) = response.raw_output_contents
-    if response.outputs[0].datatype == "FP32":
-        return verdict(case, spelled(np.frombuffer(raw, np.float32)))
-    return verdict(case, split_byte_strings(raw)[0]) if raw else ("empty", "")
-
-
-def spelled(probabilities: Sequence[float]) -> str:
-    """Spell an answer without classification as Triton spells one with it, but for the label."""
-    best = int(np.argmax(probabilities))
-    return f"{probabilities[best]}:{best}:"
-
-
-def verdict(case: Case, best: str) -> tuple[str, str]:
-    """Judge an answer: of a request that makes sense, it must be the right label."""
-    if case.right is None:
-        return "answered", best
-    return ("right" if case.right.wnid in best else "wrong label"), best
+def endpoints(triton: Running) -> Endpoints:
+    return Endpoints("127.0.0.1", triton.http_port, triton.grpc_port)
 
 
 def is_own_answer(triton: Running, case: Case, answer: str) -> bool:
@@ -132,7 +47,7 @@ def is_own_answer(triton: Running, case: Case, answer: str) -> bool:
     image.set_data_from_numpy(np.array([[case.content[4:]]], dtype=np.object_))
     with tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{triton.grpc_port}") as client:
         tensor = client.infer(f"{MODEL}_decode", [image]).as_numpy("tensor")
-    own = ask_http(triton, tensor_case("own", tensor.tobytes()))[1]
+    own = ask_http(endpoints(triton), tensor_case("own", tensor.tobytes()))[1]
     (score, index, _), (own_score, own_index, _) = answer.split(":", 2), own.split(":", 2)
     return index == own_index and abs(float(score) - float(own_score)) < 1e-3
 
@@ -154,32 +69,15 @@ def resident(pids: dict[int, str]) -> int:
     return sum(psutil.Process(pid).memory_full_info().uss for pid in pids)
 
 
-def ask_all(
-    triton: Running, protocol: str, seed: int, tensors: dict[str, bytes]
-) -> list[tuple[Case, str, str]]:
-    """Send one protocol's cases from several clients at once."""
-    makers = BROKEN + (HTTP_ONLY if protocol == "HTTP" else GRPC_ONLY)
-    made = list(cases(seed, makers, tensors))
-    channel = grpc.insecure_channel(f"127.0.0.1:{triton.grpc_port}")
-    stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-
-    def ask(case: Case) -> tuple[Case, str, str]:
-        asked = ask_http(triton, case) if protocol == "HTTP" else ask_grpc(stub, case)
-        return case, *asked
-
-    with channel, ThreadPoolExecutor(CLIENTS) as pool:
-        return list(pool.map(ask, made))
-
-
 @pytest.mark.parametrize(("protocol", "seed"), [("HTTP", 20261), ("gRPC", 20262)])
 def test_broken_requests_are_refused_and_harm_nobody(
     triton: Running, tensors: dict[str, bytes], protocol: str, seed: int
 ) -> None:
     warm = [right_picture(random.Random(i)) for i in range(16)]
-    assert {ask_http(triton, case)[0] for case in warm} == {"right"}
+    assert {ask_http(endpoints(triton), case)[0] for case in warm} == {"right"}
     before = family(triton)
     resting = resident(before)
-    asked = ask_all(triton, protocol, seed, tensors)
+    asked = ask_all(endpoints(triton), protocol, seed, tensors)
     wrong = [
         (case.kind, found, words)
         for case, found, words in asked
@@ -219,5 +117,5 @@ def has_json_that_triton_cannot_read(case: Case) -> bool:
 
 def test_the_models_still_answer_after_the_fuzz(triton: Running, tensors: dict[str, bytes]) -> None:
     chance = random.Random(1)
-    assert ask_http(triton, right_picture(chance))[0] == "right"
-    assert ask_http(triton, right_tensor(chance, tensors))[0] == "right"
+    assert ask_http(endpoints(triton), right_picture(chance))[0] == "right"
+    assert ask_http(endpoints(triton), right_tensor(chance, tensors))[0] == "right"
