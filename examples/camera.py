@@ -1,21 +1,28 @@
 """Tell what a camera sees, whenever that changes: camera.py [--url URL] SOURCE
 
-SOURCE is a camera's number (0 is the first), the address of a stream (rtsp://..., http://...) or a
-video file. Frames that come while one is being classified are skipped: what is told is never old.
+SOURCE is a camera's number (0 is the first) or device, the address of a stream (rtsp://...,
+http://...) or a video file. A camera's frames that come while one is being classified are skipped:
+what is told is never old. An API key, where the server asks for one, stands in API_KEY.
 """
 
 import argparse
+import itertools
+import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import cv2
 import numpy as np
 import requests
 
-BUSY = (429, 503)
+BUSY = (429, 502, 503, 504)
+AWAY = 2.0  # seconds until a server that cannot be reached is asked again
+BROKEN = 10  # frames in a row that cannot be read: more are the end
 
 
 def main() -> None:
@@ -26,35 +33,41 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=0.5, help="seconds between two looks")
     parser.add_argument("--least", type=float, default=0.3, help="probability worth telling")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C counts while OpenCV waits, too
 
     capture = cv2.VideoCapture(int(options.source) if options.source.isdigit() else options.source)
     if not capture.isOpened():
         sys.exit(f"camera.py: {options.source} cannot be opened: no such camera, stream or video")
-    is_live = options.source.isdigit() or "://" in options.source
+    is_live = not Path(options.source).is_file()
     frames = newest(capture, options.every) if is_live else in_turn(capture, options.every)
     told = None
     with requests.Session() as session:
-        for frame in frames:
-            best = classify(session, options, frame)
-            if best and best["probability"] >= options.least and best["wnid"] != told:
-                told = best["wnid"]
-                line = f"{told} {best['label']} ({best['probability']:.1%})"
-                print(f"{datetime.now():%H:%M:%S} {line}", flush=True)
+        for moment, frame in frames:
+            while (best := classify(session, options, frame)) is None and not is_live:
+                pass  # a video can wait
+            if not best or best["probability"] < options.least:
+                continue
+            label = f"{best['wnid'] or ''} {best['label']}".lstrip()  # your own may have no wnid
+            if label != told:
+                told = label
+                print(f"{moment} {label} ({best['probability']:.1%})", flush=True)
     if is_live:
         sys.exit(f"camera.py: {options.source} sends no more pictures")
 
 
-def newest(capture: cv2.VideoCapture, every: float) -> Iterator[np.ndarray]:
-    """Yield the newest frame; a thread takes in all of them, or the camera would keep old ones."""
+def newest(capture: cv2.VideoCapture, every: float) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the newest frame and its time; a thread takes in all, or the camera would keep some."""
     latest: list[np.ndarray | None] = []
     came, enough = threading.Event(), threading.Event()
 
     def take_in() -> None:
-        ok = True
-        while ok and not enough.is_set():
+        broken = 0
+        while broken < BROKEN and not enough.is_set():
             ok, frame = capture.read()
-            latest[:] = [frame if ok else None]
-            came.set()
+            broken = 0 if ok else broken + 1
+            if ok or broken == BROKEN:
+                latest[:] = [frame if ok else None]
+                came.set()
 
     thread = threading.Thread(target=take_in, daemon=True)
     thread.start()
@@ -64,21 +77,22 @@ def newest(capture: cv2.VideoCapture, every: float) -> Iterator[np.ndarray]:
             came.clear()
             if (frame := latest[0]) is None:
                 return
-            yield frame
+            yield f"{datetime.now():%H:%M:%S}", frame
             time.sleep(every)
     finally:
         enough.set()
         thread.join(2)
 
 
-def in_turn(capture: cv2.VideoCapture, every: float) -> Iterator[np.ndarray]:
-    """Yield a video's frames that are so many of its seconds apart."""
-    step = max(1, round(every * (capture.get(cv2.CAP_PROP_FPS) or 25)))
-    while True:
+def in_turn(capture: cv2.VideoCapture, every: float) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield frames of a video that are so many of its seconds apart, each after its place in it."""
+    rate = capture.get(cv2.CAP_PROP_FPS) or 25
+    step = max(1, round(every * rate))
+    for number in itertools.count(step=step):
         ok, frame = capture.read()
         if not ok:
             return
-        yield frame
+        yield str(timedelta(seconds=int(number / rate))), frame
         for _ in range(step - 1):
             capture.grab()
 
@@ -88,25 +102,40 @@ def classify(
 ) -> dict | None:
     """Return the best label of a frame, or None where the server had no time for it."""
     _, picture = cv2.imencode(".jpg", frame)
-    answer = session.post(
-        f"{options.url}/v1/classify",
-        params={"model": options.model, "top_k": 1},
-        data=picture.tobytes(),
-        headers={"Content-Type": "image/jpeg"},
-        timeout=30,
-    )
+    try:
+        answer = session.post(
+            f"{options.url}/v1/classify",
+            params={"model": options.model, "top_k": 1},
+            data=picture.tobytes(),
+            headers={"Content-Type": "image/jpeg", "X-API-Key": os.environ.get("API_KEY")},
+            timeout=30,
+        )
+    except (requests.ConnectionError, requests.Timeout):
+        wait(AWAY, f"{options.url} does not answer")
+        return None
     if answer.status_code in BUSY:  # by the time it has some, there is a newer frame
-        time.sleep(float(answer.headers.get("Retry-After", 1)))
+        wait(float(answer.headers.get("Retry-After", AWAY)), reason(answer))
         return None
     if not answer.ok:
-        sys.exit(f"camera.py: {answer.json()['error']['message']}")
+        sys.exit(f"camera.py: {reason(answer)}")
     best: dict = answer.json()["results"][0]["predictions"][0]
     return best
+
+
+def wait(seconds: float, why: str) -> None:
+    print(f"camera.py: asking again in {seconds:g} s: {why}", file=sys.stderr)
+    time.sleep(seconds)
+
+
+def reason(answer: requests.Response) -> str:
+    """Return the gateway's own sentence, or what there is if something else answers."""
+    try:
+        return str(answer.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"{answer.url} answers {answer.status_code} {answer.reason}"
 
 
 try:
     main()
 except (OSError, ValueError) as error:  # requests' own errors are OSErrors
     sys.exit(f"camera.py: {error}")
-except KeyboardInterrupt:
-    sys.exit(130)

@@ -1,7 +1,9 @@
 """The real stack with one model for the examples to talk to."""
 
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -28,3 +30,39 @@ def gateway_url(triton: Running) -> Iterator[str]:
         yield running.url
     finally:
         stop_gateway(running)
+
+
+ANSWERS = (
+    (502, "<html>no gateway</html>"),
+    (503, '{"error": {"message": "The model is starting."}}'),
+    (200, '{"results": [{"predictions": [{"wnid": null, "label": "bolt", "probability": 1}]}]}'),
+)
+
+
+class StandIn(BaseHTTPRequestHandler):
+    """Answers with what it is given, one after the other, and then with the last."""
+
+    left: list[tuple[int, str]]
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        status, body = self.left.pop(0) if len(self.left) > 1 else self.left[0]
+        self.send_response(status)
+        self.send_header("Retry-After", "0")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def stand_in_url() -> Iterator[str]:
+    """A gateway that is away, then starts, then knows labels that have no WordNet id."""
+    StandIn.left = list(ANSWERS)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), StandIn)
+    Thread(target=server.serve_forever).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()

@@ -29,7 +29,7 @@ def square(path: Path) -> np.ndarray:
 
 
 class NetworkCamera(BaseHTTPRequestHandler):
-    """Sends what `seen` holds, frame after frame, until it holds nothing."""
+    """Sends what `seen` holds, and each time a broken frame, until it holds nothing."""
 
     seen: np.ndarray | None = None
 
@@ -39,12 +39,16 @@ class NetworkCamera(BaseHTTPRequestHandler):
         self.end_headers()
         while (seen := NetworkCamera.seen) is not None:
             jpeg = cv2.imencode(".jpg", seen)[1].tobytes()
-            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
             try:
-                self.wfile.write(head.encode() + jpeg + b"\r\n")
+                self.send(jpeg)
+                self.send(b"no picture")
             except OSError:  # the reader has gone
                 return
             time.sleep(FRAME)
+
+    def send(self, jpeg: bytes) -> None:
+        head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+        self.wfile.write(head.encode() + jpeg + b"\r\n")
 
     def log_message(self, *_: object) -> None:
         pass
@@ -72,17 +76,32 @@ def watching(camera: str, gateway_url: str) -> Iterator["subprocess.Popen[str]"]
     process.communicate()
 
 
-def test_a_video_is_told_where_it_changes(gateway_url: str, tmp_path: Path) -> None:
-    video = str(tmp_path / "video.avi")
-    writer = cv2.VideoWriter(video, cv2.VideoWriter.fourcc(*"MJPG"), 10, (SIDE, SIDE))
+@pytest.fixture
+def video(tmp_path: Path) -> str:
+    path = str(tmp_path / "video.avi")
+    writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"MJPG"), 10, (SIDE, SIDE))
     for photo in (FIRST, SECOND):
         for _ in range(20):
             writer.write(square(photo.path))
     writer.release()
+    return path
+
+
+def test_a_video_is_told_where_it_changes(gateway_url: str, video: str) -> None:
     finished = python("camera.py", "--url", gateway_url, video)
     assert finished.returncode == 0, finished.stderr
     told = [line.split(" ")[1] for line in finished.stdout.splitlines()]
     assert told == [FIRST.wnid, SECOND.wnid]
+    assert [line.split(" ")[0] for line in finished.stdout.splitlines()] == ["0:00:00", "0:00:02"]
+
+
+def test_a_server_that_is_away_is_waited_for(stand_in_url: str, video: str) -> None:
+    finished = python("camera.py", "--url", stand_in_url, video)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout == "0:00:00 bolt (100.0%)\n"
+    away, starting = finished.stderr.splitlines()
+    assert away.endswith("answers 502 Bad Gateway")
+    assert starting == "camera.py: asking again in 0 s: The model is starting."
 
 
 def test_a_network_camera_is_followed_until_it_ends(watching: "subprocess.Popen[str]") -> None:
@@ -99,7 +118,7 @@ def test_ctrl_c_ends_it_without_a_trace(watching: "subprocess.Popen[str]") -> No
     assert watching.stdout and FIRST.wnid in watching.stdout.readline()
     watching.send_signal(signal.SIGINT)
     _, said = watching.communicate(timeout=60)
-    assert watching.returncode == 130
+    assert watching.returncode == -signal.SIGINT
     assert "Traceback" not in said
 
 
