@@ -3,6 +3,7 @@
 #
 # TRITON  Triton's HTTP endpoint, default http://127.0.0.1:8000
 # GATEWAY the gateway, default http://127.0.0.1:5000; empty leaves it out
+# API_KEY the gateway's key, if it asks for one
 set -eu
 picture=$1
 model=${2:-efficientnet_lite0}
@@ -12,7 +13,8 @@ ask() { curl --silent --show-error --fail-with-body "$@"; echo; }
 
 if [ -n "$gateway" ]; then
     echo "The gateway takes the file as it is:"
-    ask --data-binary "@$picture" -H 'Content-Type: image/jpeg' "$gateway/v1/classify?top_k=1"
+    ask --data-binary "@$picture" -H 'Content-Type: image/jpeg' \
+        ${API_KEY:+-H "X-API-Key: $API_KEY"} "$gateway/v1/classify?top_k=1"
 fi
 
 echo "Triton takes JSON and behind it the tensor: four bytes of length, then the file:"

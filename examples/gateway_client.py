@@ -1,6 +1,10 @@
-"""Classify pictures by the gateway: gateway_client.py [--url URL] [--model NAME] PICTURE..."""
+"""Classify pictures by the gateway: gateway_client.py [--url URL] [--model NAME] PICTURE...
+
+An API key, where the server asks for one, stands in API_KEY.
+"""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -28,13 +32,25 @@ def main() -> None:
             f"{options.url}/v1/classify",
             params={"model": options.model, "top_k": 1},
             data=picture.read_bytes(),
-            headers={"Content-Type": "application/octet-stream"},
+            headers={
+                "Content-Type": "application/octet-stream",
+                "X-API-Key": os.environ.get("API_KEY"),
+            },
             timeout=30,
         )
         if not answer.ok:
-            sys.exit(f"gateway_client.py: {picture}: {answer.json()['error']['message']}")
+            sys.exit(f"gateway_client.py: {picture}: {reason(answer)}")
         best = answer.json()["results"][0]["predictions"][0]
-        print(f"{picture}: {best['wnid']} {best['label']} ({best['probability']:.1%})")
+        label = f"{best['wnid'] or ''} {best['label']}".lstrip()  # your own may have no wnid
+        print(f"{picture}: {label} ({best['probability']:.1%})")
+
+
+def reason(answer: requests.Response) -> str:
+    """Return the gateway's own sentence, or what there is if something else answers."""
+    try:
+        return str(answer.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"{answer.url} answers {answer.status_code} {answer.reason}"
 
 
 try:

@@ -15,8 +15,10 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from tests.e2e.conftest import GATEWAY_PYTHON, is_ready, start_gateway, stop_gateway
 from tests.photos import DATA, photos
 from tests.servers import HOME, Running
+from tests.waiting import wait_until
 
 EXAMPLES = HOME / "examples"
 NODE = EXAMPLES / "node"
@@ -67,6 +69,35 @@ def test_the_gateways_client_names_every_photo(gateway_url: str, tmp_path: Path)
     assert refused.returncode == 1
     assert refused.stderr.startswith("gateway_client.py: ")
     assert "not a picture" in refused.stderr
+
+
+def test_the_gateways_client_takes_labels_of_your_own(stand_in_url: str) -> None:
+    refused = python("gateway_client.py", "--url", stand_in_url, PATHS[0])
+    assert refused.stderr.endswith("answers 502 Bad Gateway\n")
+    named = python("gateway_client.py", "--url", stand_in_url, PATHS[0])
+    assert named.stdout == f"{PATHS[0]}: bolt (100.0%)\n"
+
+
+def test_the_gateways_clients_send_its_key(triton: Running, tmp_path: Path) -> None:
+    file, photo = tmp_path / "api-keys", PATHS[0]
+    key = run(GATEWAY_PYTHON, "-m", "gateway.keys", "--file", file, "add", "alice").stdout.strip()
+    gateway = start_gateway(triton, API_KEYS_FILE=str(file))
+    try:
+        wait_until(lambda: is_ready(gateway.url), "the gateway is ready", 60)
+        addresses = {"GATEWAY": gateway.url, "TRITON": f"http://127.0.0.1:{triton.http_port}"}
+        for command in (
+            [sys.executable, EXAMPLES / "gateway_client.py", "--url", gateway.url, photo],
+            [sys.executable, EXAMPLES / "camera.py", "--url", gateway.url, photo],
+            [EXAMPLES / "curl.sh", photo],
+        ):
+            refused = run(*command, **addresses)
+            assert refused.returncode != 0
+            assert "An API key is needed" in refused.stdout + refused.stderr
+            named = run(*command, **addresses, API_KEY=key)
+            assert named.returncode == 0, named.stderr
+            assert PHOTOS[0].wnid in named.stdout
+    finally:
+        stop_gateway(gateway)
 
 
 @pytest.mark.parametrize("name", ["http_client.py", "async_http.py"])
