@@ -5,7 +5,7 @@
 # GATEWAY the gateway, default http://127.0.0.1:5000; empty leaves it out
 # API_KEY the gateway's key, if it asks for one
 set -eu
-picture=$1
+picture=${1:?the picture is missing: curl.sh PICTURE [MODEL]}
 model=${2:-efficientnet_lite0}
 triton=${TRITON-http://127.0.0.1:8000}
 gateway=${GATEWAY-http://127.0.0.1:5000}
