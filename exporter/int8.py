@@ -6,6 +6,7 @@ from exporter import deferred
 from exporter.errors import ExportError
 from exporter.job import Job
 from exporter.pbtxt import written_parameters
+from exporter.pictures import files_in, require_enough
 from inference.repository import versions_in
 
 
@@ -21,6 +22,7 @@ def quantize_version(job: Job, weights: str | None, pictures: Path, minimum: flo
     existing = versions_in(model_dir)
     version = job.version or max(existing, default=1)
     if version not in existing:
+        require_enough(files_in(pictures), job.spec.contract)  # before minutes are spent
         print(deferred.export(job))
     elif weights is not None:
         _require_weights(model_dir, version, weights)

@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,18 +17,14 @@ from tqdm import tqdm
 
 from exporter.config import contract_in
 from exporter.errors import ExportError
+from exporter.pictures import Tensors, files_in, read_pictures
 from exporter.repository import SAVED_MODEL, staging
-from gateway.contract import Contract
-from gateway.errors import EdgeLensError
-from gateway.image import to_tensor
 from inference.backends.tensorflow.precision import INT8_MODEL
 
 INT8_WEIGHTS = "model.int8.bin"
 BATCH = 8
-MINIMUM_PICTURES = 20
 CONVOLUTIONS = ("Convolution", "GroupConvolution")
 
-Tensors = npt.NDArray[np.uint8]
 Probabilities = npt.NDArray[np.float32]
 
 
@@ -55,7 +50,7 @@ def quantize(version_dir: Path, pictures: Path, minimum: float) -> str:
     nothing, if the best label agrees with float32's on less than `minimum` of those.
     """
     contract = contract_in(version_dir.parent / "config.pbtxt")
-    files = sorted(path for path in pictures.iterdir() if path.is_file())
+    files = files_in(pictures)
     tensors = read_pictures(files, contract)
     core = openvino.Core()
     full = core.read_model(version_dir / SAVED_MODEL)
@@ -72,22 +67,6 @@ def quantize(version_dir: Path, pictures: Path, minimum: float) -> str:
     out = len(files) - len(tensors)
     without = f"; {out} of {len(files)} files are no pictures and were left out" if out else ""
     return f"{version_dir / INT8_MODEL}: {agreement}{without}"
-
-
-def read_pictures(files: Sequence[Path], contract: Contract) -> Tensors:
-    """Return the pictures among `files` as the model's input, UINT8 [N,H,W,3], in their order."""
-    tensors = []
-    for file in tqdm(files, desc="reading pictures", disable=None, leave=False):
-        try:
-            tensors.append(to_tensor(file.read_bytes(), contract))
-        except (EdgeLensError, OSError):
-            continue  # a list or a licence beside the pictures, or another user's file
-    if len(tensors) < MINIMUM_PICTURES:
-        raise ExportError(
-            f"{len(tensors)} pictures are too few to calibrate with and to compare; "
-            f"give {MINIMUM_PICTURES} or more (300 are good), in the directory itself"
-        )
-    return np.stack(tensors)
 
 
 def compare(core: Any, full: Any, small: Any, tensors: Tensors) -> Agreement:

@@ -11,7 +11,8 @@ from exporter.command import main
 from exporter.errors import ExportError
 from exporter.int8 import quantize_version
 from exporter.job import Job
-from exporter.quantize import compare, quantize, read_pictures
+from exporter.pictures import read_pictures
+from exporter.quantize import compare, quantize
 from gateway.image import to_tensor
 from tests.exporter.conftest import SMALL
 from tests.photos import photos
@@ -134,3 +135,14 @@ def test_a_missing_directory_is_refused_before_anything_is_exported(tmp_path: Pa
     with pytest.raises(ExportError, match="there is no directory"):
         quantize_version(Job(SPEC, "imagenet", tmp_path), None, tmp_path / "none", 0.95)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_too_few_pictures_are_refused_before_anything_is_exported(tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    few.mkdir()
+    shutil.copy(photos()[0].path, few)
+    for number in range(20):
+        (few / f"{number}.txt").write_text("not a picture")
+    with pytest.raises(ExportError, match="1 pictures are too few"):
+        quantize_version(Job(SPEC, "imagenet", tmp_path / "models"), None, few, 0.95)
+    assert not (tmp_path / "models").exists()
