@@ -61,6 +61,20 @@ def several_inputs(directory: Path) -> None:
     )
 
 
+def constant_outputs(directory: Path) -> None:
+    """Beside its answer it says what never changes, and something about all rows together."""
+    save(
+        directory / "1",
+        spec([None, 2], tf.float32, "x"),
+        serving_default=lambda m, x: {
+            "y": x * m.variable,
+            "thresholds": tf.constant([0.25, 0.5, 0.75]),
+            "labels": tf.constant(["cat", "dog"]),
+            "mean": tf.reduce_mean(x),
+        },
+    )
+
+
 def all_types(directory: Path) -> None:
     """One input and one output of every numeric type: the next number, or the opposite."""
 
@@ -243,6 +257,9 @@ SAVEDMODEL = 'platform: "tensorflow_savedmodel"\n'
 CONFIGS = {
     "several_inputs": None,
     "all_types": ONE + parameter("precision", "f32"),
+    "constant_outputs": f"""
+        {ONE} max_batch_size: 16 output {{ name: "y" data_type: TYPE_FP32 dims: [2] }}
+    """,
     "unbatched": None,
     "nested": ONE,
     "single_values": ONE + parameter("engine", "openvino"),

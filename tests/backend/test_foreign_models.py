@@ -159,6 +159,13 @@ def test_a_configuration_may_offer_only_some_outputs(client):
     assert list(answer) == ["sum"]
 
 
+def test_outputs_that_are_not_offered_demand_nothing(client):
+    x = floats(12, 2)
+    np.testing.assert_array_equal(client.infer("constant_outputs", x=x)["y"], 2 * x)
+    labels = ('model="constant_outputs"', 'engine="openvino"')
+    assert client.metric("edgelens_model_info", *labels) == [1]
+
+
 def test_only_the_outputs_asked_for_are_sent(client):
     scale = np.ones([1, 1], np.int64)
     answer = client.infer(

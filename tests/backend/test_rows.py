@@ -161,3 +161,14 @@ def test_a_few_rows_get_all_cores():
     model = Rows(compiler(), 8)
     model._at_once = []
     model.run(inputs(4), 4)
+
+
+def test_an_output_that_nobody_may_ask_for_does_not_hinder_rows():
+    a = ops.parameter([-1, WIDTH], np.float32, "a")
+    row, total = ops.add(a, a), ops.reduce_sum(a, ops.constant([0]), False)
+    row.output(0).set_names({"row"})
+    made = Compiler(ov.Model([row, total], [a]), "f32")
+    assert not Rows.suit(made)
+    made.keep_outputs({"row"})
+    assert Rows.suit(made)
+    assert len(made.model.outputs) == 1

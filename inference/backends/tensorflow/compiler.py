@@ -36,6 +36,12 @@ class Compiler:
             if constant.get_type_name() == "Constant"
         )
 
+    def keep_outputs(self, names: set[str]) -> None:
+        """Leave out, with what only it needs, each output that has none of these names."""
+        for result in self.model.get_results():
+            if not result.output(0).get_names() & names:
+                self.model.remove_result(result)
+
     def only_rows_vary(self) -> bool:
         """Tell whether everything has rows, any number of them, and no other size varies."""
         tensors = [*self.model.inputs, *self.model.outputs]

@@ -1,6 +1,7 @@
 """Fits a model's config.pbtxt and its signature together: completes the one, refuses a clash."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from inference.backends.tensorflow.errors import LoadError
@@ -32,7 +33,7 @@ class Editable(Protocol):
 def complete(config: Editable, signature: Signature, default_batch: int) -> None:
     """Fill in what the signature tells, as NVIDIA's backend did. Raises LoadError on a clash."""
     given = config.as_dict()
-    batch = _completed_batch(given, signature, default_batch)
+    batch = _completed_batch(given, offered(given, signature), default_batch)
     config.set_max_batch_size(batch)
     if batch > 1 and "sequence_batching" not in given:
         config.set_dynamic_batching()
@@ -40,10 +41,8 @@ def complete(config: Editable, signature: Signature, default_batch: int) -> None
     for tensor in signature.inputs:
         if tensor.name not in controls:
             config.add_input(_completed(given.get("input", []), tensor, batch > 0))
-    named = _by_name(given.get("output", []))
-    for tensor in signature.outputs:
-        if not named or tensor.name in named:
-            config.add_output(_completed(given.get("output", []), tensor, batch > 0))
+    for tensor in offered(given, signature).outputs:
+        config.add_output(_completed(given.get("output", []), tensor, batch > 0))
     _reshape_single_values(config.as_dict())
     check(config.as_dict(), signature)
 
@@ -59,10 +58,10 @@ def check(config: Config, signature: Signature) -> None:
     """Compare a complete configuration with the signature. Raises LoadError naming both sides."""
     _check_features(config)
     batched = int(config.get("max_batch_size", 0)) > 0
-    if batched and not signature.batches:
+    if batched and not offered(config, signature).batches:
         raise LoadError(
             f"config.pbtxt says max_batch_size {config['max_batch_size']}, but signature"
-            f" '{signature.name}' has no batch dimension: {_fixed(signature)};"
+            f" '{signature.name}' has no batch dimension: {_fixed(offered(config, signature))};"
             " say max_batch_size: 0"
         )
     controls = _control_inputs(config)
@@ -75,6 +74,13 @@ def check(config: Config, signature: Signature) -> None:
             )
     _check_tensors("input", inputs, signature.inputs, signature, batched)
     _check_tensors("output", outputs, signature.outputs, signature, batched)
+
+
+def offered(config: Config, signature: Signature) -> Signature:
+    """Leave out the outputs that a configuration does not offer; one that names none offers all."""
+    named = _by_name(config.get("output", []))
+    outputs = tuple(tensor for tensor in signature.outputs if tensor.name in named)
+    return replace(signature, outputs=outputs) if named else signature
 
 
 def _completed_batch(config: Config, signature: Signature, default_batch: int) -> int:

@@ -32,6 +32,7 @@ class OpenVinoEngine:
         self._batched = task.max_batch_size > 0
         try:
             compiler = Compiler.read(task, self.precision, log)
+            compiler.keep_outputs({tensor.name for tensor in task.signature.outputs})
             self._inputs = _positions(compiler.model.inputs, task.signature.inputs)
             self._outputs = _positions(compiler.model.outputs, task.signature.outputs)
             self._types = [port.get_element_type().to_dtype() for port in compiler.model.inputs]

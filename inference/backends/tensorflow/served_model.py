@@ -9,7 +9,7 @@ from typing import Any
 from gateway.cpus import available_cpus
 from inference import model_config
 from inference.backends.tensorflow.batch import Batcher
-from inference.backends.tensorflow.configuration import check
+from inference.backends.tensorflow.configuration import check, offered
 from inference.backends.tensorflow.engines import Engine, load_engine
 from inference.backends.tensorflow.errors import RequestError
 from inference.backends.tensorflow.location import cache_directory, savedmodel_of
@@ -33,7 +33,6 @@ class ServedModel:
         config = json.loads(args["model_config"])
         version = Path(args["model_repository"], args["model_version"])
         task = _task(config, version)
-        check(config, task.signature)
         engine = load_engine(task, log)
         log.info(
             f"version {args['model_version']} runs signature '{task.signature.name}' with"
@@ -62,12 +61,14 @@ class ServedModel:
 
 
 def _task(config: Mapping[str, Any], version: Path) -> Task:
-    """Put together what the engine is to do."""
+    """Put together what the engine is to do. Raises LoadError if it cannot be done."""
     options = Options.from_config(config, version.name)
     savedmodel = savedmodel_of(config, version)
+    signature = read_signature(savedmodel, options.tag, options.signature)
+    check(config, signature)
     return Task(
         savedmodel=savedmodel,
-        signature=read_signature(savedmodel, options.tag, options.signature),
+        signature=offered(config, signature),
         options=options,
         # Instances work at the same time: together they get the quota, not each.
         threads=options.threads or max(1, available_cpus() // model_config.instances(config)),
