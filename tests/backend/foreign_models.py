@@ -226,6 +226,15 @@ def sparse(directory: Path) -> None:
         builder.save()
 
 
+def scalar(directory: Path) -> None:
+    save(
+        directory / "1",
+        spec([None, 1], tf.float32, "x"),
+        spec([], tf.float32, "factor"),
+        serving_default=lambda m, x, factor: {"y": x * factor},
+    )
+
+
 def sequence(directory: Path) -> None:
     save(
         directory / "1",
@@ -352,6 +361,7 @@ def main(target: Path) -> None:
     (renamed / "model.savedmodel").rename(renamed / "renamed.savedmodel")
     complex_numbers(parts / "complex_numbers")
     sparse(parts / "sparse")
+    scalar(parts / "scalar")
     for name in PARTS:
         shutil.copytree(repository / name, parts / name)
 

@@ -105,6 +105,14 @@ CASES = {
     ),
     "complex numbers": ("complex_numbers", "", ["complex64", "'x'"]),
     "a sparse tensor": ("sparse", "", ["'x' is sparse"]),
+    "a scalar": ("scalar", "", ["scalar 'factor' TYPE_FP32 []", "save the model with [1]"]),
+    "a scalar that is to be batched": ("scalar", "max_batch_size: 4", ["scalar 'factor'"]),
+    "a scalar with dims": (
+        "scalar",
+        """max_batch_size: 0
+        input { name: "factor" data_type: TYPE_FP32 dims: [1] }""",
+        ["scalar 'factor'"],
+    ),
     "a missing input": (
         "several_inputs",
         """max_batch_size: 0

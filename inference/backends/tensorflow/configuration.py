@@ -57,6 +57,7 @@ def _reshape_single_values(config: dict[str, Any]) -> None:
 def check(config: Config, signature: Signature) -> None:
     """Compare a complete configuration with the signature. Raises LoadError naming both sides."""
     _check_features(config)
+    _check_ranks(offered(config, signature))
     batched = int(config.get("max_batch_size", 0)) > 0
     if batched and not offered(config, signature).batches:
         raise LoadError(
@@ -192,6 +193,16 @@ def _check_features(config: Config) -> None:
         raise LoadError("config.pbtxt has an implicit sequence state, which is not supported")
     if config.get("model_transaction_policy", {}).get("decoupled"):
         raise LoadError("config.pbtxt says decoupled, but a SavedModel answers each request once")
+
+
+def _check_ranks(signature: Signature) -> None:
+    """Refuse what has no dimension at all, not even one of rows: Triton knows no such tensor."""
+    for tensor in (*signature.inputs, *signature.outputs):
+        if tensor.shape == ():
+            raise LoadError(
+                f"signature '{signature.name}' has the scalar {tensor}, which Triton cannot carry:"
+                " save the model with [1] or [None] in its place"
+            )
 
 
 def _control_inputs(config: Config) -> set[str]:
