@@ -4,7 +4,7 @@ import contextlib
 import re
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +16,9 @@ _LOAD_BEGAN = re.compile(r'\] "loading: ([^"]+):(\d+)"$')
 _LOAD_ENDED = re.compile(r"""\] "(?:successfully loaded|failed to load) '([^']+)'""")
 _WITHOUT_A_GPU = ("CudaDriverHelper", "unable to create stream for")  # said at each such start
 _POLL_FAILED = re.compile(r"Poll failed for model directory '([^']+)': (.*)")
+# protobuf says what is wrong in a config.pbtxt, before Triton says which one it is.
+_PARSE_FAILED = re.compile(r"Error parsing text-format inference\.ModelConfig: (\d+):\d+: (.*)")
+_UNPARSED = "failed to read text proto from"
 
 
 class TritonLog:
@@ -80,13 +83,26 @@ def explain(lines: Iterable[str]) -> str:
 
     Several models are a line each.
     """
-    entries = [match[1] for line in lines if (match := _ENTRY.match(line))]
-    entries = [entry for entry in entries if not entry.startswith(_WITHOUT_A_GPU)]
+    entries = [entry for entry in _entries(lines) if not entry.startswith(_WITHOUT_A_GPU)]
     if models := list(dict.fromkeys(filter(None, map(_model_failure, entries)))):
         return "\n".join(models)
     spoken = [line for line in lines if line.strip()]
     crashes = [line for line in spoken if "what():" in line]
     return _shorten(next(reversed(crashes or entries or spoken), ""))
+
+
+def _entries(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the errors in Triton's log; that of a file which is not understood with its cause."""
+    cause = ""
+    for line in lines:
+        if match := _PARSE_FAILED.search(line):
+            cause = f", line {match[1]}: {match[2]}"
+        elif match := _ENTRY.match(line):
+            if _UNPARSED in match[1]:
+                yield match[1] + cause
+                cause = ""
+            else:
+                yield match[1]
 
 
 def _model_failure(entry: str) -> str:

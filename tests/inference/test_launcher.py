@@ -218,9 +218,10 @@ def test_bad_setting_is_a_usage_error(repository: Path, tmp_path: Path) -> None:
     [
         (standins.CONFIG, "raise ImportError('no such part')", "no such part"),
         ("backend: nonsense", standins.ECHO, "model broken cannot be read"),
+        (f"{standins.CONFIG}\nbatchsize: 4", standins.ECHO, 'no field named "batchsize"'),
         (standins.CONFIG.replace("python", "absent"), standins.ECHO, "absent"),
     ],
-    ids=["broken code", "broken configuration", "unknown backend"],
+    ids=["broken code", "broken configuration", "unknown field", "unknown backend"],
 )
 def test_model_that_cannot_be_loaded_is_named_in_one_line(
     tmp_path: Path, config: str, code: str, reason: str

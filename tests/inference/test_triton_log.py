@@ -16,6 +16,13 @@ POLL = (
     'E1125 02:06:06.24 3398 model_repository_manager.cc:1460] "Poll failed for model directory'
     " 'vgg16': unexpected platform type 'x' for vgg16\""
 )
+PARSE = (
+    "[libprotobuf ERROR /tmp/google/protobuf/text_format.cc:337] Error parsing text-format"
+    ' inference.ModelConfig: 2:14: Message type "inference.ModelConfig" has no field named "typo".'
+)
+UNPARSED = POLL.replace(
+    "unexpected platform type 'x' for vgg16", "failed to read text proto from F"
+)
 PORT = (
     'E1125 02:06:06.28 3398 main.cc:366] "failed to start HTTP service: Unavailable - Socket'
     " '127.0.0.1:8000' already in use \""
@@ -44,6 +51,17 @@ def test_every_model_that_fails_is_named_once() -> None:
         "vgg16",
         "resnet50",
     ]
+
+
+def test_each_configuration_that_is_not_understood_is_named_with_its_own_mistake() -> None:
+    other = UNPARSED.replace("vgg16", "resnet50")
+    first, second, third = explain(
+        [PARSE, INFO, UNPARSED, POLL.replace("vgg16", "vgg19"), PARSE.replace("typo", "x"), other]
+    ).splitlines()
+    said = ', line 2: Message type "inference.ModelConfig" has no field named '
+    assert first == f'model vgg16 cannot be read: failed to read text proto from F{said}"typo".'
+    assert second.endswith("unexpected platform type 'x' for vgg19")
+    assert third.endswith(f'text proto from F{said}"x".')
 
 
 def test_a_crash_matters_more_than_the_missing_gpu() -> None:
