@@ -110,7 +110,7 @@ def _model_failure(entry: str) -> str:
     if match := _FAILED_MODEL.search(entry):
         return f"model {match[1]} v{match[2]} cannot be loaded: {_explained(_shorten(match[3]))}"
     if match := _POLL_FAILED.search(entry):
-        return f"model {match[1]} cannot be read: {_shorten(match[2])}"
+        return f"model {match[1]} cannot be read: {_placed(_shorten(match[2]))}"
     return ""
 
 
@@ -118,6 +118,12 @@ def _explained(reason: str) -> str:
     """Add to Triton's words about a process that has ended what mostly ends one."""
     ended = reason.endswith("is not healthy.")
     return f"{reason} It ended while it loaded, perhaps for want of memory." if ended else reason
+
+
+def _placed(reason: str) -> str:
+    """Add to Triton's words about files it does not know where those of a SavedModel belong."""
+    unknown = "Could not determine backend" in reason
+    return f"{reason} A SavedModel is the directory VERSION/model.savedmodel." if unknown else reason
 
 
 def _shorten(text: str, longest: int = 300) -> str:

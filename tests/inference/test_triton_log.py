@@ -64,6 +64,15 @@ def test_each_configuration_that_is_not_understood_is_named_with_its_own_mistake
     assert third.endswith(f'text proto from F{said}"x".')
 
 
+def test_files_that_triton_does_not_know_are_told_where_a_savedmodel_belongs() -> None:
+    unknown = "Invalid model name: Could not determine backend for model 'vgg16' with no backend."
+    said = explain([POLL.replace("unexpected platform type 'x' for vgg16", unknown)])
+    assert said == (
+        f"model vgg16 cannot be read: {unknown}"
+        " A SavedModel is the directory VERSION/model.savedmodel."
+    )
+
+
 def test_a_crash_matters_more_than_the_missing_gpu() -> None:
     gpu = 'E1125 02:06:06.24 3398 pinned.cc:1] "CudaDriverHelper has not been initialized."'
     crash = "  what():  boost::interprocess::lock_exception"
