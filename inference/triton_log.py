@@ -123,7 +123,9 @@ def _explained(reason: str) -> str:
 def _placed(reason: str) -> str:
     """Add to Triton's words about files it does not know where those of a SavedModel belong."""
     unknown = "Could not determine backend" in reason
-    return f"{reason} A SavedModel is the directory VERSION/model.savedmodel." if unknown else reason
+    return (
+        f"{reason} A SavedModel is the directory VERSION/model.savedmodel." if unknown else reason
+    )
 
 
 def _shorten(text: str, longest: int = 300) -> str:

@@ -4,6 +4,8 @@ import shutil
 
 import pytest
 
+from inference.backends.tensorflow import wire
+
 Y = 'output { name: "y" data_type: TYPE_FP32 dims: [1] }'
 X = 'input { name: "x" data_type: TYPE_FP32 dims: [1] }'
 
@@ -139,15 +141,23 @@ def test_what_cannot_hold_is_refused_with_its_reason(client, foreign, part, conf
     assert "Traceback" not in reason
 
 
-def test_a_damaged_savedmodel_is_refused(client, foreign):
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"\x12\xff\xff", "saved_model.pb is damaged"),
+        (wire.encode(1, wire.encode(1, b"x") + wire.encode(2, b"Placeholder")), "a frozen graph"),
+    ],
+    ids=["damaged", "frozen graph"],
+)
+def test_what_is_no_savedmodel_is_refused(client, foreign, content, sentence):
     model = foreign / "repository" / "damaged"
     shutil.copytree(foreign / "parts" / "signatures", model)
-    (model / "1" / "model.savedmodel" / "saved_model.pb").write_bytes(b"\x12\xff\xff")
+    (model / "1" / "model.savedmodel" / "saved_model.pb").write_bytes(content)
     try:
         reason = client.load("damaged")
     finally:
         shutil.rmtree(model)
-    assert "saved_model.pb is damaged" in reason
+    assert sentence in reason
 
 
 def test_a_savedmodel_without_its_weights_is_refused(client, foreign):

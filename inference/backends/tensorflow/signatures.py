@@ -93,6 +93,11 @@ def find_graph(model: memoryview, tag: str, directory: Path) -> memoryview:
             return graph
     if not tag and len(graphs) == 1:
         return graphs[0]
+    if not graphs:
+        raise LoadError(
+            f"{directory}/saved_model.pb is not that of a SavedModel but, perhaps, a frozen graph:"
+            " export the model as a SavedModel"
+        )
     known = sorted({known for graph in graphs for known in tags(graph)})
     raise LoadError(
         f"{directory} has no graph with the tag '{tag or DEFAULT_TAG}'; it has {_listed(known)}:"
