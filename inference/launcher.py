@@ -22,7 +22,7 @@ from inference.identity import Run
 from inference.installation import find_installation
 from inference.ports import choose_ports
 from inference.processes import adopt_orphans, kill_children
-from inference.repository import require_models
+from inference.repository import lacks_version, require_models, without_version
 from inference.server import Setup, TritonServer
 from inference.settings import Settings
 from inference.shm import remove_segments, sweep
@@ -87,6 +87,8 @@ def serve(
     announcement.publish_key()
     named = ", ".join(described(settings, model) for model in models)
     say(f"Starting Triton with {named}; its log is {log.path}.")
+    for model in without_version(settings.repository):
+        say(f"Not served: {lacks_version(model)}")
     supervisor.start(models)
     supervisor.run(lambda found: announcement.publish(client, metrics, found))
 

@@ -1,8 +1,11 @@
 """Reads the model repository's directory: which models Triton can load."""
 
+import os.path
 from pathlib import Path
 
 from inference.errors import LaunchError
+
+OF_A_MODEL = ("config.pbtxt", "model.savedmodel", "saved_model.pb")
 
 
 def ready_models(repository: Path) -> list[str]:
@@ -13,6 +16,17 @@ def ready_models(repository: Path) -> list[str]:
         model.name
         for model in repository.iterdir()
         if not is_apart(model.name) and versions_in(model)
+    )
+
+
+def without_version(repository: Path) -> list[str]:
+    """Name the directories that hold what belongs to a model, but no version of it."""
+    return sorted(
+        model.name
+        for model in repository.iterdir()
+        if not is_apart(model.name)
+        and not versions_in(model)
+        and any(os.path.exists(model / name) for name in OF_A_MODEL)  # noqa: PTH110 (never raises)
     )
 
 
@@ -44,12 +58,19 @@ def is_classifier(model: str) -> bool:
 def require_models(repository: Path) -> list[str]:
     """Name the models to load. Raises LaunchError if there is none."""
     models = ready_models(repository)
+    if not models and repository.is_dir() and (lacking := without_version(repository)):
+        raise LaunchError(f"No model is ready in {repository}: {lacks_version(lacking[0])}")
     if not models:
         raise LaunchError(
             f"No model is ready in {repository}: export one with"
             " `python3 export_model.py efficientnet_lite0`, or set MODEL_REPOSITORY."
         )
     return models
+
+
+def lacks_version(model: str) -> str:
+    """Say why a model is not served."""
+    return f"{model} has no version; its SavedModel belongs into {model}/1/model.savedmodel."
 
 
 def versions_in(model: Path) -> list[int]:

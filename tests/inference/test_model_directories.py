@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inference.errors import LaunchError
-from inference.repository import ready_models, require_models
+from inference.repository import ready_models, require_models, without_version
 
 
 def test_models_with_a_version_are_ready(tmp_path: Path) -> None:
@@ -37,6 +37,15 @@ def test_repository_without_models_is_an_error(tmp_path: Path) -> None:
         require_models(tmp_path / "absent")
 
 
+def test_a_model_without_a_version_is_told(tmp_path: Path) -> None:
+    for path in ("vgg16/1/model.savedmodel", "flat/model.savedmodel", "notes"):
+        (tmp_path / path).mkdir(parents=True)
+    assert without_version(tmp_path) == ["flat"]
+    (tmp_path / "vgg16").rename(tmp_path / ".vgg16")
+    with pytest.raises(LaunchError, match=r"flat has no version.*flat/1/model.savedmodel"):
+        require_models(tmp_path)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may not look")
 def test_a_directory_that_may_not_be_read_is_no_model() -> None:
     """The root of a volume has a `lost+found`."""
@@ -48,5 +57,6 @@ def test_a_directory_that_may_not_be_read_is_no_model() -> None:
         os.seteuid(10001)
         try:
             assert ready_models(repository) == ["vgg16"]
+            assert without_version(repository) == []
         finally:
             os.seteuid(0)
