@@ -47,10 +47,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             taken = super().received(data[:piece])
             data = data[piece:]
             self._examine()
+            is_cut = self._cut_queue()  # first: of refusals too, only a few are answered
             while self.refuse_now:
                 self.refuse_now = False
                 self.server.task_dispatcher.serve(self)
-            if not taken or self._cut_queue():
+            if is_cut or not taken:
                 break
         return taken
 

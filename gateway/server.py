@@ -1,7 +1,9 @@
 """The production server: waitress, which buffers whole requests before a thread sees them."""
 
+import contextlib
 import logging
 import math
+import os
 import re
 import resource
 import signal
@@ -65,6 +67,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             adj=adjustments,
             sockinfo=adjustments.listen[0],
         )
+        os.set_blocking(self.trigger.trigger, False)
 
     def serve(self) -> None:
         """Answer requests until `stop` is called, then finish what was admitted.
@@ -86,6 +89,14 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         if not self._stopping:
             self._stopping = True
             self.pull_trigger()
+
+    def pull_trigger(self) -> None:
+        """Let the loop turn once more; so it will anyway when the pipe to it is full.
+
+        The loop itself pulls, too, and would wait for ever for somebody to empty the pipe.
+        """
+        with contextlib.suppress(BlockingIOError):
+            super().pull_trigger()
 
     def handle_accept(self) -> None:
         """Take the connections that wait, if need be in the place of idle ones."""

@@ -145,3 +145,11 @@ def test_a_path_with_more_slashes_is_admitted_like_any(serve: Serve, triton: Stu
         refused = requests.post(f"{running.url}//v1/classify", data=picture(), timeout=20)
         assert refused.status_code == 503
         hold.set()
+
+
+def test_only_a_few_requests_that_come_at_once_are_refused(serve: Serve) -> None:
+    running = serve()
+    running.services.admission.limit = 0
+    answers = running.say(b"POST /predict HTTP/1.1\r\n\r\n" * 500)
+    assert answers.count(b"HTTP/1.1 503 Refused") == 4
+    assert answers.count(b"Connection: close") == 1

@@ -386,3 +386,12 @@ def test_the_sender_of_a_body_that_is_too_large_meets_the_answer(serve: Serve) -
 def connect_from(address: str, running: Running) -> socket.socket:
     where = ("127.0.0.1", int(running.server.effective_port))
     return socket.create_connection(where, 20, source_address=(address, 0))
+
+
+def test_the_loop_is_woken_however_often_without_waiting(serve: Serve) -> None:
+    running = serve()
+    running.server.stop()
+    running.thread.join(20)  # so that nobody empties the pipe
+    waking, _ = in_background(lambda: [running.server.pull_trigger() for _ in range(70_000)])
+    waking.join(20)
+    assert not waking.is_alive()
