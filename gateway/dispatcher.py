@@ -39,7 +39,8 @@ class Dispatcher:
             self._admit(channel, request)
         with self._lock:
             self._busy += 1
-        if request.refusal and threading.get_ident() == self.loop_thread:
+        # The loop itself must not wait until a client has read what came before.
+        if request.refusal and self.is_loop() and not channel.total_outbufs_len:
             channel.refuse_now = True
         elif request.ticket:
             self._work.put(channel)
@@ -50,6 +51,10 @@ class Dispatcher:
         """Free the place of a client that hung up, if its request still waits."""
         if self._work.drop(channel):
             self._finish(channel, channel.requests[0])
+
+    def is_loop(self) -> bool:
+        """Tell whether it is the loop that asks, and not one of the threads."""
+        return threading.get_ident() == self.loop_thread
 
     def idle(self) -> bool:
         """Tell whether every request that was queued has been answered."""

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import requests
 from PIL import Image
@@ -79,9 +80,14 @@ def test_who_reads_no_label_keeps_no_thread(serve: Serve) -> None:
 
 
 def blocked(running: Running) -> list[object]:
+    """Return the connections with more unread answers than a thread may leave."""
+    return [channel for channel in unread(running) if channel.total_outbufs_len > 4096]
+
+
+def unread(running: Running) -> list[Any]:
     """Return the connections whose answers are not read."""
     channels = list(running.server.active_channels.values())
-    return [channel for channel in channels if channel.total_outbufs_len > 4096]
+    return [channel for channel in channels if channel.total_outbufs_len]
 
 
 def given_up(running: Running) -> bool:
@@ -153,3 +159,12 @@ def test_only_a_few_requests_that_come_at_once_are_refused(serve: Serve) -> None
     answers = running.say(b"POST /predict HTTP/1.1\r\n\r\n" * 500)
     assert answers.count(b"HTTP/1.1 503 Refused") == 4
     assert answers.count(b"Connection: close") == 1
+
+
+def test_who_reads_no_refusal_does_not_stop_the_loop(serve: Serve) -> None:
+    running = serve_through_a_narrow_pipe(serve)
+    running.services.admission.limit = 0
+    wide = b"POST /predict HTTP/1.1\r\nX: " + b"x" * 6000 + b"\r\n\r\n"  # two or three a piece
+    with silent_readers(running, 3, wide * 30):
+        wait_until(lambda: unread(running), "refusals are waiting to be read", 20)
+        assert is_healthy(running)
