@@ -56,9 +56,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return taken
 
     def send_continue(self) -> None:
-        """Ask for the body, or answer at once that it would be sent in vain."""
-        self._examine()
-        if self.request is not None and self.request.refusal:
+        """Ask for the body, or answer at once that it would be sent in vain.
+
+        After another answer a thread asks, which cannot queue the refusal: the body goes by first.
+        """
+        is_loop = self.server.task_dispatcher.is_loop()
+        if is_loop:
+            self._examine()
+        if is_loop and self.request is not None and self.request.refusal:
             self.request.expect_continue = False
             self.request.headers["CONNECTION"] = "close"  # the body may be on its way all the same
             self.request.completed = True

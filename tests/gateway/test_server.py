@@ -114,6 +114,22 @@ def test_nobody_is_asked_to_go_on_for_nothing(serve: Serve, head: str, status: b
     assert serve().say(raw).startswith(b"HTTP/1.1 " + status)
 
 
+def test_what_is_refused_behind_another_request_is_answered_too(
+    serve: Serve, triton: StubTriton
+) -> None:
+    running = serve(threads=1, max_upload_bytes=1024, max_body_bytes=1024)
+    hold = hold_inferences(triton)
+    head = b"POST /v1/classify HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2000\r\n\r\n"
+    with running.connect() as client:
+        client.sendall(raw_classify() + head)
+        wait_until(lambda: refused(running), "it is refused", 10)
+        hold.set()
+        assert status_of_next(client) == 200
+        wait_until(lambda: arriving(running)[0].sent_continue, "its body is asked for", 10)
+        client.sendall(bytes(2000))
+        assert status_of_next(client) == 413
+
+
 def test_an_endless_chunked_body_is_cut_off(serve: Serve) -> None:
     running = serve(max_body_bytes=100_000)
     with running.connect() as connection:
