@@ -59,6 +59,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._stopping = False
         self._refused = False
         self._doomed: set[Channel] = set()
+        self._replaced: set[Channel] = set()
         adjustments = adjust(settings)
         super().__init__(
             app,
@@ -102,12 +103,13 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         """Take the connections that wait, if need be in the place of idle ones."""
         for _ in range(ACCEPTED_AT_ONCE):
             known = len(self.active_channels)
-            replaced = self._idlest() if known - len(self._doomed) >= self.crowded else None
+            leaving = len(self._doomed | self._replaced)
+            replaced = self._idlest() if known - leaving >= self.crowded else None
             super().handle_accept()
             if len(self.active_channels) == known:
                 break  # none was waiting any more
             if replaced:
-                self._doomed.add(replaced)
+                self._replaced.add(replaced)
 
     def maintenance(self, now: float) -> None:
         """Close idle connections, as waitress does, and those that send or read too slowly."""
@@ -181,7 +183,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
         So a stranger with a thousand connections shuts out nobody else.
         """
-        open_ones = set(self.active_channels.values()) - self._doomed
+        open_ones = set(self.active_channels.values()) - self._doomed - self._replaced
         idle = [channel for channel in open_ones if not channel.requests]
         counts = Counter(channel.addr[0] for channel in idle)
         most = max(counts.values(), default=0)
@@ -191,6 +193,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def _turn(self, seconds: float) -> None:
         self._refused = False
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
+        # What has sent a request within the turn is idle no more.
+        self._doomed |= {channel for channel in self._replaced if not channel.requests}
+        self._replaced.clear()
         # Not `will_close`, which waits until the socket takes more; and not within the turn, where
         # a new connection may get the closed one's number, and its events.
         while self._doomed:

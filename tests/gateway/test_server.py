@@ -6,6 +6,7 @@ import resource
 import socket
 import ssl
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -371,6 +372,27 @@ def test_a_request_under_way_is_never_closed_for_a_newcomer(
     hold.set()
     thread.join(20)
     assert results[0].status_code == 200
+
+
+def test_an_idle_connection_that_sends_a_request_meanwhile_is_not_replaced(
+    serve: Serve, triton: StubTriton
+) -> None:
+    running = serve()
+    running.server.crowded = 1
+    hold = hold_inferences(triton)
+    turning, go_on = threading.Event(), threading.Event()
+    with running.connect() as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+        assert status_of_next(client) == 200
+        running.server.trigger.pull_trigger(lambda: turning.set() or go_on.wait(20))
+        assert turning.wait(20)
+        with running.connect() as newcomer:
+            client.sendall(raw_classify())
+            go_on.set()
+            newcomer.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+            assert status_of_next(newcomer) == 200
+            hold.set()
+            assert status_of_next(client) == 200
 
 
 @pytest.mark.parametrize(("limit", "most"), [(60, 1), (256, 78), (1 << 20, 900)])
