@@ -1,6 +1,7 @@
 """Waitress's connections; those that send or keep too much, or too slowly, are cut off."""
 
 import time
+from threading import Condition
 from typing import Any
 
 from waitress.channel import HTTPChannel
@@ -23,6 +24,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     error_task_class = RefusalTask
 
     connected: bool
+    outbuf_lock: Condition  # a reentrant one
     request: Request | None
     requests: list[Request]
     total_outbufs_len: int
@@ -68,7 +70,15 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.request.headers["CONNECTION"] = "close"  # the body may be on its way all the same
             self.request.completed = True
         else:
-            super().send_continue()
+            with self.outbuf_lock:
+                if self.connected:
+                    super().send_continue()
+
+    def _flush_some(self, do_close: bool = True) -> bool:
+        """Send what can be sent: one thread at a time, and only the loop closes the connection."""
+        with self.outbuf_lock:
+            do_close = do_close and self.server.task_dispatcher.is_loop()
+            return bool(super()._flush_some(do_close=do_close))
 
     def done(self, request: Request) -> None:
         """Let go of a request that needs no thread any more."""

@@ -58,8 +58,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._services = services
         self._stopping = False
         self._refused = False
-        self._doomed: set[Channel] = set()
-        self._replaced: set[Channel] = set()
+        self._doomed: list[Channel] = []
+        self._replaced: list[Channel] = []  # by who has come in this turn
         adjustments = adjust(settings)
         super().__init__(
             app,
@@ -100,16 +100,19 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             super().pull_trigger()
 
     def handle_accept(self) -> None:
-        """Take the connections that wait, if need be in the place of idle ones."""
+        """Take the connections that wait, or one in the place of an idle one.
+
+        No more than one: who has just come would be replaced before it has said a word.
+        """
         for _ in range(ACCEPTED_AT_ONCE):
             known = len(self.active_channels)
-            leaving = len(self._doomed | self._replaced)
-            replaced = self._idlest() if known - leaving >= self.crowded else None
+            replaced = self._idlest() if self._is_crowded() else None
             super().handle_accept()
             if len(self.active_channels) == known:
                 break  # none was waiting any more
             if replaced:
-                self._replaced.add(replaced)
+                self._replaced.append(replaced)
+                break
 
     def maintenance(self, now: float) -> None:
         """Close idle connections, as waitress does, and those that send or read too slowly."""
@@ -118,7 +121,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         for channel in list(self.active_channels.values()):
             channel.count()
             if channel.is_stuck(monotonic):
-                self._doomed.add(channel)
+                self._doomed.append(channel)
 
     def examine(self, channel: Channel, request: Request) -> None:
         """Refuse or forget a body that nobody will read, before it has arrived."""
@@ -178,13 +181,15 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         """Count an answer by its path and status."""
         self._services.metrics.requests.labels(path, status).inc()
 
+    def _is_crowded(self) -> bool:
+        return len(self.active_channels) >= self.crowded
+
     def _idlest(self) -> Channel | None:
         """Return what has been silent longest among the idle of the address that has most of them.
 
         So a stranger with a thousand connections shuts out nobody else.
         """
-        open_ones = set(self.active_channels.values()) - self._doomed - self._replaced
-        idle = [channel for channel in open_ones if not channel.requests]
+        idle = [channel for channel in self.active_channels.values() if not channel.requests]
         counts = Counter(channel.addr[0] for channel in idle)
         most = max(counts.values(), default=0)
         greedy = (channel for channel in idle if counts[channel.addr[0]] == most)
@@ -192,15 +197,15 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def _turn(self, seconds: float) -> None:
         self._refused = False
-        wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
-        # What has sent a request within the turn is idle no more.
-        self._doomed |= {channel for channel in self._replaced if not channel.requests}
         self._replaced.clear()
+        wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
+        # Who has sent a request meanwhile is idle no more.
+        self._doomed += [channel for channel in self._replaced if not channel.requests]
         # Not `will_close`, which waits until the socket takes more; and not within the turn, where
         # a new connection may get the closed one's number, and its events.
         while self._doomed:
             self._doomed.pop().handle_close()
-        if self._refused:
+        if self._refused and not self._is_crowded():
             time.sleep(REST)
 
     def _drain(self) -> None:

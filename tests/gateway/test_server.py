@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from gateway.errors import DeadlineExceeded
+from gateway.request import Request
 from gateway.server import most_connections
 from tests.gateway.running import (
     JPEG,
@@ -393,6 +394,18 @@ def test_an_idle_connection_that_sends_a_request_meanwhile_is_not_replaced(
             assert status_of_next(newcomer) == 200
             hold.set()
             assert status_of_next(client) == 200
+
+
+def test_nobody_is_asked_for_a_body_who_has_gone(serve: Serve) -> None:
+    running = serve()
+    with running.connect() as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+        assert status_of_next(client) == 200
+        (channel,) = running.server.active_channels.values()
+    wait_until(lambda: not channel.connected, "the hang-up is seen", 20)
+    channel.request = Request(running.server.adj)
+    channel.send_continue()
+    assert not channel.total_outbufs_len
 
 
 @pytest.mark.parametrize(("limit", "most"), [(60, 1), (256, 78), (1 << 20, 900)])
