@@ -10,24 +10,23 @@ OF_A_MODEL = ("config.pbtxt", "model.savedmodel", "saved_model.pb")
 
 def ready_models(repository: Path) -> list[str]:
     """Name the models that have a version to load: a directory with a whole number as its name."""
-    if not repository.is_dir():
-        return []
-    return sorted(
-        model.name
-        for model in repository.iterdir()
-        if not is_apart(model.name) and versions_in(model)
-    )
+    return [model.name for model in _models(repository) if versions_in(model)]
 
 
 def without_version(repository: Path) -> list[str]:
     """Name the directories that hold what belongs to a model, but no version of it."""
-    return sorted(
+    return [
         model.name
-        for model in repository.iterdir()
-        if not is_apart(model.name)
-        and not versions_in(model)
-        and any(os.path.exists(model / name) for name in OF_A_MODEL)  # noqa: PTH110 (never raises)
-    )
+        for model in _models(repository)
+        if not versions_in(model) and any(os.path.exists(model / name) for name in OF_A_MODEL)  # noqa: PTH110 (never raises)
+    ]
+
+
+def _models(repository: Path) -> list[Path]:
+    """List what may be models, by name; a repository that is not there has none."""
+    if not repository.is_dir():
+        return []
+    return sorted(entry for entry in repository.iterdir() if not is_apart(entry.name))
 
 
 def is_apart(model: str) -> bool:
@@ -58,14 +57,14 @@ def is_classifier(model: str) -> bool:
 def require_models(repository: Path) -> list[str]:
     """Name the models to load. Raises LaunchError if there is none."""
     models = ready_models(repository)
-    if not models and repository.is_dir() and (lacking := without_version(repository)):
+    if models:
+        return models
+    if lacking := without_version(repository):
         raise LaunchError(f"No model is ready in {repository}: {lacks_version(lacking[0])}")
-    if not models:
-        raise LaunchError(
-            f"No model is ready in {repository}: export one with"
-            " `python3 export_model.py efficientnet_lite0`, or set MODEL_REPOSITORY."
-        )
-    return models
+    raise LaunchError(
+        f"No model is ready in {repository}: export one with"
+        " `python3 export_model.py efficientnet_lite0`, or set MODEL_REPOSITORY."
+    )
 
 
 def lacks_version(model: str) -> str:
