@@ -706,7 +706,8 @@ class Page {
     picture.discard();
     this.#say(`${picture.name} removed.`);
     this.#refresh();
-    (neighbour?.querySelector(".remove") ?? find("chooser")).focus();
+    const isRunning = neighbour?.dataset.state === "running"; // its button is hidden
+    (isRunning ? neighbour : (neighbour?.querySelector(".remove") ?? find("chooser"))).focus();
   }
 
   /** Let the reader keep what is shown, as a table. */

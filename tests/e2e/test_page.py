@@ -389,6 +389,20 @@ def test_pictures_can_be_removed(page: Page) -> None:
     assert page.cards() == []
 
 
+def test_the_keyboard_keeps_its_place_beside_a_picture_that_runs(page: Page) -> None:
+    page.throttle(2000)
+    page.add(PATHS[:9])  # one more than a request takes
+    page.element("submit").click()
+    page.wait(lambda: page.requests("POST"), "the request is under way")
+    page.button(f"Remove {PATHS[8].name}").send_keys(Keys.ENTER)
+    assert [card.state for card in page.cards()] == ["running"] * 8
+    focused = page.driver.switch_to.active_element
+    assert focused.find_element(By.CLASS_NAME, "name").text == PATHS[7].name
+    assert focused.get_attribute("class") == "card"
+    page.element("cancel").click()
+    page.wait(lambda: page.text("status").startswith("Cancelled"), "the run has ended")
+
+
 @pytest.fixture
 def locked(
     browser: webdriver.Chrome, triton: Running, tmp_path: Path
