@@ -29,6 +29,11 @@ const percent = (share) => {
 const harmless = (text) => text.replace(/^[=+\-@\t\r]/, "'$&");
 const quoted = (value) => `"${harmless(String(value ?? "")).replaceAll('"', '""')}"`;
 
+/** Return a file's name for a sentence, whose order of reading it must not change. */
+function isolated(name) {
+  return Object.assign(document.createElement("bdi"), { textContent: name });
+}
+
 /** Show a text in an element, or hide the element when there is none. */
 function show(element, text) {
   element.textContent = text;
@@ -434,8 +439,8 @@ class Page {
     }
     this.#pictures.push(...added);
     find("pictures").append(...added.map(({ card }) => card));
-    const refused = large.length ? ` Too large: ${large.map(({ name }) => name).join(", ")}.` : "";
-    this.#say(`${counted(added.length - large.length)} added.${refused}`);
+    const refused = large.flatMap(({ name }, index) => [index ? ", " : " Too large: ", isolated(name)]);
+    this.#say(`${counted(added.length - large.length)} added.`, ...refused);
     this.#refresh();
   }
 
@@ -530,7 +535,7 @@ class Page {
       while (this.#in("waiting").length) {
         await this.#step(this.#run.signal);
       }
-      this.#say(this.#summary());
+      this.#say(...this.#summary());
     } catch (error) {
       this.#stopped(error);
     } finally {
@@ -652,25 +657,26 @@ class Page {
       this.#say("");
       this.#askForKey(error);
     } else if (error.code === "unreachable") {
-      this.#say(`${error.message} ${this.#summary()}`);
+      this.#say(`${error.message} `, ...this.#summary());
     } else if (error.name === "AbortError") {
-      this.#say(`Cancelled. ${this.#summary()}`);
+      this.#say("Cancelled. ", ...this.#summary());
     } else {
       this.#say("The page failed; reload it.");
       throw error;
     }
   }
 
+  /** Say what has come of the run, in parts. */
   #summary() {
     const finished = [...this.#finished];
     const done = finished.filter(({ state }) => state === "done");
     const failed = finished.length - done.length;
     const spoken = done.length <= SPOKEN_LABELS ? done.filter(({ best }) => best) : [];
-    const labels = spoken.map(({ name, best }) => {
-      return ` ${name}: ${best.label}, ${percent(best.probability)}.`;
+    const labels = spoken.flatMap(({ name, best }) => {
+      return [" ", isolated(name), `: ${best.label}, ${percent(best.probability)}.`];
     });
     const rest = failed ? `, ${failed} failed` : "";
-    return `${counted(done.length)} classified${rest}.${labels.join("")}`;
+    return [`${counted(done.length)} classified${rest}.`, ...labels];
   }
 
   #progress() {
@@ -704,7 +710,7 @@ class Page {
     const neighbour = picture.card.nextElementSibling ?? picture.card.previousElementSibling;
     this.#pictures = this.#pictures.filter((other) => other !== picture);
     picture.discard();
-    this.#say(`${picture.name} removed.`);
+    this.#say(isolated(picture.name), " removed.");
     this.#refresh();
     const isRunning = neighbour?.dataset.state === "running"; // its button is hidden
     (isRunning ? neighbour : (neighbour?.querySelector(".remove") ?? find("chooser"))).focus();
@@ -742,8 +748,8 @@ class Page {
     this.models.load();
   }
 
-  #say(text) {
-    find("status").textContent = text;
+  #say(...parts) {
+    find("status").replaceChildren(...parts);
   }
 
   #refresh() {

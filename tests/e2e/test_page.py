@@ -154,6 +154,28 @@ def test_a_file_name_is_text_and_nothing_else(page: Page, tmp_path: Path) -> Non
     assert len(page.driver.find_elements(By.CSS_SELECTOR, ".card img")) == 1
 
 
+READS_RIGHTWARDS = """
+const said = document.getElementById('status').lastChild;
+const left = at => {
+  const range = document.createRange();
+  range.setStart(said, at);
+  range.setEnd(said, at + 1);
+  return range.getBoundingClientRect().left;
+};
+return [...said.data].every((_, at) => !at || left(at - 1) < left(at))
+"""
+
+
+def test_a_name_written_from_right_to_left_turns_nothing_else_round(
+    page: Page, tmp_path: Path
+) -> None:
+    path = tmp_path / "photo\u202egpj.jpg"  # what follows the sign is read from right to left
+    shutil.copy(PATHS[2], path)
+    page.classify([path])
+    assert page.text("status").endswith(f"{path.name}: koala, {page.cards()[0].percents[0]}.")
+    assert page.driver.execute_script(READS_RIGHTWARDS)
+
+
 def test_dropped_files_are_classified(page: Page) -> None:
     page.drop(PATHS[2:4])
     page.wait(lambda: len(page.cards()) == 2, "the pictures are shown")
