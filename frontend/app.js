@@ -446,10 +446,12 @@ class Page {
 
   #listenToForms() {
     for (const chooser of [find("chooser"), find("camera")]) {
-      chooser.addEventListener("change", () => {
+      const take = () => {
         this.add(chooser.files);
         chooser.value = ""; // so that the same file can be chosen again
-      });
+      };
+      chooser.addEventListener("change", take);
+      take(); // what was chosen while this script was on its way
     }
     find("upload").addEventListener("submit", (event) => {
       event.preventDefault();

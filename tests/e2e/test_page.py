@@ -76,6 +76,22 @@ window.fetch = async (address, ...more) => {
 """
 
 
+# Someone is quicker than the page's script.
+WITH_A_QUICK_CHOICE = """
+const watch = new MutationObserver(() => {
+  const chooser = document.getElementById("chooser");
+  if (!chooser) {
+    return;
+  }
+  watch.disconnect();
+  const chosen = new DataTransfer();
+  chosen.items.add(new File(["no picture"], "early.jpg"));
+  chooser.files = chosen.files;
+});
+watch.observe(document, { childList: true, subtree: true });
+"""
+
+
 def best(cards: list[Card]) -> list[str]:
     return [card.labels[0] for card in cards if card.labels]
 
@@ -194,6 +210,13 @@ def test_the_pictures_in_dropped_folders_are_classified(page: Page, tmp_path: Pa
     (tmp_path / "empty").mkdir()
     page.drop([tmp_path / "empty"])
     page.wait(lambda: "no picture in this folder" in page.text("status"), "it says why")
+
+
+def test_what_is_chosen_before_the_script_has_come_is_shown(page: Page) -> None:
+    script = page.cdp("Page.addScriptToEvaluateOnNewDocument", source=WITH_A_QUICK_CHOICE)
+    page.open_ready()
+    page.cdp("Page.removeScriptToEvaluateOnNewDocument", **script)
+    assert [card.name for card in page.cards()] == ["early.jpg"]
 
 
 def test_pictures_of_the_same_name_can_be_told_apart(page: Page) -> None:
