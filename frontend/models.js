@@ -1,0 +1,95 @@
+import { find, show } from "./elements.js";
+import { megabytes } from "./text.js";
+
+const UNLIMITED = { pictures: Infinity, picture_bytes: Infinity, request_bytes: Infinity };
+const MODELS_PAUSE = 3; // seconds between two questions while no model is ready
+
+/** Which model answers: shown, and chosen where there are several. */
+export class Models {
+  #listed = [];
+  limits = UNLIMITED; // until the server has told its own
+
+  constructor(gateway, { onUnauthorized, onChoice }) {
+    this.gateway = gateway;
+    this.onUnauthorized = onUnauthorized;
+    this.onChoice = onChoice;
+    find("model").addEventListener("change", () => this.#describe());
+  }
+
+  /** The name to ask for; "" for the default, whose versions the server may draw by shares. */
+  get asked() {
+    const chosen = this.#chosen();
+    return !chosen || chosen.default ? "" : chosen.name;
+  }
+
+  /** Ask until a model is ready. */
+  async load() {
+    let wait = MODELS_PAUSE;
+    try {
+      const { models, limits } = await this.gateway.models();
+      const before = this.asked; // "" follows the default, whichever it is now
+      this.#listed = models;
+      this.#limit(limits);
+      if (this.#listed.length) {
+        this.#fill(before);
+        return;
+      }
+      find("model-line").textContent = "No model is ready yet.";
+    } catch (refusal) {
+      const locked = refusal.status === 401;
+      const why = locked ? " without an API key." : `: ${refusal.message}`;
+      find("model-line").textContent = `Not known${why}`;
+      if (locked) {
+        this.onUnauthorized(refusal);
+        return;
+      }
+      wait = Math.max(wait, refusal.retryAfter || 0);
+    }
+    setTimeout(() => this.load(), wait * 1000);
+  }
+
+  /** Ask again what is served where an answer shows that it has changed. */
+  check({ model, version }) {
+    const known = this.#listed.find(({ name }) => name === model);
+    if (!known?.versions.includes(version) || model !== find("model").value) {
+      this.load();
+    }
+  }
+
+  #limit(limits) {
+    this.limits = limits;
+    show(find("size-limit"), `; up to ${megabytes(limits.picture_bytes)} each`);
+  }
+
+  #chosen() {
+    const name = find("model").value;
+    return this.#listed.find((model) => model.name === name);
+  }
+
+  #fill(before) {
+    const options = this.#listed.map(({ name, default: isDefault }) => {
+      return new Option(isDefault ? `${name} (default)` : name, name, isDefault, isDefault);
+    });
+    find("model").replaceChildren(...options);
+    if (this.#listed.some(({ name }) => name === before)) {
+      find("model").value = before;
+    }
+    find("model-choice").hidden = this.#listed.length < 2;
+    this.#describe();
+  }
+
+  #describe() {
+    const { name, versions, weights, precision, engine, stands_in_for: absent } = this.#chosen();
+    const version = `version${versions.length > 1 ? "s" : ""} ${versions.join(", ")}`;
+    const facts = [version, `${weights} weights`, precision, engine].filter(Boolean);
+    find("model-line").replaceChildren(
+      Object.assign(document.createElement("strong"), { textContent: name }),
+      ` ${facts.join(" · ")}`,
+    );
+    const note = `Stands in for ${absent}, whose trained weights this server does not have.`;
+    show(find("model-note"), absent ? note : "");
+    const warning = `${name} has random weights: it was never trained; its labels mean nothing.`;
+    show(find("model-warning"), weights === "random" ? warning : "");
+    this.onChoice();
+  }
+}

@@ -1,0 +1,187 @@
+import { isolated } from "./elements.js";
+import { Refusal } from "./refusal.js";
+import { counted, percent } from "./text.js";
+
+// At most, so that progress shows and a cancelled run has lost little; the server may take less.
+const REQUEST_PICTURES = 8;
+const REQUEST_BYTES = 48 * 1024 * 1024;
+const FORM_BYTES = 1024; // more than a form needs for each picture besides its own bytes
+const LONGEST_PAUSE = 30; // seconds the page waits by itself before it asks a busy server again
+const SILENCE = 10; // seconds without an answer after which the page says that it still waits
+const SPOKEN_LABELS = 3; // more pictures than this are announced as a count only
+const UNREADABLE = "This file cannot be read any more; if it was moved or changed, choose it again.";
+
+/** Tell whether a file can still be read: it may have been moved, or be a folder. */
+async function isReadable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Wait; an aborted signal ends the wait with its AbortError. */
+function pause(seconds, signal) {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const timer = setTimeout(resolve, seconds * 1000);
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", stop, { once: true });
+  });
+}
+
+/** One pass through the queue; pictures that are added meanwhile are taken along. */
+export class Run {
+  #abort = new AbortController();
+  #finished = new Set(); // the pictures that have an answer
+  #why = ""; // the server wants to be left alone for a while
+
+  constructor(queue, gateway, models, { say, onProgress }) {
+    Object.assign(this, { queue, gateway, models, say, onProgress });
+  }
+
+  /** Classify all that waits; raise what ends the run before: Refusal or AbortError. */
+  async work() {
+    while (this.queue.in("waiting").length) {
+      await this.#step();
+    }
+  }
+
+  cancel() {
+    this.#abort.abort();
+  }
+
+  /** Count a picture no longer: it waits again, or is gone. */
+  forget(picture) {
+    this.#finished.delete(picture);
+  }
+
+  /** Classify the next few pictures; a busy server is left alone for as long as it asked. */
+  async #step() {
+    const pictures = this.#next();
+    pictures.forEach((picture) => picture.run());
+    this.#progress();
+    const readable = [];
+    for (const picture of pictures) {
+      if (await isReadable(picture.file)) {
+        readable.push(picture);
+      } else {
+        picture.fail({ code: "bad_request", message: UNREADABLE });
+      }
+    }
+    let wait = 0;
+    try {
+      wait = readable.length ? await this.#send(readable) : 0;
+    } finally {
+      const answered = pictures.filter(({ state }) => state === "done" || state === "failed");
+      answered.forEach((picture) => this.#finished.add(picture));
+    }
+    this.#progress();
+    if (wait && this.queue.in("waiting").length) {
+      this.say(`${this.#why} Going on in ${wait} s.`);
+      await pause(wait, this.#abort.signal);
+    }
+  }
+
+  /** Take the pictures of the next request: as many as the server accepts in one. */
+  #next() {
+    const { pictures, request_bytes } = this.models.limits;
+    const most = Math.min(REQUEST_PICTURES, pictures);
+    const room = Math.min(REQUEST_BYTES, request_bytes);
+    const [first, ...others] = this.queue.in("waiting").slice(0, most);
+    const taken = [first];
+    let bytes = first.file.size + FORM_BYTES;
+    for (const picture of others) {
+      bytes += picture.file.size + FORM_BYTES;
+      if (bytes > room) {
+        break;
+      }
+      taken.push(picture);
+    }
+    return taken;
+  }
+
+  /** Send one request; return the seconds the server wants to be left alone. */
+  async #send(pictures) {
+    const silence = setTimeout(() => {
+      this.say("Still sending, or waiting for the server; Cancel keeps the pictures here.");
+    }, SILENCE * 1000);
+    try {
+      const files = pictures.map(({ file }) => file);
+      const answer = await this.gateway.classify(files, this.models.asked, this.#abort.signal);
+      this.models.check(answer);
+      pictures.forEach((picture, index) => {
+        const result = answer.results[index];
+        if (result.error) {
+          picture.fail(result.error);
+        } else {
+          picture.finish(result.predictions, answer);
+        }
+      });
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.status === 401) {
+        pictures.forEach((picture) => picture.wait());
+        throw error;
+      }
+      if (error.status === 413 && pictures.length > 1) {
+        return this.#sendEach(pictures); // this server's limits are lower than usual
+      }
+      if (error.retryAfter && error.retryAfter <= LONGEST_PAUSE) {
+        pictures.forEach((picture) => picture.wait(error.message)); // until it can, or Cancel
+        this.#why = error.message;
+        return error.retryAfter;
+      }
+      pictures.forEach((picture) => picture.fail(error));
+      if (error.code === "unknown_model") {
+        this.models.load(); // it is served no longer
+      }
+      if (error.code === "unreachable") {
+        throw error; // so would all others be: they wait for the reader
+      }
+      return error.retryAfter;
+    } finally {
+      clearTimeout(silence);
+    }
+    return 0;
+  }
+
+  async #sendEach(pictures) {
+    const unsent = [...pictures];
+    try {
+      while (unsent.length) {
+        const wait = await this.#send([unsent.shift()]);
+        if (wait) {
+          return wait;
+        }
+      }
+    } finally {
+      unsent.forEach((picture) => picture.wait());
+    }
+    return 0;
+  }
+
+  /** Say what has come of the run, in parts. */
+  summary() {
+    const finished = [...this.#finished];
+    const done = finished.filter(({ state }) => state === "done");
+    const failed = finished.length - done.length;
+    const spoken = done.length <= SPOKEN_LABELS ? done.filter(({ best }) => best) : [];
+    const labels = spoken.flatMap(({ name, best }) => {
+      return [" ", isolated(name), `: ${best.label}, ${percent(best.probability)}.`];
+    });
+    const rest = failed ? `, ${failed} failed` : "";
+    return [`${counted(done.length)} classified${rest}.`, ...labels];
+  }
+
+  #progress() {
+    const finished = this.#finished.size;
+    const all = finished + this.queue.in("waiting").length + this.queue.in("running").length;
+    const failed = [...this.#finished].filter(({ state }) => state === "failed").length;
+    this.say(`${finished} of ${counted(all)} done${failed ? `, ${failed} failed` : ""}.`);
+    this.onProgress(finished, all);
+  }
+}
