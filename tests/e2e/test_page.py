@@ -448,6 +448,22 @@ def test_the_keyboard_keeps_its_place_beside_a_picture_that_runs(page: Page) -> 
     page.wait(lambda: page.text("status").startswith("Cancelled"), "the run has ended")
 
 
+def test_removed_pictures_leave_the_memory(page: Page) -> None:
+    page.add(PATHS[:2])
+    cards = "window.kept = [...document.querySelectorAll('.card')].map(card => new WeakRef(card))"
+    page.driver.execute_script(cards)
+    page.element("submit").click()
+    page.wait(lambda: "2 pictures classified." in page.text("status"), "both have their labels")
+    page.element("clear").click()
+
+    def are_gone() -> bool:
+        page.cdp("HeapProfiler.collectGarbage")
+        gone: bool = page.driver.execute_script("return kept.every(card => !card.deref())")
+        return gone
+
+    page.wait(are_gone, "nothing refers to the cards any more")
+
+
 @pytest.fixture
 def locked(
     browser: webdriver.Chrome, triton: Running, tmp_path: Path
