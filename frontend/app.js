@@ -7,6 +7,7 @@ import { Key } from "./key.js";
 import { Models } from "./models.js";
 import { Picture } from "./picture.js";
 import { Queue } from "./queue.js";
+import { Refusal } from "./refusal.js";
 import { Run } from "./run.js";
 import { csv } from "./table.js";
 import { counted, megabytes } from "./text.js";
@@ -161,7 +162,7 @@ class Page {
     if (error.status === 401) {
       this.#say("");
       this.#askForKey(error);
-    } else if (error.code === "unreachable") {
+    } else if (error instanceof Refusal) {
       this.#say(`${error.message} `, ...this.#run.summary());
     } else if (error.name === "AbortError") {
       this.#say("Cancelled. ", ...this.#run.summary());

@@ -139,10 +139,9 @@ export class Run {
       if (error.code === "unknown_model") {
         this.models.load(); // it is served no longer
       }
-      if (error.code === "unreachable") {
-        throw error; // so would all others be: they wait for the reader
+      if (error.code === "unreachable" || error.retryAfter) {
+        throw error; // so would all others fail: they wait for the reader
       }
-      return error.retryAfter;
     } finally {
       clearTimeout(silence);
     }

@@ -518,6 +518,23 @@ def test_a_locked_and_busy_server(locked: tuple[Page, Gateway, str], tmp_path: P
     assert len(statuses) == 3
 
 
+def test_a_server_that_asks_for_long_patience_ends_the_run(
+    locked: tuple[Page, Gateway, str],
+) -> None:
+    page, _, key = locked
+    page.open()
+    page.wait(lambda: page.element("key-form").is_displayed(), "a key is asked for")
+    page.press(key, Keys.ENTER)
+    page.wait(lambda: "version" in page.text("model-line"), "the model is named")
+    page.add([*PATHS, *PATHS[:5]])
+    page.element("submit").click()
+    page.wait(lambda: "8 pictures classified, 8 failed." in page.text("status"), "the run ends")
+    assert page.text("status").startswith(f"At most {KEY_RATE} requests a second. ")
+    assert [card.state for card in page.cards()] == ["done"] * 8 + ["failed"] * 8 + ["waiting"]
+    assert not page.element("cancel").is_displayed()
+    assert page.text("submit") == "Classify 1 picture"
+
+
 def let_time_pass(page: Page, keys: Path) -> None:
     """Put the page's clock forward, and let the gateway accept the next request."""
     keys.write_text(keys.read_text().replace(f":{KEY_RATE:g}", ":1000"))
