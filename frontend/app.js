@@ -48,7 +48,8 @@ class Page {
       picture.fail({ code: "too_large", message });
     }
     find("pictures").append(...added.map(({ card }) => card));
-    const refused = large.flatMap(({ name }, index) => [index ? ", " : " Too large: ", isolated(name)]);
+    const names = large.flatMap(({ name }) => [", ", isolated(name)]).slice(1);
+    const refused = names.length ? [" Too large: ", ...names, "."] : [];
     this.#say(`${counted(added.length - large.length)} added.`, ...refused);
     this.#refresh();
   }

@@ -149,7 +149,7 @@ def test_too_large_files_are_refused_by_name_and_not_sent(page: Page, tmp_path: 
     with large.open("wb") as file:
         file.truncate(20 * MEGABYTE + 1)
     page.add([large, PATHS[0]])
-    assert "panorama.png" in page.text("status")
+    assert page.text("status") == "1 picture added. Too large: panorama.png."
     cards = page.classify()
     assert [card.state for card in cards] == ["failed", "done"]
     assert "20 MB" in cards[0].text
