@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from exporter.catalog import CATALOG
+from gateway.terminal import say
 from inference.identity import Run
 from inference.repository import is_classifier
 from serving.errors import ServeError
@@ -80,7 +81,7 @@ def _tune_default_model(stop: Stop, model: str) -> None:
     """Fit the model, "" for the only one, to this machine, unless that has been done."""
     command = ["-m", "inference.tune", "--once", *([model] if model else [])]
     if _run_step(stop, command, "the model was tuned"):
-        print("edgelens: not tuned, so the model is served as it was", file=sys.stderr, flush=True)
+        say("edgelens: not tuned, so the model is served as it was", sys.stderr)
 
 
 def _is_on(name: str) -> bool:
@@ -162,12 +163,11 @@ def _require_known_model(places: Places) -> None:
 
 def _announce(readiness: dict[str, Any], page: str) -> None:
     if absent := readiness.get("stands_in_for"):
-        print(
+        say(
             f"edgelens: {readiness['model']} stands in for {absent}, whose trained weights are "
-            f"not here; `make model MODEL={absent}` fetches them, with WEIGHTS=FILE from a file",
-            flush=True,
+            f"not here; `make model MODEL={absent}` fetches them, with WEIGHTS=FILE from a file"
         )
-    print(f"\nEdgeLens is ready: open {page} (Ctrl-C stops it)\n", flush=True)
+    say(f"\nEdgeLens is ready: open {page} (Ctrl-C stops it)\n")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from gateway.config import SettingError, Settings
 from gateway.keys import KeysError
 from gateway.server import Server, stop_on_signals
 from gateway.services import Services
+from gateway.terminal import say
 from gateway.triton import InferenceClient
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
@@ -45,7 +46,7 @@ def main(triton: InferenceClient | None = None) -> int:
     stop_on_signals(server.stop)
     services.start()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    print(f"gateway: listening on http://{host}:{server.effective_port}/", flush=True)
+    say(f"gateway: listening on http://{host}:{server.effective_port}/")
     server.serve()
     services.stop()
     server.close()

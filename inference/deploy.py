@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from gateway.cgroups import SELF
+from gateway.terminal import say
 from inference.address import Address, AddressError
 from inference.admin_key import find_admin_key
 from inference.client import TritonClient
@@ -101,7 +102,7 @@ def _deployment(options: argparse.Namespace) -> Deployment:
     files = ModelFiles(settings.repository, options.model, settings.model_config_name)
     membership = membership_of(address.port) if address.is_local else SELF
     available = partial(available_memory, membership=membership)
-    return Deployment(files, Server(client, control, http, _say), _say, available)
+    return Deployment(files, Server(client, control, http, say), say, available)
 
 
 def _is_starting(settings: Settings) -> bool:
@@ -139,10 +140,6 @@ def _natural(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number")
     return int(text)
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from gateway.terminal import say
 from inference.announcement import Announcement
 from inference.backends_directory import (
     assemble_backends,
@@ -123,8 +124,3 @@ def make_runtime_dir(directory: Path) -> Path:
             " set EDGELENS_RUNTIME_DIR to a directory of yours."
         ) from None
     return directory
-
-
-def say(text: str) -> None:
-    """Print one line for the user at once."""
-    print(text, flush=True)

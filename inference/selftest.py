@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from gateway.terminal import say
 from inference.address import Address
 from inference.admin_key import find_admin_key
 from inference.contracts.check import Check
@@ -20,7 +21,7 @@ from inference.repository import is_classifier
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a line for every check; return the exit status."""
     options = _parser().parse_args(arguments)
-    report = Report(lambda line: print(line, flush=True))
+    report = Report(say)
     try:
         endpoints = _endpoints(options, report)
         for model in _models(options, endpoints[0]):
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     count = len(report.deviations)
-    print(f"{count} deviation{'s' if count != 1 else ''}" if count else "All as the contract says.")
+    say(f"{count} deviation{'s' if count != 1 else ''}" if count else "All as the contract says.")
     return 1 if count else 0
 
 

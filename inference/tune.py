@@ -14,6 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from gateway.cpus import available_cpus
+from gateway.terminal import say
 from inference.errors import LaunchError, TritonError
 from inference.settings import Settings
 from inference.signals import stopped_by_signals
@@ -74,7 +75,7 @@ def _run(options: argparse.Namespace) -> None:
 def _tune(settings: Settings, tuned: Tuned, seconds: int) -> None:
     """Measure, and write what is faster."""
     cpus = available_cpus()
-    _say(f"Tuning {tuned.model.name} for {cpus} CPUs takes about {seconds} s.")
+    say(f"Tuning {tuned.model.name} for {cpus} CPUs takes about {seconds} s.")
     with open_bench(settings, tuned) as bench, _shown(bench, seconds) as measure:
         search, default = Search(measure, seconds), bench.default
         axes = bench.axes(cpus)
@@ -87,16 +88,16 @@ def _tune(settings: Settings, tuned: Tuned, seconds: int) -> None:
     _report(curves, gains(rounds), f"{len(tried)} of about {search.reach(default, axes)} tried")
     kept = best if is_faster(rounds) else default
     if tuned.save(kept, default, draw(curves, tried.values())):
-        _say(f"Wrote {tuned.path}, which the next start uses; {tuned.curve.name} shows the curve.")
+        say(f"Wrote {tuned.path}, which the next start uses; {tuned.curve.name} shows the curve.")
     else:
-        _say(f"The default stays; {tuned.curve} shows the curve.")
+        say(f"The default stays; {tuned.curve} shows the curve.")
 
 
 def _report(curves: Mapping[str, Figures], found: Mapping[int, float], tried: str) -> None:
     for name, figures in curves.items():
-        _say("\n  ".join([name, *map(str, figures.values())]))
+        say("\n  ".join([name, *map(str, figures.values())]))
     gained = ", ".join(f"{gain - 1:+.1%} with {clients}" for clients, gain in found.items())
-    _say(f"{tried}; the best compared with the default: {gained or 'it failed'}.")
+    say(f"{tried}; the best compared with the default: {gained or 'it failed'}.")
 
 
 @contextmanager
@@ -113,10 +114,6 @@ def _shown(bench: Bench, seconds: int) -> Iterator[Measure]:
             return figures
 
         yield measure
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 
+from gateway.terminal import say
 from inference.processes import is_working
 from serving.ask import ask
 from serving.errors import ServeError
@@ -56,7 +57,7 @@ class Part:
             self._pause = 1.0 if steady else min(self._pause * 2, LONGEST_PAUSE)
             self._restart_at = now + (0.0 if steady else self._pause)
             self._process = None
-            print(f"edgelens: {self.name} ended (status {status}); restarting it", flush=True)
+            say(f"edgelens: {self.name} ended (status {status}); restarting it")
         if now >= self._restart_at:
             self.start()
 
@@ -68,7 +69,7 @@ class Part:
         self._asked = now
         self._silences = 0 if _answers(self.health) else self._silences + 1
         if self._silences >= MOST_SILENCES and not is_working(self._process.pid):
-            print(f"edgelens: {self.name} does not answer; killing it", flush=True)
+            say(f"edgelens: {self.name} does not answer; killing it")
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def stop(self, patience: float) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import gateway.config
 import inference.errors
 import inference.settings
+from gateway.terminal import say
 from inference.address import reachable
 from serving.errors import ServeError
 from serving.stop import Stop
@@ -61,7 +62,7 @@ class Places:
         end, told = time.monotonic() + PATIENCE, False
         while (taken := self._taken()) and time.monotonic() < end and not stop.is_set():
             if not told:
-                print(f"Waiting for {', '.join(taken)} to become free.", flush=True)
+                say(f"Waiting for {', '.join(taken)} to become free.")
                 told = True
             stop.wait(0.2)
         if taken and not stop.is_set():

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.error import HTTPError
 
 from exporter.catalog import CATALOG
+from gateway.terminal import say
 from inference.repository import is_classifier
 from serving.ask import ask
 from serving.errors import ServeError
@@ -47,7 +48,7 @@ class Readiness:
             self._patience_ends = math.inf
             elsewhere = os.environ.get("TRITON_URL")
             asked = f" (TRITON_URL={elsewhere})" if elsewhere else ""
-            print(f"edgelens: not ready yet{asked}: {reason}", file=sys.stderr, flush=True)
+            say(f"edgelens: not ready yet{asked}: {reason}", sys.stderr)
 
 
 def _require_model(wanted: str, ready: list[dict[str, str]]) -> None:

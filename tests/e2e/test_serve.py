@@ -61,7 +61,7 @@ def launch(repository: Path, tmp_path: Path) -> Iterator[Callable[..., Serve]]:
         (models / directory.name).symlink_to(directory)
     started: list[Serve] = []
 
-    def start(**settings: str) -> Serve:
+    def start(log: Path | None = None, **settings: str) -> Serve:
         port = settings.get("PORT") or str(free_port())
         ports = {f"TRITON_{name}_PORT": "0" for name in ("HTTP", "GRPC", "METRICS", "HEALTH")}
         environment = {
@@ -72,7 +72,7 @@ def launch(repository: Path, tmp_path: Path) -> Iterator[Callable[..., Serve]]:
             "EDGELENS_RUNTIME_DIR": str(tmp_path / "run"),
             **settings,
         }
-        log = tmp_path / f"serve-{len(started)}.log"
+        log = log or tmp_path / f"serve-{len(started)}.log"
         with log.open("w") as output:
             process = subprocess.Popen(
                 ["make", "--silent", "serve"],
@@ -303,6 +303,19 @@ def test_a_killed_launcher_is_started_again(serve: Callable[..., Serve]) -> None
     launcher.kill()
     wait_until(lambda: gone([launcher, *triton]), "Triton is gone with its launcher", 40)
     wait_until(lambda: classify(running.url) == PHOTO.wnid, "a new Triton answers", 90)
+
+
+def test_a_full_disk_under_its_log_stops_nothing(launch: Callable[..., Serve]) -> None:
+    running = launch(log=Path("/dev/full"))
+    wait_until(lambda: is_ready(running.url), "serve is ready", 120)
+    gateway, launcher = running.child("-m", "gateway"), running.child("-m", "inference")
+    (triton,) = [child for child in launcher.children() if child.name() == "tritonserver"]
+    for part in (gateway, triton):  # their healing is told on the terminal
+        part.kill()
+    wait_until(lambda: gone([gateway, triton]), "both are gone", 10)
+    wait_until(lambda: is_ready(running.url), "both are back", 90)
+    assert classify(running.url) == PHOTO.wnid
+    assert launcher.is_running()
 
 
 def test_killing_all_at_once_leaves_nothing_in_the_way(serve: Callable[..., Serve]) -> None:
