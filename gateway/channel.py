@@ -96,7 +96,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         """Refuse the request that is arriving."""
         if self.request is not None:
             self.request.refuse(error)
-            self.server.count_refusal(self.request.route, error)
+            self.server.count_refusal(self.request, error)
             self.count()
 
     def send(self, data: bytes, do_close: bool = True) -> int:

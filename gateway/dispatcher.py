@@ -76,7 +76,7 @@ class Dispatcher:
             request.ticket = self._admission.enter(client)
         except EdgeLensError as error:
             request.refuse(error)
-            channel.server.count_refusal(request.route, error)
+            channel.server.count_refusal(request, error)
 
     def serve(self, channel: Channel) -> None:
         """Answer the channel's request and free its place."""

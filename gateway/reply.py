@@ -24,7 +24,7 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]
         """Write the answer; the connection stays open only where its bytes are in step."""
         # What turned out not to be HTTP after its refusal leaves the bytes out of step.
         refusal = self.request.refusal if self.request.refusal is self.request.error else None
-        path = getattr(self.request, "path", "")
+        path = self.request.route
         if refusal:
             status, headers = refusal.status, refusal_headers(refusal)
             body = refusal_body(path, refusal.code, refusal.message)

@@ -26,7 +26,7 @@ from gateway.channel import Channel
 from gateway.config import SettingError, Settings
 from gateway.dispatcher import Dispatcher
 from gateway.errors import EdgeLensError, Overloaded, TooLarge
-from gateway.request import Request
+from gateway.request import WORK, Request
 from gateway.services import Services
 
 logger = logging.getLogger(__name__)
@@ -171,15 +171,15 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         asked = parse_qs(request.query).get("model", [""])
         self._services.readiness.require(asked[0])
 
-    def count_refusal(self, path: str, error: EdgeLensError) -> None:
-        """Count a refusal that the application never saw."""
-        self.count_answer(path, error.status)
+    def count_refusal(self, request: Request, error: EdgeLensError) -> None:
+        """Count a refusal that the application never saw, under no path that a client made up."""
+        self.count_answer(request.route if request.route in WORK else "other", error.status)
         self._services.metrics.reject(error)
         self._refused = True
 
-    def count_answer(self, path: str, status: int) -> None:
-        """Count an answer by its path and status."""
-        self._services.metrics.requests.labels(path, status).inc()
+    def count_answer(self, route: str, status: int) -> None:
+        """Count an answer by its route and status."""
+        self._services.metrics.requests.labels(route, status).inc()
 
     def _is_crowded(self) -> bool:
         return len(self.active_channels) >= self.crowded

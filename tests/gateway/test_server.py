@@ -102,6 +102,23 @@ def test_what_the_application_never_saw_is_counted(serve: Serve) -> None:
     assert 'edgelens_http_requests_total{route="other",status="413"} 1.0' in counted
 
 
+def test_a_refusal_is_counted_under_no_path_that_a_client_made_up(serve: Serve) -> None:
+    server = serve(max_upload_bytes=10_000, max_body_bytes=10_000)
+    for path in ("/some/scanner", "/v1/classify"):
+        said = f"POST {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: 30000\r\n\r\n"
+        assert server.say(said.encode() + bytes(30_000)).startswith(b"HTTP/1.1 413 ")
+    counted = requests.get(server.url + "/metrics", timeout=10).text
+    assert 'edgelens_http_requests_total{route="other",status="413"} 1.0' in counted
+    assert 'edgelens_http_requests_total{route="/v1/classify",status="413"} 1.0' in counted
+    assert "scanner" not in counted
+
+
+def test_a_refusal_has_the_shape_of_the_path_that_the_application_would_see(serve: Serve) -> None:
+    server = serve(max_upload_bytes=10_000, max_body_bytes=10_000)
+    said = b"POST //predict HTTP/1.1\r\nConnection: close\r\nContent-Length: 30000\r\n\r\n"
+    assert body_of(server.say(said + bytes(30_000)))["success"] is False
+
+
 @pytest.mark.parametrize(
     ("head", "status"),
     [
