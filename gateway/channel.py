@@ -52,7 +52,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             is_cut = self._cut_queue()  # first: of refusals too, only a few are answered
             while self.refuse_now:
                 self.refuse_now = False
-                self.server.task_dispatcher.serve(self)
+                self.service()
             if is_cut or not taken:
                 break
         return taken
@@ -79,6 +79,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         with self.outbuf_lock:
             do_close = do_close and self.server.task_dispatcher.is_loop()
             return bool(super()._flush_some(do_close=do_close))
+
+    def service(self) -> None:
+        """Answer the request that came first, and free its place."""
+        request = self.requests[0]
+        try:
+            super().service()
+        finally:
+            self.server.task_dispatcher.finish(self, request)
 
     def done(self, request: Request) -> None:
         """Let go of a request that needs no thread any more."""

@@ -6,8 +6,6 @@ never wait behind inferences. A request whose client has hung up leaves the queu
 
 import math
 import threading
-from collections import deque
-from collections.abc import Callable
 
 from waitress.task import ThreadedTaskDispatcher
 
@@ -25,8 +23,8 @@ class Dispatcher:
     def __init__(self, admission: Admission, threads: int) -> None:
         self._admission = admission
         self._lock = threading.Lock()
-        self._work = _Lane("work", threads, self.serve)
-        self._light = _Lane("light", LIGHT_THREADS, self.serve)
+        self._work = _Lane(threads)
+        self._light = _Lane(LIGHT_THREADS)
         self._busy = 0
         self.draining_since = math.inf  # of the monotonic clock
         self.loop_thread = 0
@@ -50,7 +48,15 @@ class Dispatcher:
     def forget(self, channel: Channel) -> None:
         """Free the place of a client that hung up, if its request still waits."""
         if self._work.drop(channel):
-            self._finish(channel, channel.requests[0])
+            self.finish(channel, channel.requests[0])
+
+    def finish(self, channel: Channel, request: Request) -> None:
+        """Free the place of a request that is answered, or that nobody waits for."""
+        if request.ticket:
+            request.ticket.leave()
+        channel.done(request)
+        with self._lock:
+            self._busy -= 1
 
     def is_loop(self) -> bool:
         """Tell whether it is the loop that asks, and not one of the threads."""
@@ -63,8 +69,8 @@ class Dispatcher:
 
     def shutdown(self) -> None:
         """Let the threads end when they have answered what they are at."""
-        self._work.stop()
-        self._light.stop()
+        self._work.set_thread_count(0)
+        self._light.set_thread_count(0)
 
     def _admit(self, channel: Channel, request: Request) -> None:
         try:
@@ -78,56 +84,24 @@ class Dispatcher:
             request.refuse(error)
             channel.server.count_refusal(request, error)
 
-    def serve(self, channel: Channel) -> None:
-        """Answer the channel's request and free its place."""
-        request: Request = channel.requests[0]
-        try:
-            channel.service()
-        finally:
-            self._finish(channel, request)
-
-    def _finish(self, channel: Channel, request: Request) -> None:
-        if request.ticket:
-            request.ticket.leave()
-        channel.done(request)
-        with self._lock:
-            self._busy -= 1
-
 
 class _Lane(ThreadedTaskDispatcher):  # type: ignore[misc]
-    """A queue with its threads."""
+    """A queue of channels with its threads, each of which calls a channel's `service`."""
 
-    def __init__(self, name: str, threads: int, serve: Callable[[Channel], None]) -> None:
+    def __init__(self, threads: int) -> None:
         super().__init__()
-        self._name = name
-        self._serve = serve
-        self.queue: deque[_Task] = deque()
         self.set_thread_count(threads)
 
     def put(self, channel: Channel) -> None:
-        """Queue a channel's request. Waitress's own `add_task` warns of every queue."""
+        """Queue a channel. Waitress's own `add_task` warns of every queue."""
         with self.lock:
-            self.queue.append(_Task(channel, self._serve))
+            self.queue.append(channel)
             self.queue_cv.notify()
 
     def drop(self, channel: Channel) -> bool:
         """Take a channel out of the queue; tell whether it was there."""
         with self.lock:
-            waiting = [task for task in self.queue if task.channel is channel]
-            for task in waiting:
-                self.queue.remove(task)
-        return bool(waiting)
-
-    def stop(self) -> None:
-        """Let every thread end after its present task."""
-        self.set_thread_count(0)
-
-
-class _Task:
-    def __init__(self, channel: Channel, serve: Callable[[Channel], None]) -> None:
-        self.channel = channel
-        self._serve = serve
-
-    def service(self) -> None:
-        """Answer the channel's request."""
-        self._serve(self.channel)
+            waits = channel in self.queue
+            if waits:
+                self.queue.remove(channel)
+        return waits

@@ -231,7 +231,7 @@ def test_a_waiting_client_that_hangs_up_frees_its_place(serve: Serve, triton: St
     wait_until(lambda: running.services.admission.in_flight == 1, "its place is free", 10)
     third, more = in_background(running.classify)
     queue = running.server.task_dispatcher._work
-    wait_until(lambda: any(t.channel.connected for t in queue.queue), "its place is taken", 10)
+    wait_until(lambda: any(channel.connected for channel in queue.queue), "its place is taken", 10)
     hold.set()
     first.join(20)
     third.join(20)
@@ -254,7 +254,7 @@ def test_a_client_over_its_share_whose_waiting_request_hung_up_has_room_again(
     wait_until(lambda: running.services.admission.in_flight == 1, "its place is free", 20)
     again, results = in_background(lambda: post_as(running, "10.0.0.2"))
     queue = running.server.task_dispatcher._work
-    wait_until(lambda: any(t.channel.connected for t in queue.queue), "its place is taken", 20)
+    wait_until(lambda: any(channel.connected for channel in queue.queue), "its place is taken", 20)
     hold.set()
     first.join(20)
     again.join(20)
@@ -269,7 +269,7 @@ def test_a_request_past_its_deadline_is_dropped_before_inference(
     second, late = in_background(running.classify)
     queue = running.server.task_dispatcher._work
     wait_until(lambda: queue.queue, "the second one waits", 10)
-    queue.queue[0].channel.requests[0].ticket.deadline.start -= 60
+    queue.queue[0].requests[0].ticket.deadline.start -= 60
     hold.set()
     first.join(20)
     second.join(20)
