@@ -60,14 +60,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._refused = False
         self._doomed: list[Channel] = []
         self._replaced: list[Channel] = []  # by who has come in this turn
-        adjustments = adjust(settings)
-        super().__init__(
-            app,
-            map={},
-            dispatcher=Dispatcher(services.admission, settings.threads),
-            adj=adjustments,
-            sockinfo=adjustments.listen[0],
-        )
+        dispatcher = Dispatcher(services.admission, settings.threads)
+        super().__init__(app, dispatcher=dispatcher, adj=adjust(settings))
         os.set_blocking(self.trigger.trigger, False)
 
     def serve(self) -> None:
@@ -250,7 +244,6 @@ def adjust(settings: Settings) -> Adjustments:
     """Return waitress's own settings."""
     chosen: dict[str, Any] = {
         "listen": f"{settings.host}:{settings.port}",
-        "threads": settings.threads,
         "ident": None,
         "connection_limit": CONNECTIONS,
         "channel_timeout": IDLE_SECONDS,
