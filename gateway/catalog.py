@@ -136,7 +136,7 @@ class Catalog:
             return ModelNotReady(f"MODEL names {name}, which is not loaded; these are: {there}.")
         if lately or not self._models:
             return ModelNotReady("This model is being loaded; try again shortly.")
-        for (model, _), complaint in self._complaints.items():
+        for (model, _), complaint in list(self._complaints.items()):  # a refresh may add to it
             if model == name:
                 return UnknownModel(f"This model is loaded, but cannot be asked here. {complaint}")
         return UnknownModel("No such model is loaded; GET /v1/models lists them.")

@@ -1,6 +1,7 @@
 """The models that can be asked."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -24,6 +25,9 @@ class FlakyTriton(StubTriton):
     unready: frozenset[str] | set[str] = frozenset()
     metrics_away = False
     configs_away = False
+    slow = ""  # the model whose configuration waits for `go_on`
+    asked: threading.Event
+    go_on: threading.Event
 
     def loaded(self) -> Loaded:
         if self.metrics_away:
@@ -33,6 +37,9 @@ class FlakyTriton(StubTriton):
     def config(self, name: str, version: str) -> object:
         if self.configs_away:
             raise TritonUnavailable("away")
+        if name == self.slow:
+            self.asked.set()
+            assert self.go_on.wait(20)
         if version in self.unready:
             raise ModelNotReady("not at ready state")
         return super().config(name, version or "1")
@@ -85,6 +92,34 @@ def test_who_asks_for_a_model_without_a_contract_learns_what_it_lacks(triton: Fl
     catalog.refresh()
     with pytest.raises(UnknownModel, match="No such model"):
         catalog.find("foreign")
+
+
+class Asked(str):
+    """A model's name that does something while it is compared with another model's."""
+
+    meanwhile: Callable[[], object]
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        if other:
+            self.meanwhile()
+        return str.__eq__(self, other)
+
+
+def test_what_models_lack_may_be_learnt_while_somebody_is_told(triton: FlakyTriton) -> None:
+    catalog = Catalog(triton)
+    triton.configs["broken", "1"] = model_config("broken", width="wide")
+    catalog.refresh()
+    triton.configs["other", "1"] = model_config("other", width="wide")
+    triton.slow, triton.asked, triton.go_on = "other", threading.Event(), threading.Event()
+    refreshing = threading.Thread(target=catalog.refresh)
+    refreshing.start()
+    assert triton.asked.wait(20)
+    name = Asked("unheard-of")
+    name.meanwhile = lambda: triton.go_on.set() or refreshing.join(20)
+    with pytest.raises(UnknownModel, match="No such model"):
+        catalog.find(name)
+    assert not refreshing.is_alive()
 
 
 def test_nothing_is_said_of_a_model_while_triton_is_away(triton: FlakyTriton) -> None:
