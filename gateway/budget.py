@@ -20,7 +20,7 @@ class Budget:
         self.kept = 0
         self._sizes: dict[object, int] = {}
         self._lock = threading.Lock()
-        self._turn = threading.Semaphore(1)
+        self._turn = threading.Lock()
 
     def count(self, holder: object, measure: Callable[[], int]) -> bool:
         """Count what `holder` keeps now; tell whether it may keep that: what shrinks always may."""

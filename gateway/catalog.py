@@ -47,7 +47,6 @@ class Catalog:
         self._inferred: Mapping[tuple[str, str], float] = {}
         self._wake = threading.Event()
         self._stop = threading.Event()
-        self._lock = threading.Lock()
 
     def run(self) -> None:
         """Refresh every two seconds, or at once when `wake` is called, until `stop`."""
@@ -67,24 +66,23 @@ class Catalog:
 
     def refresh(self) -> None:
         """Ask Triton what is loaded; keep the last knowledge where it does not answer."""
-        with self._lock:
-            try:
-                loaded, self.is_away = self._triton.loaded(), False
-            except TritonUnavailable:
-                loaded, self.is_away = NOTHING, True
-            if not self.is_away:
-                told = self._complaints.items()
-                self._complaints = {key: text for key, text in told if key in loaded.versions}
-            known = {(n, v) for n, versions in self._models.items() for v in versions}
-            fallback = {(self._wanted, "")} if self._wanted and not loaded.versions else set()
-            found: dict[str, dict[str, Model]] = {}
-            for name, version in sorted(loaded.versions | known | fallback):
-                model = self._describe(name, version, loaded)
-                if model:
-                    found.setdefault(name, {})[model.version] = model
-                    self._seen[name] = self._clock()
-            self._models = found
-            self._inferred = loaded.inferred
+        try:
+            loaded, self.is_away = self._triton.loaded(), False
+        except TritonUnavailable:
+            loaded, self.is_away = NOTHING, True
+        if not self.is_away:
+            told = self._complaints.items()
+            self._complaints = {key: text for key, text in told if key in loaded.versions}
+        known = {(n, v) for n, versions in self._models.items() for v in versions}
+        fallback = {(self._wanted, "")} if self._wanted and not loaded.versions else set()
+        found: dict[str, dict[str, Model]] = {}
+        for name, version in sorted(loaded.versions | known | fallback):
+            model = self._describe(name, version, loaded)
+            if model:
+                found.setdefault(name, {})[model.version] = model
+                self._seen[name] = self._clock()
+        self._models = found
+        self._inferred = loaded.inferred
 
     def models(self) -> Mapping[str, Versions]:
         """Return every classifier by name and version."""
