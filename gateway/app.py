@@ -16,7 +16,7 @@ from gateway.admission import TICKET
 from gateway.config import Settings
 from gateway.deadline import ClientGone
 from gateway.errors import EdgeLensError
-from gateway.headers import NO_STORE, answer_headers, request_id
+from gateway.headers import NO_STORE, request_id, with_answer_headers
 from gateway.refusals import JSON_TYPE, refusal_body, refusal_headers
 from gateway.routes import bp
 from gateway.services import Services
@@ -50,6 +50,8 @@ def create_app(settings: Settings, triton: InferenceClient | None = None) -> Fla
     app.register_error_handler(Exception, _answer_unknown)
     app.before_request(_start_clock)
     app.after_request(lambda response: _finish(response, services))
+    answered = with_answer_headers(app.wsgi_app, settings.cors_origins)
+    app.wsgi_app = answered  # type: ignore[assignment, method-assign]
     return app
 
 
@@ -74,8 +76,6 @@ def _start_clock() -> None:
 
 
 def _finish(response: Response, services: Services) -> Response:
-    origin = request.headers.get("Origin", "")
-    response.headers.extend(answer_headers(origin, services.settings.cors_origins))
     response.headers.setdefault("Cache-Control", NO_STORE)
     response.headers["X-Request-ID"] = g.request_id
     route = _route()
