@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from inference.deployment.model_files import ModelFiles
 from tests.inference import standins
+from tests.inference.deployed import CONFIG
 from tests.servers import Running, start_inference
 
 QUICK = {"TRITON_PROBE_PERIOD": "0.5", "TRITON_PROBE_TIMEOUT": "2"}
@@ -32,3 +34,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with start_inference(directory, **QUICK) as running:
         yield running
     shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> ModelFiles:
+    """A model with three versions of a kilobyte."""
+    for version in (1, 2, 3):
+        (tmp_path / f"cat/{version}").mkdir(parents=True)
+        (tmp_path / f"cat/{version}/weights").write_bytes(bytes(1000))
+    (tmp_path / "cat/labels.txt").write_text("cat\n")
+    (tmp_path / "cat/config.pbtxt").write_text(CONFIG)
+    return ModelFiles(tmp_path, "cat")

@@ -124,3 +124,13 @@ def loaded(server: Running) -> set[str]:
     """Name the models that are ready."""
     models = json.loads(admin(server, "/v2/repository/index").body)
     return {model["name"] for model in models if model.get("state") == "READY"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["cat"], ["cat", "--version", "0"], ["cat", "--version", "x"], ["cat", "--keep", "-1"]],
+    ids=["nothing to do", "version 0", "no number", "negative"],
+)
+def test_a_wrong_command_line_is_a_usage_error(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)

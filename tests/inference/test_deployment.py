@@ -1,31 +1,12 @@
 """The steps of a deployment and the files they change; the real server is met in tests/e2e."""
 
-import subprocess
-from pathlib import Path
-
 import pytest
 
-from inference.admin_key import find_admin_key
-from inference.deploy import main
 from inference.deployment.deployment import Deployment
 from inference.deployment.errors import DeployError
-from inference.deployment.memory import (
-    available_memory,
-    membership_of,
-    needed_for,
-    require_memory,
-)
 from inference.deployment.model_files import ModelFiles
-from inference.deployment.pbtxt import with_field
-from tests.waiting import wait_until
+from tests.inference.deployed import CONFIG
 
-CONFIG = """\
-# version_policy { all { } } would serve all
-name: "cat"  # a name
-platform: "tensorflow_savedmodel"
-parameters { key: "name" value { string_value: "version_policy { braces \\" }" } }
-response_cache { enable: true }
-"""
 PLENTY = 1 << 40
 
 
@@ -67,17 +48,6 @@ class Server:
         self.calls.append(f"test {model} {version}")
         if self.unfit == model:
             raise DeployError("wrong channel order")
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> ModelFiles:
-    """A model with three versions of a kilobyte."""
-    for version in (1, 2, 3):
-        (tmp_path / f"cat/{version}").mkdir(parents=True)
-        (tmp_path / f"cat/{version}/weights").write_bytes(bytes(1000))
-    (tmp_path / "cat/labels.txt").write_text("cat\n")
-    (tmp_path / "cat/config.pbtxt").write_text(CONFIG)
-    return ModelFiles(tmp_path, "cat")
 
 
 def deployment(files: ModelFiles, server: Server, memory: int = PLENTY) -> Deployment:
@@ -275,138 +245,3 @@ def test_roll_back_goes_to_the_version_before(files: ModelFiles) -> None:
 def test_a_second_deployment_at_the_same_time_is_refused(files: ModelFiles) -> None:
     with files.locked(), pytest.raises(DeployError, match="another deployment of cat is at work"):
         deployment(files, Server(files, {1})).deploy(2, keep=1)
-
-
-def test_a_missing_version_or_model_is_named(files: ModelFiles) -> None:
-    with pytest.raises(DeployError, match="no version 9 of cat"):
-        files.version(9)
-    for model in ("dog", "../cat"):
-        with pytest.raises(DeployError, match="there is no model"):
-            ModelFiles(files.repository, model).version(1)
-
-
-def test_a_candidate_has_one_version_the_labels_and_no_cache(files: ModelFiles) -> None:
-    files.write_candidate(2)
-    candidate = files.repository / ".cat_candidate"
-    assert sorted(path.name for path in candidate.iterdir()) == ["2", "config.pbtxt", "labels.txt"]
-    assert (candidate / "2/weights").read_bytes() == bytes(1000)
-    assert not (candidate / "2").readlink().is_absolute()
-    text = (candidate / "config.pbtxt").read_text()
-    assert '\nname: ".cat_candidate"  # a name\n' in text
-    assert "response_cache { enable: false }" in text
-    assert "version_policy { specific { versions: [ 2 ] } }" in text
-
-
-def test_a_named_configuration_is_the_one_that_is_changed(files: ModelFiles) -> None:
-    custom = files.directory / "configs/small.pbtxt"
-    custom.parent.mkdir()
-    custom.write_text(CONFIG)
-    ModelFiles(files.repository, "cat", "small").pin([3])
-    assert "[ 3 ]" in custom.read_text()
-    assert files.config.read_text() == CONFIG
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ('name: "a"\n', 'name: "b"\n'),
-        ("name : 'a' # name: x\n", 'name: "b" # name: x\n'),
-        ("platform: 'x'", "platform: 'x'\nname: \"b\"\n"),
-        ("", 'name: "b"\n'),
-        ('x { name: "a" }, name: "a"; y: 1', 'x { name: "a" }, name: "b"; y: 1'),
-        ('name: "a"\n  "c"\ny: [ { z: 1 } ]', 'name: "b"\ny: [ { z: 1 } ]'),
-        ('z < name: "a" >\nname: "a"\nname: "c"', 'z < name: "a" >\nname: "b"\n'),
-    ],
-    ids=["plain", "spaced", "missing", "empty", "nested", "two literals", "given twice"],
-)
-def test_only_the_top_level_field_is_replaced(before: str, after: str) -> None:
-    assert with_field(before, "name", ': "b"') == after
-
-
-@pytest.mark.parametrize("text", ["name: {", "x: [1, 2", 'x: "unclosed\n'])
-def test_a_broken_configuration_is_refused(text: str) -> None:
-    with pytest.raises(DeployError, match=r"config\.pbtxt .*mend it first"):
-        with_field(text, "name", ': "b"')
-
-
-def test_strings_and_comments_hold_no_fields() -> None:
-    text = with_field(CONFIG, "version_policy", " { latest { } }")
-    assert text == CONFIG + "version_policy { latest { } }\n"
-
-
-def test_memory_is_the_machines_without_a_limit(tmp_path: Path) -> None:
-    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable: 2000 kB\n")
-    found = available_memory(tmp_path / "meminfo", tmp_path / "cgroup", tmp_path / "none")
-    assert found == 2000 << 10
-
-
-@pytest.mark.parametrize(
-    ("membership", "group", "texts"),
-    [
-        (
-            "0::/a/b\n",
-            "a",
-            {
-                "memory.max": "900000",
-                "memory.current": "500000",
-                "memory.stat": "anon 5\ninactive_file 100000\n",
-            },
-        ),
-        (
-            "4:cpu,memory:/a\n1:name=systemd:/\n",
-            "memory/a",
-            {
-                "memory.limit_in_bytes": "900000",
-                "memory.usage_in_bytes": "500000",
-                "memory.stat": "total_inactive_file 100000\n",
-            },
-        ),
-    ],
-    ids=["version 2, set above", "version 1"],
-)
-def test_a_cgroups_limit_counts_with_its_idle_cache_as_free(
-    tmp_path: Path, membership: str, group: str, texts: dict[str, str]
-) -> None:
-    (tmp_path / "meminfo").write_text("MemAvailable: 2000 kB\n")
-    (tmp_path / "membership").write_text(membership)
-    directory = tmp_path / "cgroup" / group
-    directory.mkdir(parents=True)
-    for name, text in texts.items():
-        (directory / name).write_text(text)
-    found = available_memory(tmp_path / "meminfo", tmp_path / "cgroup", tmp_path / "membership")
-    assert found == 500_000
-
-
-def test_the_cgroup_that_counts_is_the_servers() -> None:
-    command = ["tritonserver", "-c", "read line", "--http-port=65000"]
-    with subprocess.Popen(command, executable="/bin/sh", stdin=subprocess.PIPE) as server:
-        # For an instant after `exec` a process has no command line.
-        found = Path(f"/proc/{server.pid}/cgroup")
-        wait_until(lambda: membership_of(65000) == found, "the server's is found", 10)
-        assert membership_of(65001) == Path("/proc/self/cgroup")
-        server.stdin.close()
-
-
-def test_a_version_needs_more_than_its_files(files: ModelFiles) -> None:
-    assert needed_for(files.version(1)) == 2300 + (150 << 20)
-    require_memory([files.version(1)], 2300 + (150 << 20), "It")
-    with pytest.raises(DeployError, match="It takes about"):
-        require_memory([files.version(1)], 2299 + (150 << 20), "It")
-
-
-def test_the_key_comes_from_the_environment_or_the_launchers_file(tmp_path: Path) -> None:
-    directory = {"EDGELENS_RUNTIME_DIR": str(tmp_path)}
-    assert find_admin_key(directory) == ""
-    (tmp_path / "admin-key").write_text("from-the-file\n")
-    assert find_admin_key(directory) == "from-the-file"
-    assert find_admin_key({**directory, "TRITON_ADMIN_KEY": "given"}) == "given"
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [["cat"], ["cat", "--version", "0"], ["cat", "--version", "x"], ["cat", "--keep", "-1"]],
-    ids=["nothing to do", "version 0", "no number", "negative"],
-)
-def test_a_wrong_command_line_is_a_usage_error(arguments: list[str]) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        main(arguments)

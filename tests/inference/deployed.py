@@ -1,0 +1,9 @@
+"""The configuration of a model of three versions, which deployments change."""
+
+CONFIG = """\
+# version_policy { all { } } would serve all
+name: "cat"  # a name
+platform: "tensorflow_savedmodel"
+parameters { key: "name" value { string_value: "version_policy { braces \\" }" } }
+response_cache { enable: true }
+"""

@@ -1,0 +1,36 @@
+"""One model's files in the repository, as a deployment changes them."""
+
+import pytest
+
+from inference.deployment.errors import DeployError
+from inference.deployment.model_files import ModelFiles
+from tests.inference.deployed import CONFIG
+
+
+def test_a_missing_version_or_model_is_named(files: ModelFiles) -> None:
+    with pytest.raises(DeployError, match="no version 9 of cat"):
+        files.version(9)
+    for model in ("dog", "../cat"):
+        with pytest.raises(DeployError, match="there is no model"):
+            ModelFiles(files.repository, model).version(1)
+
+
+def test_a_candidate_has_one_version_the_labels_and_no_cache(files: ModelFiles) -> None:
+    files.write_candidate(2)
+    candidate = files.repository / ".cat_candidate"
+    assert sorted(path.name for path in candidate.iterdir()) == ["2", "config.pbtxt", "labels.txt"]
+    assert (candidate / "2/weights").read_bytes() == bytes(1000)
+    assert not (candidate / "2").readlink().is_absolute()
+    text = (candidate / "config.pbtxt").read_text()
+    assert '\nname: ".cat_candidate"  # a name\n' in text
+    assert "response_cache { enable: false }" in text
+    assert "version_policy { specific { versions: [ 2 ] } }" in text
+
+
+def test_a_named_configuration_is_the_one_that_is_changed(files: ModelFiles) -> None:
+    custom = files.directory / "configs/small.pbtxt"
+    custom.parent.mkdir()
+    custom.write_text(CONFIG)
+    ModelFiles(files.repository, "cat", "small").pin([3])
+    assert "[ 3 ]" in custom.read_text()
+    assert files.config.read_text() == CONFIG
