@@ -1,0 +1,213 @@
+"""Requests as they arrive over real connections: broken, too large, too slow, in part."""
+
+import json
+import socket
+import ssl
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import requests
+
+from gateway.request import Request
+from tests.gateway.running import (
+    Serve,
+    arriving,
+    hold_inferences,
+    in_background,
+    maintain,
+    raw_classify,
+    read_all,
+    refused,
+    status_of_next,
+)
+from tests.gateway.stub import StubTriton
+from tests.waiting import wait_until
+
+
+def body_of(answer: bytes) -> Any:
+    return json.loads(answer.partition(b"\r\n\r\n")[2])
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "code"),
+    [
+        (b"nonsense\r\n\r\n", 400, "bad_request"),
+        (b"GET http://[ HTTP/1.1\r\n\r\n", 400, "bad_request"),
+        (b"POST /predict HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400, "bad_request"),
+        (b"POST /predict HTTP/1.1\r\nContent-Length: 999999999999\r\n\r\n", 413, "too_large"),
+        (
+            b"POST /predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            400,
+            "bad_request",
+        ),
+        (
+            b"POST /predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1" * 40_000,
+            400,
+            "bad_request",
+        ),
+        (
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"x" * 40_000,
+            400,
+            "bad_request",
+        ),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "not_implemented"),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000 + b"\r\n\r\n", 431, "headers_too_large"),
+    ],
+    ids=[
+        "no HTTP",
+        "bad address",
+        "negative length",
+        "too long",
+        "bad chunk",
+        "endless chunk line",
+        "endless trailer",
+        "unknown encoding",
+        "headers",
+    ],
+)
+def test_broken_http_is_answered_in_the_one_shape(
+    serve: Serve, raw: bytes, status: int, code: str
+) -> None:
+    answer = serve().say(raw)
+    assert answer.startswith(b"HTTP/1.") and answer.split(b" ")[1] == b"%d" % status
+    assert body_of(answer)["error"]["code"] == code
+    assert b"Content-Security-Policy: default-src 'none'" in answer
+
+
+def test_what_the_application_never_saw_is_counted(serve: Serve) -> None:
+    server = serve()
+    with server.connect() as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nContent-Length: 999999999999\r\n\r\n")
+        read_all(connection)
+    counted = requests.get(server.url + "/metrics", timeout=10).text
+    assert 'edgelens_http_requests_total{route="other",status="413"} 1.0' in counted
+
+
+def test_a_refusal_is_counted_under_no_path_that_a_client_made_up(serve: Serve) -> None:
+    server = serve(max_upload_bytes=10_000, max_body_bytes=10_000)
+    for path in ("/some/scanner", "/v1/classify"):
+        said = f"POST {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: 30000\r\n\r\n"
+        assert server.say(said.encode() + bytes(30_000)).startswith(b"HTTP/1.1 413 ")
+    counted = requests.get(server.url + "/metrics", timeout=10).text
+    assert 'edgelens_http_requests_total{route="other",status="413"} 1.0' in counted
+    assert 'edgelens_http_requests_total{route="/v1/classify",status="413"} 1.0' in counted
+    assert "scanner" not in counted
+
+
+def test_a_refusal_has_the_shape_of_the_path_that_the_application_would_see(serve: Serve) -> None:
+    server = serve(max_upload_bytes=10_000, max_body_bytes=10_000)
+    said = b"POST //predict HTTP/1.1\r\nConnection: close\r\nContent-Length: 30000\r\n\r\n"
+    assert body_of(server.say(said + bytes(30_000)))["success"] is False
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("POST /v1/classify HTTP/1.1\r\nContent-Length: 999999999999", b"413"),
+        ("POST /v1/classify HTTP/1.1\r\nContent-Type: image/jpeg\r\nContent-Length: 0", b"400"),
+        ("GET /healthz HTTP/1.1", b"200"),
+    ],
+    ids=["too large", "empty", "without a body"],
+)
+def test_nobody_is_asked_to_go_on_for_nothing(serve: Serve, head: str, status: bytes) -> None:
+    raw = f"{head}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n".encode()
+    assert serve().say(raw).startswith(b"HTTP/1.1 " + status)
+
+
+def test_what_is_refused_behind_another_request_is_answered_too(
+    serve: Serve, triton: StubTriton
+) -> None:
+    running = serve(threads=1, max_upload_bytes=1024, max_body_bytes=1024)
+    hold = hold_inferences(triton)
+    head = b"POST /v1/classify HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2000\r\n\r\n"
+    with running.connect() as client:
+        client.sendall(raw_classify() + head)
+        wait_until(lambda: refused(running), "it is refused", 10)
+        hold.set()
+        assert status_of_next(client) == 200
+        wait_until(lambda: arriving(running)[0].sent_continue, "its body is asked for", 10)
+        client.sendall(bytes(2000))
+        assert status_of_next(client) == 413
+
+
+def test_an_endless_chunked_body_is_cut_off(serve: Serve) -> None:
+    running = serve(max_body_bytes=100_000)
+    with running.connect() as connection:
+        connection.sendall(b"POST /v1/classify HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        chunk = b"4000\r\n" + b"x" * 0x4000 + b"\r\n"
+        with pytest.raises(OSError):
+            for _ in range(10_000):
+                connection.sendall(chunk)
+
+
+def test_a_large_body_has_no_name_in_any_folder(
+    serve: Serve, triton: StubTriton, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    running = serve()
+    hold = hold_inferences(triton)
+    noise = np.random.default_rng(1).integers(0, 256, (800, 800, 3), np.uint8)
+    files = {"image": cv2.imencode(".png", noise)[1].tobytes()}
+    url = f"{running.url}/v1/classify"
+    thread, results = in_background(lambda: requests.post(url, files=files, timeout=20))
+    assert triton.entered.acquire(timeout=10)
+    assert list(tmp_path.iterdir()) == []
+    hold.set()
+    thread.join(20)
+    assert results[0].status_code == 200
+
+
+def test_a_body_shorter_than_it_says_is_never_a_request(serve: Serve, triton: StubTriton) -> None:
+    running = serve()
+    with running.connect() as connection:
+        connection.sendall(
+            b"POST /v1/classify HTTP/1.1\r\nContent-Type: image/jpeg\r\nContent-Length: 50\r\n\r\nx"
+        )
+        connection.shutdown(socket.SHUT_WR)
+        assert read_all(connection) == b""
+    assert triton.batches == []
+
+
+def test_a_slow_upload_is_cut_off_and_holds_no_thread(serve: Serve) -> None:
+    running = serve(threads=1)
+    with running.connect() as slow:
+        slow.sendall(b"POST /v1/classify HTTP/1.1\r\nContent-Length: 5000\r\n\r\n")
+        wait_until(lambda: arriving(running), "the upload has begun", 10)
+        assert running.classify().status_code == 200
+        arriving(running)[0].request.pace.since -= 60
+        maintain(running)
+        assert read_all(slow) == b""
+
+
+def test_nobody_is_asked_for_a_body_who_has_gone(serve: Serve) -> None:
+    running = serve()
+    with running.connect() as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+        assert status_of_next(client) == 200
+        (channel,) = running.server.active_channels.values()
+    wait_until(lambda: not channel.connected, "the hang-up is seen", 20)
+    channel.request = Request(running.server.adj)
+    channel.send_continue()
+    assert not channel.total_outbufs_len
+
+
+def test_https_is_answered_at_once(serve: Serve) -> None:
+    context = ssl.create_default_context()
+    with serve().connect() as plain, pytest.raises(ssl.SSLError):
+        context.wrap_socket(plain, server_hostname="localhost")
+
+
+def test_the_sender_of_a_body_that_is_too_large_meets_the_answer(serve: Serve) -> None:
+    running = serve(max_upload_bytes=100_000, max_body_bytes=200_000)
+    head = b"POST /v1/classify HTTP/1.1\r\nConnection: close\r\nContent-Length: 700000\r\n\r\n"
+    with running.connect() as client:
+        client.sendall(head)
+        wait_until(lambda: refused(running), "it is refused", 10)
+        client.sendall(bytes(700_000))
+        answer = read_all(client)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert "more than 200000 bytes" in body_of(answer)["error"]["message"]
