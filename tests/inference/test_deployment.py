@@ -216,6 +216,35 @@ def test_a_server_that_is_away_hides_neither_the_failure_nor_what_comes(files: M
     assert "versions: [ 1 ]" in policy(files)
 
 
+def test_a_server_that_dies_is_started_again_with_the_old_number_of_the_ensemble(
+    files: ModelFiles, beside: Server
+) -> None:
+    class Dying(Server):
+        def load(self, model: str) -> None:
+            if "test cat 2" in self.calls:
+                raise DeployError("the server does not answer")
+            super().load(model)
+
+    server = Dying(files, {1}, unfit="cat")
+    server.companions = beside.companions
+    with pytest.raises(DeployError, match="going back failed"):
+        deployment(files, server).deploy(2, keep=1)
+    assert ModelFiles(files.repository, "cat_image").config.read_text().endswith("[ 1 ] } }\n")
+
+
+def test_a_server_that_loads_other_versions_than_it_was_told_is_taken_back(
+    files: ModelFiles,
+) -> None:
+    class Stubborn(Server):
+        def load(self, model: str) -> None:
+            super().load(model)
+            self.serving = {1}
+
+    with pytest.raises(DeployError, match="Triton loaded the versions 1; version 1 serves again"):
+        deployment(files, Stubborn(files, {1})).deploy(2, keep=1)
+    assert policy(files) == "version_policy { specific { versions: [ 1 ] } }"
+
+
 def test_memory_that_cannot_hold_both_is_refused_before_anything_is_loaded(
     files: ModelFiles,
 ) -> None:

@@ -10,12 +10,13 @@ from tests.inference.deployed import CONFIG
 def test_a_missing_version_or_model_is_named(files: ModelFiles) -> None:
     with pytest.raises(DeployError, match="no version 9 of cat"):
         files.version(9)
-    for model in ("dog", "../cat"):
+    for model in ("dog", f"../{files.repository.name}/cat"):
         with pytest.raises(DeployError, match="there is no model"):
             ModelFiles(files.repository, model).version(1)
 
 
 def test_a_candidate_has_one_version_the_labels_and_no_cache(files: ModelFiles) -> None:
+    (files.directory / "configs").mkdir()
     files.write_candidate(2)
     candidate = files.repository / ".cat_candidate"
     assert sorted(path.name for path in candidate.iterdir()) == ["2", "config.pbtxt", "labels.txt"]
