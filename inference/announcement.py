@@ -12,6 +12,7 @@ from inference.errors import LaunchError, TritonError
 from inference.ports import Ports
 from inference.settings import Settings
 from inference.state import Finding
+from inference.writing import write_text
 
 
 class Announcement:
@@ -48,8 +49,9 @@ class Announcement:
 
     def withdraw(self) -> None:
         """Remove what was left for others."""
-        if self._settings.ready_file:
-            self._settings.ready_file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it was never written, or is no file at all
+            if self._settings.ready_file:
+                self._settings.ready_file.unlink()
         with contextlib.suppress(OSError):
             # Another launcher may have written its own key there meanwhile.
             if self.key_path.read_text() == self._settings.admin_key:
@@ -70,15 +72,9 @@ class Announcement:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file only its owner can read, whole or not at all. Raises LaunchError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write a file only its owner can read. Raises LaunchError."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-        temporary.replace(path)
+        write_text(path, text, private=True)
     except OSError as exc:
         raise LaunchError(
             f"Cannot write {path} ({exc.strerror}): set EDGELENS_RUNTIME_DIR and"

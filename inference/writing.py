@@ -1,19 +1,22 @@
-"""Writes files of the model repository, which a running Triton may read at any moment."""
+"""Writes files that others, such as a running Triton, may read at any moment."""
 
 import os
 from pathlib import Path
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, private: bool = False) -> None:
     """Write a file so that a reader sees the old content or the new, never a part.
 
-    A file that is replaced keeps its mode. Raises OSError, and leaves nothing behind then.
+    A `private` one is for its owner's eyes alone; any other that is replaced keeps its mode.
+    Raises OSError, and leaves nothing behind then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)  # a killed process may have had our number
     try:
+        temporary.touch(0o600 if private else 0o666, exist_ok=False)
         temporary.write_text(text, encoding="utf-8")
-        if path.exists():
+        if path.exists() and not private:
             temporary.chmod(path.stat().st_mode & 0o777)
         temporary.replace(path)
     finally:

@@ -1,9 +1,13 @@
-"""Files that a running Triton may read while they are written."""
+"""Files that others may read while they are written."""
 
 from pathlib import Path
 
 import pytest
 
+from inference.announcement import Announcement, write_private
+from inference.errors import LaunchError
+from inference.ports import Ports
+from inference.settings import Settings
 from inference.writing import write_text
 
 
@@ -30,3 +34,26 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         write_text(tmp_path / "config.pbtxt", "new")
     assert [entry.name for entry in tmp_path.iterdir()] == ["config.pbtxt"]
+
+
+def test_a_private_file_is_its_owners_alone_whatever_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "admin-key"
+    path.write_text("old")
+    path.chmod(0o644)
+    write_text(path, "new", private=True)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_that_cannot_be_published_is_left_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "admin-key").mkdir()
+    with pytest.raises(LaunchError, match="EDGELENS_RUNTIME_DIR"):
+        write_private(tmp_path / "admin-key", "secret")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["admin-key"]
+
+
+def test_a_ready_file_that_is_a_directory_does_not_hide_the_reason(tmp_path: Path) -> None:
+    settings = Settings.from_env(
+        {"TRITON_READY_FILE": str(tmp_path), "EDGELENS_RUNTIME_DIR": str(tmp_path)}
+    )
+    Announcement(settings, Ports(0, 0, 0), 0, tmp_path / "triton.log", print).withdraw()
+    assert tmp_path.is_dir()
