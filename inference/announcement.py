@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway.scrape import parse_loaded
+from inference.address import Address
 from inference.client import TritonClient
 from inference.errors import LaunchError, TritonError
 from inference.ports import Ports
@@ -36,13 +37,13 @@ class Announcement:
 
     def publish(self, client: TritonClient, metrics: TritonClient, found: list[Finding]) -> None:
         """Say what is served and write the ready file."""
-        host, ports = self._settings.host, self._ports
+        ports = self._ports
         engines = _engines(metrics)
         served = [f"{f.model} v{f.version}{engines.get((f.model, f.version), '')}" for f in found]
         self._say(
             f"Triton {_version(client)} serves {', '.join(served)}:"
-            f" HTTP {host}:{ports.http}, gRPC {host}:{ports.grpc},"
-            f" metrics {host}:{ports.metrics}, health {host}:{self._health_port}"
+            f" HTTP {self._at(ports.http)}, gRPC {self._at(ports.grpc)},"
+            f" metrics {self._at(ports.metrics)}, health {self._at(self._health_port)}"
         )
         if self._settings.ready_file:
             write_private(self._settings.ready_file, json.dumps(self._facts(found)))
@@ -56,6 +57,9 @@ class Announcement:
             # Another launcher may have written its own key there meanwhile.
             if self.key_path.read_text() == self._settings.admin_key:
                 self.key_path.unlink()
+
+    def _at(self, port: int) -> str:
+        return Address("http", self._settings.host, port).netloc
 
     def _facts(self, found: list[Finding]) -> dict[str, object]:
         return {

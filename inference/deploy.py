@@ -96,8 +96,9 @@ def _deployment(options: argparse.Namespace) -> Deployment:
         raise DeployError(f"nothing answers at http://{address.netloc}: {advice}")
     key = find_admin_key(os.environ)
     client = TritonClient(address.host, address.port, key)
-    # Beside the HTTP port; where nothing answers there, loads stall some HTTP clients.
-    grpc = address.next_port() if options.url else f"{address.host}:{settings.grpc_port}"
+    # Where nothing answers over gRPC, loads stall some HTTP clients.
+    beside = Address("http", address.host, settings.grpc_port).netloc
+    grpc = address.next_port() if options.url else beside
     control = GrpcControl(grpc, key) if Endpoint.grpc(grpc).is_live() else client
     files = ModelFiles(settings.repository, options.model, settings.model_config_name)
     membership = membership_of(address.port) if address.is_local else SELF

@@ -152,6 +152,7 @@ class TritonServer:
 def command_line(settings: Settings, setup: Setup, models: list[str]) -> list[str]:
     """Put together Triton's command line."""
     restricted = f"{CLOSED_APIS}:{ADMIN_HEADER}={settings.admin_key}"
+    http_host, grpc_host = _spelled(settings.host)
     command = [
         str(setup.installation.server),
         f"--model-repository={settings.repository}",
@@ -159,13 +160,13 @@ def command_line(settings: Settings, setup: Setup, models: list[str]) -> list[st
         *(f"--load-model={model}" for model in models),
         f"--backend-directory={setup.backends}",
         *_python_settings(setup),
-        f"--http-address={settings.host}",
+        f"--http-address={http_host}",
         f"--http-port={setup.ports.http}",
         f"--http-restricted-api={restricted}",
-        f"--grpc-address={settings.host}",
+        f"--grpc-address={grpc_host}",
         f"--grpc-port={setup.ports.grpc}",
         f"--grpc-restricted-protocol={restricted}",
-        f"--metrics-address={settings.host}",
+        f"--metrics-address={http_host}",
         f"--metrics-port={setup.ports.metrics}",
         f"--exit-timeout-secs={DRAIN_SECONDS}",
     ]
@@ -177,6 +178,11 @@ def command_line(settings: Settings, setup: Setup, models: list[str]) -> list[st
     if settings.model_config_name:
         command.append(f"--model-config-name={settings.model_config_name}")
     return command
+
+
+def _spelled(host: str) -> tuple[str, str]:
+    """Spell an address to listen on for Triton's HTTP and for its gRPC: IPv6 has a sign in each."""
+    return (f"ipv6:{host}", f"[{host}]") if ":" in host else (host, host)
 
 
 def _python_settings(setup: Setup) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 
 from inference.deploy import main
 from inference.deployment.model_files import ModelFiles
+from inference.grpc_control import GrpcControl
 from tests.inference.calls import admin, counter, is_ready, readiness
 from tests.inference.conftest import QUICK
 from tests.inference.contracted import MODEL, SWAPPED, add_classifier, golden
@@ -104,6 +105,30 @@ def test_a_server_that_is_still_starting_is_told_from_one_that_is_not_there(
         monkeypatch.setenv("TRITON_HEALTH_PORT", str(health_port))
         assert main(["cat", "--version", "1"]) == 1
         assert advice in capsys.readouterr().err
+
+
+def test_an_ipv6_server_is_told_to_load_over_grpc_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_classifier(tmp_path / "models", "cat")
+    with start_inference(tmp_path / "models", TRITON_HOST="::1") as running:
+        for name in ("MODEL_REPOSITORY", "TRITON_HOST", "EDGELENS_RUNTIME_DIR"):
+            monkeypatch.setenv(name, running.env[name])
+        monkeypatch.setenv("TRITON_HTTP_PORT", str(running.http_port))
+        monkeypatch.setenv("TRITON_GRPC_PORT", str(running.grpc_port))
+        over: list[str] = []
+        load = GrpcControl.load
+
+        def noted(control: GrpcControl, model: str, timeout: float) -> None:
+            over.append(model)
+            load(control, model, timeout)
+
+        monkeypatch.setattr(GrpcControl, "load", noted)
+        assert main(["cat", "--version", "1"]) == 0
+        assert (
+            f"HTTP [::1]:{running.http_port}, gRPC [::1]:{running.grpc_port}" in running.printed()
+        )
+    assert over == [".cat_candidate", "cat"]
 
 
 def test_what_a_killed_deployment_was_testing_is_unloaded(server: Running) -> None:
