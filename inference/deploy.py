@@ -36,11 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     on_ending(signal.default_int_handler)
     try:
         deployment = _deployment(options)
-        keep = 0 if options.retire else options.keep
         if options.rollback:
-            deployment.roll_back(keep)
+            deployment.roll_back(options.keep)
         else:
-            deployment.deploy(options.version, keep)
+            deployment.deploy(options.version, options.keep)
     except SettingError as error:
         print(f"deploy: {error}", file=sys.stderr)
         return error.exit_code
@@ -67,15 +66,13 @@ def _parser() -> argparse.ArgumentParser:
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--version", type=_positive, metavar="N", help="serve version N")
     action.add_argument("--rollback", action="store_true", help="serve the version before")
-    others = parser.add_mutually_exclusive_group()
-    others.add_argument(
+    parser.add_argument(
         "--keep",
         type=_natural,
         default=1,
         metavar="COUNT",
         help="how many older versions stay loaded and addressable (default 1)",
     )
-    others.add_argument("--retire", action="store_true", help="unload all others: --keep 0")
     parser.add_argument("--repository", type=Path, metavar="DIR", help="default: MODEL_REPOSITORY")
     parser.add_argument("--url", metavar="URL", help="default: http://TRITON_HOST:TRITON_HTTP_PORT")
     return parser

@@ -68,7 +68,7 @@ def gateway(server: Running) -> Iterator[str]:
 def only_version_1(server: Running, models: Path) -> Iterator[None]:
     """The server has version 1 alone when a test begins; its new versions go when it ends."""
     if loaded(server)[MODEL] != {"1"}:
-        assert deploy(server, models, "--version", "1", "--retire").returncode == 0
+        assert deploy(server, models, "--version", "1", "--keep", "0").returncode == 0
     yield
     (models / MODEL / "2").unlink()
 
@@ -288,7 +288,7 @@ def test_a_new_version_comes_into_service_without_losing_a_request(
         wait_until(lambda: listed(gateway) == ["1", "2"], "the gateway knows both", 15)
         drawn = [classify(gateway, "ab=1:1,2:1").json()["version"] for _ in range(30)]
         assert set(drawn) == {"1", "2"}
-        retired = deploy(server, models, "--version", "2", "--retire")
+        retired = deploy(server, models, "--version", "2", "--keep", "0")
         assert retired.returncode == 0, retired.stderr
         assert loaded(server)[MODEL] == {"2"}
         assert "versions: [ 2 ]" in policy(models)
