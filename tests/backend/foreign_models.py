@@ -62,7 +62,7 @@ def several_inputs(directory: Path) -> None:
 
 
 def constant_outputs(directory: Path) -> None:
-    """Beside its answer it says what never changes, and something about all rows together."""
+    """Beside its answer: what never changes, what is of all rows, and what Triton lacks."""
     save(
         directory / "1",
         spec([None, 2], tf.float32, "x"),
@@ -71,6 +71,7 @@ def constant_outputs(directory: Path) -> None:
             "thresholds": tf.constant([0.25, 0.5, 0.75]),
             "labels": tf.constant(["cat", "dog"]),
             "mean": tf.reduce_mean(x),
+            "half": tf.cast(x, tf.bfloat16),
         },
     )
 
@@ -344,7 +345,7 @@ RELATIVES = {
         f'{SAVEDMODEL} {ONE} default_model_filename: "renamed.savedmodel"',
     ),
 }
-PARTS = ("strings", "unbatched", "signatures", "variable", "several_inputs")
+PARTS = ("constant_outputs", "strings", "unbatched", "signatures", "variable", "several_inputs")
 
 
 def main(target: Path) -> None:

@@ -106,7 +106,18 @@ CASES = {
         ["implicit sequence state"],
     ),
     "complex numbers": ("complex_numbers", "", ["complex64", "'x'"]),
-    "a sparse tensor": ("sparse", "", ["'x' is sparse"]),
+    "a sparse tensor": ("sparse", "", ["'x', which is sparse or ragged"]),
+    "a constant output, with OpenVINO": (
+        "constant_outputs",
+        parameter("engine", "openvino")
+        + 'output { name: "thresholds" data_type: TYPE_FP32 dims: [3] }',
+        ["no tensor 'thresholds'", "constant", "only the outputs that are needed"],
+    ),
+    "an output of a type Triton lacks": (
+        "constant_outputs",
+        'output { name: "half" data_type: TYPE_BF16 dims: [2] }',
+        ["'half', which is bfloat16", "save the model with another type"],
+    ),
     "a scalar": ("scalar", "", ["scalar 'factor' TYPE_FP32 []", "save the model with [1]"]),
     "a scalar that is to be batched": ("scalar", "max_batch_size: 4", ["scalar 'factor'"]),
     "a scalar with dims": (

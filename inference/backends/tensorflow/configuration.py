@@ -33,6 +33,7 @@ class Editable(Protocol):
 def complete(config: Editable, signature: Signature, default_batch: int) -> None:
     """Fill in what the signature tells, as NVIDIA's backend did. Raises LoadError on a clash."""
     given = config.as_dict()
+    _check_carried(offered(given, signature))
     batch = _completed_batch(given, offered(given, signature), default_batch)
     config.set_max_batch_size(batch)
     if batch > 1 and "sequence_batching" not in given:
@@ -57,7 +58,7 @@ def _reshape_single_values(config: dict[str, Any]) -> None:
 def check(config: Config, signature: Signature) -> None:
     """Compare a complete configuration with the signature. Raises LoadError naming both sides."""
     _check_features(config)
-    _check_ranks(offered(config, signature))
+    _check_carried(offered(config, signature))
     batched = int(config.get("max_batch_size", 0)) > 0
     if batched and not offered(config, signature).batches:
         raise LoadError(
@@ -195,9 +196,14 @@ def _check_features(config: Config) -> None:
         raise LoadError("config.pbtxt says decoupled, but a SavedModel answers each request once")
 
 
-def _check_ranks(signature: Signature) -> None:
-    """Refuse what has no dimension at all, not even one of rows: Triton knows no such tensor."""
+def _check_carried(signature: Signature) -> None:
+    """Refuse a type that Triton lacks, and what has no dimension, not even one of rows."""
     for tensor in (*signature.inputs, *signature.outputs):
+        if not tensor.is_of_tritons_type:
+            raise LoadError(
+                f"signature '{signature.name}' has '{tensor.name}', which is {tensor.data_type}:"
+                " Triton cannot carry that; save the model with another type in its place"
+            )
         if tensor.shape == ():
             raise LoadError(
                 f"signature '{signature.name}' has the scalar {tensor}, which Triton cannot carry:"

@@ -83,7 +83,10 @@ def _positions(ports: list[Any], tensors: tuple[Any, ...]) -> dict[str, int]:
     found = {name: position for position, port in enumerate(ports) for name in port.get_names()}
     for tensor in tensors:
         if tensor.name not in found:
-            raise LoadError(f"OpenVINO's model has no tensor '{tensor.name}'")
+            raise LoadError(
+                f"OpenVINO's model has no tensor '{tensor.name}', as happens with an output that"
+                " is constant: name in config.pbtxt only the outputs that are needed"
+            )
     return {tensor.name: found[tensor.name] for tensor in tensors}
 
 

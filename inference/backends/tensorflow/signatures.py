@@ -39,7 +39,7 @@ class Signature:
 def read_signature(directory: Path, tag: str = "", name: str = "") -> Signature:
     """Read the signature called `name`, else `serving_default`, else the only one.
 
-    Raises LoadError if there is no such SavedModel, tag or signature, or a type Triton lacks.
+    Raises LoadError if there is no such SavedModel, tag or signature.
     """
     found = read_signatures(directory, tag)
     chosen = name or (DEFAULT_SIGNATURE if DEFAULT_SIGNATURE in found else "")
@@ -118,17 +118,10 @@ def _tensors(definition: memoryview, field: int) -> tuple[Tensor, ...]:
 
 
 def _tensor(name: str, info: memoryview) -> Tensor:
-    """Decode a TensorInfo. Raises LoadError for a sparse tensor or a type Triton lacks."""
+    """Decode a TensorInfo. What consists of several tensors names none of the graph's."""
     kind = wire.number(info, 2)
-    graph_name = wire.text(info, 1)
-    if not graph_name:
-        raise LoadError(f"tensor '{name}' is sparse or ragged, which Triton cannot carry")
-    if kind not in TRITON_TYPES:
-        raise LoadError(
-            f"tensor '{name}' is of TensorFlow's type {TENSORFLOW_NAMES.get(kind, kind)},"
-            " which Triton does not have"
-        )
-    return Tensor(name, graph_name, TRITON_TYPES[kind], _shape(info))
+    known = TRITON_TYPES.get(kind) or TENSORFLOW_NAMES.get(kind, f"of TensorFlow's type {kind}")
+    return Tensor(name, known if wire.text(info, 1) else "sparse or ragged", _shape(info))
 
 
 def _shape(info: memoryview) -> tuple[int, ...] | None:

@@ -17,15 +17,19 @@ TENSORFLOW_NAMES = {
 
 @dataclass(frozen=True)
 class Tensor:
-    """One input or output: `name` in the signature, `graph_name` in the graph (e.g. `x:0`).
+    """One input or output; `data_type` is Triton's, or a word of TensorFlow's for what it lacks.
 
     `shape` includes the batch dimension; -1 is a dimension that varies; None is an unknown rank.
     """
 
     name: str
-    graph_name: str
     data_type: str
     shape: tuple[int, ...] | None
+
+    @property
+    def is_of_tritons_type(self) -> bool:
+        """Tell whether Triton has a type for it."""
+        return self.data_type in TRITON_TYPES.values()
 
     @property
     def batches(self) -> bool:
