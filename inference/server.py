@@ -208,6 +208,8 @@ def environment(env: dict[str, str], settings: Settings, setup: Setup) -> dict[s
         "LD_LIBRARY_PATH": os.pathsep.join(libraries),
         # The stub finds its packages through the first `python3` on PATH.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", "")]),
+        # What a model's process that is killed leaves there goes with this run.
+        "TMPDIR": str(setup.backends),
         "EDGELENS_HOME": str(plain(HOME, setup.backends / ".home")),
         "EDGELENS_CACHE_DIR": str(_plain_cache(settings, setup)),
     }

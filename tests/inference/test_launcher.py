@@ -154,6 +154,22 @@ def test_sigterm_answers_what_was_admitted_and_leaves_nothing(repository: Path) 
         assert not Path(server.env["TRITON_READY_FILE"]).exists()
 
 
+def test_what_a_model_leaves_among_the_temporary_files_goes_with_the_launcher(
+    tmp_path: Path,
+) -> None:
+    littering = standins.ECHO.replace("import os", "import os, tempfile").replace(
+        "    def execute",
+        "    def initialize(self, args):\n        tempfile.mkdtemp()\n\n    def execute",
+    )
+    standins.add_model(tmp_path / "models", "echo", code=littering)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with start_inference(tmp_path / "models", TMPDIR=str(temporary)) as server:
+        server.process.terminate()
+        assert server.process.wait(30) == 0
+    assert list(temporary.iterdir()) == []
+
+
 def test_leaving_server_says_so_while_it_still_infers(repository: Path) -> None:
     with start_inference(repository, TRITON_LEAVE_SECONDS="60") as server:
         server.process.terminate()
