@@ -1,9 +1,10 @@
 """Finds the admin key of the server that runs on this machine."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
-from inference.settings import HOME
+from inference.settings import runtime_dir
+
+KEY_FILE = "admin-key"  # in the runtime directory
 
 
 def find_admin_key(env: Mapping[str, str]) -> str:
@@ -11,8 +12,7 @@ def find_admin_key(env: Mapping[str, str]) -> str:
     given = env.get("TRITON_ADMIN_KEY", "")
     if given:
         return given
-    directory = Path(env.get("EDGELENS_RUNTIME_DIR") or HOME / ".cache" / "run").expanduser()
     try:
-        return (directory / "admin-key").read_text().strip()
+        return (runtime_dir(env) / KEY_FILE).read_text().strip()
     except OSError:
         return ""

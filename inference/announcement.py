@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gateway.scrape import parse_loaded
 from inference.address import Address
+from inference.admin_key import KEY_FILE
 from inference.client import TritonClient
 from inference.errors import LaunchError, TritonError
 from inference.ports import Ports
@@ -29,7 +30,7 @@ class Announcement:
     ) -> None:
         self._settings, self._ports, self._health_port = settings, ports, health_port
         self._log, self._say = log, say
-        self.key_path = settings.runtime_dir / "admin-key"
+        self.key_path = settings.runtime_dir / KEY_FILE
 
     def publish_key(self) -> None:
         """Leave the admin key where this user's other programs find it."""

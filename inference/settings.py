@@ -53,7 +53,7 @@ class Settings:
             admin_key=_admin_key(env),
             cache_bytes=_cache_bytes(env),
             cache_dir=_path(env.get("EDGELENS_CACHE_DIR"), Path("~/.cache/edgelens")),
-            runtime_dir=_path(env.get("EDGELENS_RUNTIME_DIR"), HOME / ".cache" / "run"),
+            runtime_dir=runtime_dir(env),
             ready_file=_path(ready_file, HOME) if ready_file else None,
             model_config_name=_config_name(env),
             probe_period=_seconds(env, "TRITON_PROBE_PERIOD", 2.0),
@@ -66,6 +66,11 @@ class Settings:
     def reachable_host(self) -> str:
         """Name the address at which the launcher itself reaches what it binds to `host`."""
         return reachable(self.host)
+
+
+def runtime_dir(env: Mapping[str, str]) -> Path:
+    """Name the directory of Triton's log and the admin key."""
+    return _path(env.get("EDGELENS_RUNTIME_DIR"), HOME / ".cache" / "run")
 
 
 def _path(value: str | Path | None, default: Path) -> Path:
