@@ -181,7 +181,11 @@ def _write_texts(
     if fresh or not label_file.exists():
         write_text(label_file, label_text(labels))
     config = target.model_dir / "config.pbtxt"
-    text = classifier_config(source.spec, source.classes) if fresh else config.read_text()
+    text = (
+        classifier_config(source.spec, source.classes)
+        if fresh
+        else config.read_text(encoding="utf-8")
+    )
     others = _others(target)
     if fresh or not others:
         text = serving(text, max(others, default=target.version))

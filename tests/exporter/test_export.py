@@ -179,6 +179,19 @@ def test_replacing_the_only_version_keeps_an_edited_config(repository: Path) -> 
     assert written_parameters(text)["weights_v1"] == "random"
 
 
+def test_a_config_with_umlauts_is_kept_in_a_locale_without_them(repository: Path) -> None:
+    config = repository / SMALL / "config.pbtxt"
+    config.write_text(f"# für uns\n{config.read_text()}")
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run(
+        [sys.executable, "export_model.py", SMALL, "--repository", repository],
+        cwd=HOME,
+        env=os.environ | ascii_only,
+        check=True,
+    )
+    assert config.read_text().startswith("# für uns\n")
+
+
 def test_a_savedmodel_that_differs_from_keras_is_refused_and_nothing_is_written(
     tmp_path: Path,
 ) -> None:
