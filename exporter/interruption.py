@@ -1,19 +1,21 @@
-"""Ctrl-C and SIGTERM as an exception that surely comes."""
+"""Ctrl-C, SIGTERM and a closed terminal as an exception that surely comes."""
 
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from inference.signals import ENDING, on_ending
+
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise KeyboardInterrupt within the block on SIGTERM too, and again where Python dropped it.
+    """Raise KeyboardInterrupt within the block at any ending signal, again where Python dropped it.
 
     Python drops what is raised within a destructor, of which TensorFlow has many; a timer then
     raises it once more.
     """
-    handlers = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGALRM)}
+    handlers = {n: signal.getsignal(n) for n in (*ENDING, signal.SIGALRM)}
     hook = sys.unraisablehook
 
     def interrupt_again(dropped: "sys.UnraisableHookArgs") -> None:
@@ -22,8 +24,8 @@ def interruptible() -> Iterator[None]:
         else:
             hook(dropped)
 
-    for number in handlers:
-        signal.signal(number, signal.default_int_handler)
+    on_ending(signal.default_int_handler)
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
     sys.unraisablehook = interrupt_again
     try:
         yield

@@ -244,7 +244,7 @@ def test_a_users_fine_tuned_vgg16_is_served_as_it_was_trained(
     np.testing.assert_allclose(answered, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_an_interrupted_export_leaves_nothing_to_load(
     tmp_path: Path, number: signal.Signals
 ) -> None:
