@@ -1,11 +1,11 @@
 """The models that can be asked now: refreshed in the background, never during a request."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gateway.background import Background
 from gateway.errors import (
     ContractError,
     EdgeLensError,
@@ -45,24 +45,19 @@ class Catalog:
         self._complaints: dict[tuple[str, str], str] = {}
         self.is_away = False  # whether Triton left the last refresh unanswered
         self._inferred: Mapping[tuple[str, str], float] = {}
-        self._wake = threading.Event()
-        self._stop = threading.Event()
+        self._background = Background("catalog", self._refresh_again)
 
-    def run(self) -> None:
+    def start(self) -> None:
         """Refresh every two seconds, or at once when `wake` is called, until `stop`."""
-        while not self._stop.is_set():
-            self.refresh()
-            self._wake.wait(REFRESH_SECONDS)
-            self._wake.clear()
+        self._background.start()
 
     def stop(self) -> None:
-        """End `run`."""
-        self._stop.set()
-        self._wake.set()
+        """End what `start` began."""
+        self._background.stop()
 
     def wake(self) -> None:
         """Ask for a refresh soon: an answer of Triton's did not fit what we know."""
-        self._wake.set()
+        self._background.wake()
 
     def refresh(self) -> None:
         """Ask Triton what is loaded; keep the last knowledge where it does not answer."""
@@ -119,6 +114,10 @@ class Catalog:
             self.wake()
             raise UnknownModel("No such version of this model is loaded.")
         return versions[version]
+
+    def _refresh_again(self) -> float:
+        self.refresh()
+        return REFRESH_SECONDS
 
     def _all_newest(self) -> Mapping[str, Model]:
         return {name: newest(versions) for name, versions in self._models.items()}

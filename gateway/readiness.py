@@ -8,13 +8,13 @@ frozen while clients are served by the others.
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from gateway.background import Background
 from gateway.catalog import Catalog
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, EdgeLensError, Overloaded, TritonUnavailable
@@ -55,21 +55,16 @@ class Readiness:
         self._born = clock()
         self._reason = "No inference has succeeded yet."
         self._golden: tuple[Model, Tensor] | None = None
-        self._wake = threading.Event()
-        self._stop = threading.Event()
+        self._background = Background("readiness", self._check_again)
         self.draining = False
 
-    def run(self) -> None:
+    def start(self) -> None:
         """Check every two seconds, or at once when in doubt, until `stop`."""
-        while not self._stop.is_set():
-            self.check()
-            self._wake.wait(PROBE_SECONDS if self.is_ready() else RETRY_SECONDS)
-            self._wake.clear()
+        self._background.start()
 
     def stop(self) -> None:
-        """End `run`."""
-        self._stop.set()
-        self._wake.set()
+        """End what `start` began."""
+        self._background.stop()
 
     def is_ready(self) -> bool:
         """Tell whether the default model infers and this gateway takes work."""
@@ -78,10 +73,10 @@ class Readiness:
 
     def as_json(self) -> dict[str, Any]:
         """Return the body of /readyz."""
-        if self.is_ready():
+        if self.is_ready() and (model := self._default()):
             absent = self._catalog.stands_in_for()
             told = {"stands_in_for": absent} if absent else {}
-            return {"status": "ready", "model": self._catalog.default(), **told}
+            return {"status": "ready", "model": model, **told}
         reason = "The gateway is shutting down." if self.draining else self._reason
         return {"status": "not_ready", "reason": reason}
 
@@ -106,7 +101,7 @@ class Readiness:
         """Note that Triton failed a client: probe at once."""
         self._failing = True
         self._reason = "Triton failed the last inference."
-        self._wake.set()
+        self._background.wake()
 
     def check(self) -> None:
         """Prove that the model infers: by what it inferred for clients, else by a probe."""
@@ -114,6 +109,10 @@ class Readiness:
             self._note_success()
         else:
             self.probe()
+
+    def _check_again(self) -> float:
+        self.check()
+        return PROBE_SECONDS if self.is_ready() else RETRY_SECONDS
 
     def _clients_prove_it(self) -> bool:
         """Tell whether a client was answered, and Triton inferred more than our own probes.
@@ -163,7 +162,7 @@ class Readiness:
         if self._failing and isinstance(error, DeadlineExceeded) and self._answered < start:
             self._triton.reconnect()
         if not self._failing:
-            self._wake.set()  # another replica may answer the next probe: it follows at once
+            self._background.wake()  # another replica may answer the next probe: it follows at once
         starting = self._success == float("-inf") and self._clock() - self._born < PATIENCE
         if not self._told and not starting:
             self._told = True

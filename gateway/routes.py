@@ -59,10 +59,10 @@ def healthz() -> ResponseReturnValue:
 @bp.get("/readyz")
 def readyz() -> ResponseReturnValue:
     """Answer 200 only if a real inference succeeded lately."""
-    readiness = services().readiness
-    if readiness.is_ready():
-        return readiness.as_json()
-    return readiness.as_json(), 503, {"Retry-After": "2"}
+    state = services().readiness.as_json()
+    if state["status"] == "ready":
+        return state
+    return state, 503, {"Retry-After": "2"}
 
 
 @bp.get("/metrics")

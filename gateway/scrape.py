@@ -33,7 +33,7 @@ def scrape(url: str) -> Loaded:
             text = answer.read(MOST_BYTES).decode("utf-8", "replace")
         return parse_loaded(text)
     # A server that ends within its answer leaves half a line, or half of HTTP.
-    except (OSError, ValueError, http.client.HTTPException) as exc:
+    except (OSError, ValueError, LookupError, http.client.HTTPException) as exc:
         raise TritonUnavailable("Triton's metrics cannot be reached or read.") from exc
 
 

@@ -1,6 +1,5 @@
 """The parts of one running gateway, wired together."""
 
-import threading
 from dataclasses import dataclass
 
 from gateway.access import Access
@@ -61,8 +60,8 @@ class Services:
     def start(self) -> None:
         """Begin to watch Triton: what it has loaded, and whether it infers."""
         self.catalog.refresh()
-        threading.Thread(target=self.catalog.run, name="catalog", daemon=True).start()
-        threading.Thread(target=self.readiness.run, name="readiness", daemon=True).start()
+        self.catalog.start()
+        self.readiness.start()
 
     def stop(self) -> None:
         """End the background work and close the channel to Triton."""

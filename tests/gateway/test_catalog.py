@@ -233,8 +233,7 @@ def test_the_missing_default_is_explained_by_what_is_away(triton: FlakyTriton) -
 
 def test_a_wake_refreshes_at_once(triton: FlakyTriton) -> None:
     catalog = Catalog(triton)
-    thread = threading.Thread(target=catalog.run)
-    thread.start()
+    catalog.start()
     try:
         wait_until(lambda: catalog.models(), "the first refresh", 10)
         triton.configs["new", "1"] = model_config("new")
@@ -243,5 +242,3 @@ def test_a_wake_refreshes_at_once(triton: FlakyTriton) -> None:
         wait_until(lambda: "new" in catalog.models(), "the new model is found", 10)
     finally:
         catalog.stop()
-        thread.join(10)
-    assert not thread.is_alive()

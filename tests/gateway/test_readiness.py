@@ -1,6 +1,5 @@
 """Whether real inferences succeed."""
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +25,14 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def is_woken(readiness: Readiness) -> bool:
+    """Tell whether the next check follows at once, and take that back."""
+    wake = readiness._background._wake
+    woken = wake.is_set()
+    wake.clear()
+    return woken
 
 
 class WatchedTriton(StubTriton):
@@ -254,7 +261,7 @@ def test_one_clients_failure_refuses_nobody_and_is_followed_by_a_probe_at_once(
     readiness.doubted()
     assert not readiness.is_ready()
     readiness.require()
-    assert readiness._wake.is_set()
+    assert is_woken(readiness)
 
 
 def test_other_models_are_asked_until_triton_itself_is_away(
@@ -276,13 +283,12 @@ def test_a_lost_probe_is_followed_by_another_at_once(
     readiness: Readiness, triton: WatchedTriton
 ) -> None:
     readiness.probe()
-    assert not readiness._wake.is_set()
+    assert not is_woken(readiness)
     triton.failure = DeadlineExceeded("late")
     readiness.probe()
-    assert readiness._wake.is_set()
-    readiness._wake.clear()
+    assert is_woken(readiness)
     readiness.probe()
-    assert not readiness._wake.is_set()
+    assert not is_woken(readiness)
 
 
 def test_a_draining_gateway_is_not_ready(readiness: Readiness) -> None:
@@ -317,40 +323,24 @@ def test_a_model_that_was_replaced_is_probed_with_what_it_takes(
     assert [tensor.shape for tensor in triton.tensors] == [(224, 224, 3), (100, 100, 3)]
 
 
-class Pauses(threading.Event):
-    """Keeps how long it was to be waited for; the second pause is the last one."""
-
-    def __init__(self, readiness: Readiness) -> None:
-        super().__init__()
-        self.readiness, self.seconds = readiness, []
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self.seconds.append(timeout)
-        self.readiness._triton.failure = TritonUnavailable("away")
-        if len(self.seconds) == 2:
-            self.readiness.stop()
-        return True
-
-
-def test_probes_follow_each_other_sooner_while_they_fail(readiness: Readiness) -> None:
-    readiness._wake = pauses = Pauses(readiness)
-    readiness.run()
-    assert pauses.seconds[0] > pauses.seconds[1]
+def test_probes_follow_each_other_sooner_while_they_fail(
+    readiness: Readiness, triton: WatchedTriton
+) -> None:
+    usual = readiness._check_again()
+    triton.failure = TritonUnavailable("away")
+    assert readiness._check_again() < usual
 
 
 def test_doubt_is_settled_by_a_probe_at_once(readiness: Readiness, triton: WatchedTriton) -> None:
     readiness.probe()
     triton.tensors.clear()
-    thread = threading.Thread(target=readiness.run)
-    thread.start()
+    readiness.start()
     try:
         readiness.doubted()
         wait_until(lambda: triton.tensors, "a probe was sent", 10)
         wait_until(readiness.is_ready, "it is ready again", 10)
     finally:
         readiness.stop()
-        thread.join(10)
-    assert not thread.is_alive()
 
 
 def test_a_start_is_no_news_but_a_loss_is(

@@ -115,6 +115,16 @@ def test_a_failure_of_triton_takes_the_gateway_out_of_service(gateway: Gateway) 
     assert gateway.client.get("/readyz").status_code == 503
 
 
+def test_a_gateway_whose_last_model_has_just_gone_says_so_in_the_usual_shape(
+    start: Start, triton: StubTriton
+) -> None:
+    gateway = start(model="")
+    triton.configs.clear()
+    gateway.services.catalog.refresh()
+    answer = gateway.client.get("/readyz")
+    assert (answer.status_code, answer.get_json()["status"]) == (503, "not_ready")
+
+
 @pytest.mark.parametrize("failure", [TritonUnavailable("away"), DeadlineExceeded("late")], ids=str)
 def test_nobody_waits_for_triton_while_probes_fail(
     gateway: Gateway, failure: EdgeLensError

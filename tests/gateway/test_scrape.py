@@ -59,7 +59,7 @@ def test_metrics_that_cannot_be_had_are_triton_unavailable(url: str) -> None:
 
 
 class Cut(BaseHTTPRequestHandler):
-    """End within the answer: half a line, half a chunk, or not HTTP at all."""
+    """Answer half a line, a line that trips the parser, half a chunk, or not HTTP at all."""
 
     def do_GET(self) -> None:
         if self.path == "/line":
@@ -67,6 +67,9 @@ class Cut(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "5000")
             self.end_headers()
             self.wfile.write(b'nv_inference_count{model="vgg16",ver')
+        elif self.path == "/odd":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            self.wfile.write(b'nv_inference_count{model="vgg16",\t="1"} 0\n')
         elif self.path == "/chunk":
             self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nnv")
         else:
@@ -76,8 +79,8 @@ class Cut(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.mark.parametrize("path", ["/line", "/chunk", "/binary"])
-def test_an_answer_that_breaks_off_is_triton_unavailable(path: str) -> None:
+@pytest.mark.parametrize("path", ["/line", "/odd", "/chunk", "/binary"])
+def test_an_answer_that_cannot_be_read_is_triton_unavailable(path: str) -> None:
     with HTTPServer(("127.0.0.1", 0), Cut) as server:
         thread = threading.Thread(target=server.handle_request)
         thread.start()
