@@ -37,10 +37,12 @@ class Deployment:
         self.files.version(version)
         with self.files.locked():
             before = self.server.versions(self.files.model)
-            serve = [version, *sorted((v for v in before if v < version), reverse=True)[:keep]]
-            if before:
+            older = sorted((v for v in before if v < version), reverse=True)[:keep]
+            self._require_files(older)
+            serve = [version, *older]
+            if there := self._still_there(before):
                 # A restart or a reload by the watchdog must not bring an untested version in.
-                self.files.pin(sorted(before))
+                self.files.pin(sorted(there))
             # One that is loaded may have been replaced on disk since, so it is tested too.
             if version not in proven:
                 self._require_memory([version], f"Loading version {version} beside the others")
@@ -64,6 +66,19 @@ class Deployment:
         if not older:
             raise DeployError(f"there is no version of {self.files.model} before {newest}")
         self._bring_in(max(older), keep, proven=serving)
+
+    def _still_there(self, versions: set[int]) -> set[int]:
+        """Leave out the versions that Triton has loaded, but could not load again."""
+        return versions.intersection(self.files.versions())
+
+    def _require_files(self, loaded: list[int]) -> None:
+        """Refuse to keep a version whose files are gone. Raises DeployError."""
+        if gone := set(loaded) - self._still_there(set(loaded)):
+            raise DeployError(
+                f"version {_listed(gone)} of {self.files.model} is loaded, but its files are gone"
+                f" from {self.files.directory}, so nothing could go back to it: put them back, or"
+                " give it up with --keep 0"
+            )
 
     def _require_memory(self, versions: list[int], purpose: str) -> None:
         """Refuse to load versions that do not fit. Raises DeployError."""
@@ -112,21 +127,25 @@ class Deployment:
 
     def _go_back(self, before: set[int], kept: str | None) -> str:
         """Serve what was served before, now or from the server's next start; say which."""
-        if before:
-            self.files.pin(sorted(before))
-            self._pin_ensemble(max(before))  # before the server is asked: it may be gone
-        else:
+        there = self._still_there(before)
+        if there:
+            self.files.pin(sorted(there))
+            self._pin_ensemble(max(there))  # before the server is asked: it may be gone
+        elif not before:
             self.files.write(kept)
         try:
             if not before:
                 self.server.unload(self.files.model)
                 return "nothing is served"
+            if not there:
+                serving = _listed(self.server.versions(self.files.model))
+                return f"the files of what served before are gone; version {serving} serves"
             self.server.load(self.files.model)
-            self._load_companions(max(before))
+            self._load_companions(max(there))
         except (DeployError, Unreachable) as error:
-            then = f"serves version {max(before)}" if before else "serves what config.pbtxt says"
+            then = f"serves version {max(there)}" if there else "serves what config.pbtxt says"
             return f"going back failed too: {error}; a server that starts again {then}"
-        return f"version {max(before)} serves again"
+        return f"version {max(there)} serves again"
 
     def _pin_ensemble(self, version: int) -> None:
         """Write which number the ensemble bears from the server's next start."""

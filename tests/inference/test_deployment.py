@@ -1,5 +1,7 @@
 """The steps of a deployment and the files they change; the real server is met in tests/e2e."""
 
+import shutil
+
 import pytest
 
 from inference.deployment.deployment import Deployment
@@ -242,6 +244,36 @@ def test_a_server_that_loads_other_versions_than_it_was_told_is_taken_back(
 
     with pytest.raises(DeployError, match="Triton loaded the versions 1; version 1 serves again"):
         deployment(files, Stubborn(files, {1})).deploy(2, keep=1)
+    assert policy(files) == "version_policy { specific { versions: [ 1 ] } }"
+
+
+def test_what_is_loaded_without_its_files_is_not_to_be_gone_back_to(files: ModelFiles) -> None:
+    before = files.text()
+    shutil.rmtree(files.version(1))
+    server = Server(files, {1})
+    with pytest.raises(DeployError, match=r"its files are gone from .*with --keep 0"):
+        deployment(files, server).deploy(2, keep=1)
+    assert server.calls == []
+    assert files.text() == before
+    deployment(files, server).deploy(2, keep=0)
+    assert server.serving == {2}
+
+
+def test_a_failure_with_nothing_to_go_back_to_leaves_what_the_next_start_can_load(
+    files: ModelFiles,
+) -> None:
+    shutil.rmtree(files.version(1))
+    server = Server(files, {1}, unfit="cat")
+    with pytest.raises(DeployError, match="what served before are gone; version 2 serves"):
+        deployment(files, server).deploy(2, keep=0)
+    assert policy(files) == "version_policy { specific { versions: [ 2 ] } }"
+
+
+def test_a_failure_goes_back_to_what_still_has_its_files(files: ModelFiles) -> None:
+    shutil.rmtree(files.version(2))
+    server = Server(files, {1, 2}, unfit="cat")
+    with pytest.raises(DeployError, match="version 1 serves again"):
+        deployment(files, server).deploy(3, keep=0)
     assert policy(files) == "version_policy { specific { versions: [ 1 ] } }"
 
 
