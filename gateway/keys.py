@@ -67,6 +67,8 @@ def _without_comment(line: str) -> str:
 
 
 def _read(path: Path) -> str:
+    if path.exists() and not path.is_file():  # a pipe would be waited for, for ever
+        raise KeysError(f"{path} is not a file")
     try:
         return path.read_text("utf-8-sig")  # some editors begin a file with a mark
     except FileNotFoundError:

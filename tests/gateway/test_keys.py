@@ -3,6 +3,7 @@
 import math
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,23 @@ def test_a_file_that_is_no_text_is_one_sentence(
         KeyRing(file)
     assert main(["--file", str(file), "list"]) == 1
     assert "UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo], ids=["directory", "pipe"])
+def test_what_is_no_file_is_one_sentence_and_nobody_waits_for_it(
+    file: Path, make: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = add_key(file, "alice")
+    ring = KeyRing(file)
+    file.unlink()
+    make(file)
+    with pytest.raises(Unauthorized):
+        ring.check(key)
+    with pytest.raises(KeysError, match="is not a file"):
+        KeyRing(file)
+    for command in (["list"], ["add", "bob"], ["revoke", "alice"]):
+        assert main(["--file", str(file), *command]) == 1
+        assert capsys.readouterr().err == f"edgelens: {file} is not a file\n"
 
 
 def no_room(_: int) -> None:
