@@ -1,5 +1,6 @@
 """Wires the launcher's parts together and takes them apart again."""
 
+import resource
 import shutil
 import tempfile
 import time
@@ -33,6 +34,8 @@ from inference.stubs import ModelStubs
 from inference.supervisor import Supervisor
 from inference.triton_log import TritonLog
 
+LEAST_FILES = 256  # Triton has 70 open before anybody asks, with three models and two cores
+
 
 def launch(settings: Settings) -> None:
     """Serve the repository until SIGTERM or SIGINT. Raises LaunchError."""
@@ -45,6 +48,7 @@ def launch(settings: Settings) -> None:
 def prepared(settings: Settings) -> Iterator[tuple[Setup, TritonLog]]:
     """Lend what a Triton needs; no file and no process of it is left. Raises LaunchError."""
     installation = find_installation()
+    require_open_files()
     adopt_orphans()
     with ExitStack() as stack:
         sweep()
@@ -62,6 +66,16 @@ def prepared(settings: Settings) -> Iterator[tuple[Setup, TritonLog]]:
                 f"Cannot write to {temporary} ({exc.strerror}): make room there, or set TMPDIR."
             ) from None
         yield Setup(run, installation, backends, ports), log
+
+
+def require_open_files() -> None:
+    """Refuse a limit under which Triton starts and answers nobody. Raises LaunchError."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if 0 <= most < LEAST_FILES:  # -1: no limit
+        raise LaunchError(
+            f"A process may have only {most} files open here, and Triton needs {LEAST_FILES}:"
+            " raise that limit (`ulimit -n 1024`, or LimitNOFILE= of a service)."
+        )
 
 
 def serve(

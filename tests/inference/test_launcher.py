@@ -1,6 +1,7 @@
 """The launcher's start and end with a real Triton."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -115,6 +116,29 @@ def test_nobody_prints_the_key(server: Running) -> None:
     assert call(server.http_port, "/v2/repository/index", b"{}", x_edgelens_admin="wrong").body
     assert server.admin_key not in server.printed()
     assert server.admin_key not in server.log.read_text()
+
+
+def test_triton_may_open_as_many_files_as_the_launcher_could(repository: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+    try:
+        with start_inference(repository) as running:
+            (triton,) = pids("tritonserver", f"--http-port={running.http_port}")
+            assert resource.prlimit(triton, resource.RLIMIT_NOFILE) == (before[1], before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_limit_of_open_files_that_is_too_low_is_one_sentence(
+    repository: Path, tmp_path: Path
+) -> None:
+    few = ["prlimit", "--nofile=64:64", PYTHON, "-m", "inference"]
+    env = inference_env(repository, tmp_path)
+    ended = subprocess.run(few, cwd=HOME, env=env, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    (sentence,) = ended.stderr.splitlines()
+    assert "only 64 files open here" in sentence
+    assert "ulimit -n 1024" in sentence
 
 
 def test_nested_json_does_not_end_triton(server: Running) -> None:
