@@ -1,5 +1,7 @@
 """The wish to stop, which a signal may bring at any moment."""
 
+import os
+import signal
 import time
 
 from inference.signals import on_ending
@@ -14,10 +16,18 @@ class Stop:
 
     def __init__(self) -> None:
         self._wanted = False
+        self._needs_terminal = False
 
     def on_signals(self) -> None:
-        """Take Ctrl-C, SIGTERM and a closed terminal for the wish."""
+        """Take Ctrl-C, SIGTERM and a closed terminal for the wish.
+
+        The leader of a session alone is told that its terminal was closed. A shell passes that on;
+        `make`, which leads where a terminal was opened for it, waits for us and does not.
+        """
         on_ending(self.set)
+        in_leaders_group = os.getpgrp() == os.getsid(0)
+        heeds_hangup = signal.getsignal(signal.SIGHUP) == self.set
+        self._needs_terminal = in_leaders_group and heeds_hangup and os.isatty(0)
 
     def set(self, *_: object) -> None:
         """Wish it."""
@@ -25,10 +35,12 @@ class Stop:
 
     def is_set(self) -> bool:
         """Tell whether to stop."""
+        if self._needs_terminal and not os.isatty(0):
+            self.set()
         return self._wanted
 
     def wait(self, seconds: float) -> bool:
         """Wait a moment, and tell whether to stop."""
         if not self._wanted:
             time.sleep(seconds)
-        return self._wanted
+        return self.is_set()

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from tests.waiting import wait_until
 PHOTO = photos()[0]
 MODEL = "efficientnet_lite0"
 READY = "EdgeLens is ready: "
+MAKE_SERVE = ("make", "--silent", "serve")
 HANGS = 60  # seconds after which something that should end is taken to hang
 
 
@@ -61,7 +62,9 @@ def launch(repository: Path, tmp_path: Path) -> Iterator[Callable[..., Serve]]:
         (models / directory.name).symlink_to(directory)
     started: list[Serve] = []
 
-    def start(log: Path | None = None, **settings: str) -> Serve:
+    def start(
+        log: Path | None = None, command: Sequence[str] = MAKE_SERVE, **settings: str
+    ) -> Serve:
         port = settings.get("PORT") or str(free_port())
         ports = {f"TRITON_{name}_PORT": "0" for name in ("HTTP", "GRPC", "METRICS", "HEALTH")}
         environment = {
@@ -75,7 +78,7 @@ def launch(repository: Path, tmp_path: Path) -> Iterator[Callable[..., Serve]]:
         log = log or tmp_path / f"serve-{len(started)}.log"
         with log.open("w") as output:
             process = subprocess.Popen(
-                ["make", "--silent", "serve"],
+                command,
                 cwd=HOME,
                 env=environment,
                 stdout=output,
@@ -149,6 +152,15 @@ def test_ctrl_c_stops_everything(serve: Callable[..., Serve]) -> None:
     assert gone(children)
     assert segments() <= before
     assert "Traceback" not in running.log.read_text()
+
+
+def test_a_terminal_that_is_closed_ends_what_it_was_opened_for(serve: Callable[..., Serve]) -> None:
+    running = serve(command=("script", "-qc", "exec make --silent serve", "/dev/null"))
+    children = running.children()
+    assert len(children) >= 4
+    running.process.kill()  # the terminal's other side
+    running.process.wait(HANGS)
+    wait_until(lambda: gone(children), "all have ended", HANGS)
 
 
 SIGNALS_WHILE_WAITING = """
