@@ -26,9 +26,12 @@ def savedmodel_of(config: Mapping[str, Any], version: Path) -> Path:
 
 def version_directory(arguments: Sequence[str]) -> Path:
     """Find the version directory during auto-complete: the stub's first argument lies in it."""
-    if len(arguments) < 2 or not Path(arguments[1]).parent.is_dir():
+    if len(arguments) < 2:
         raise LoadError(f"the stub's arguments do not say where the model is: {arguments}")
-    return Path(arguments[1]).parent
+    version = Path(arguments[1]).parent
+    if not version.is_dir():
+        raise LoadError(f"{version} is gone: it was removed while the model was being loaded")
+    return version
 
 
 def cache_directory(env: Mapping[str, str] = os.environ) -> Path:
