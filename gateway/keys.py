@@ -26,7 +26,6 @@ from gateway.errors import Unauthorized
 logger = logging.getLogger(__name__)
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 LINE = re.compile(r"([A-Za-z0-9_.-]{1,64}):sha256:([0-9a-f]{64})(?::(\d{1,6}(?:\.\d{1,6})?))?")
-LONGEST_KEY = 256
 
 
 class KeysError(Exception):
@@ -97,7 +96,7 @@ class KeyRing:
         """Return the key's entry; raise Unauthorized for one that is missing or unknown."""
         if not presented:
             raise Unauthorized("An API key is needed: send it as `Authorization: Bearer <key>`.")
-        digest = hash_key(presented[:LONGEST_KEY])
+        digest = hash_key(presented)
         found = None
         for key in self._current():
             # Every entry is compared: the time tells nothing about which one matched.
