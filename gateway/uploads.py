@@ -115,9 +115,9 @@ def _read(request: Request, limits: UploadLimits) -> list[Picture]:
         return _from_json(request, limits)
     if not kind or kind.startswith(RAW_TYPES):
         data = request.get_data(cache=False)
-        if not data and kind:
+        if not data:
             raise BadRequest(f"{EMPTY} {NO_PICTURE}")
-        return [Picture(None, data)] if data else []
+        return [Picture(None, data)]
     raise BadRequest(f"This Content-Type is not read. {NO_PICTURE}")
 
 
@@ -138,7 +138,7 @@ def _from_multipart(request: Request, limits: UploadLimits) -> list[Picture]:
         )
     except RequestEntityTooLarge:
         raise TooLarge(f"The form has too many parts or too much text. {_most(limits)}") from None
-    except (ValueError, LookupError):
+    except ValueError:
         raise BadRequest("The multipart form is malformed or cut short.") from None
     fields: list[tuple[str, str]] = parsed[1]
     # The bytes are kept once: `getvalue` copies nothing, and there are no temporary files.

@@ -192,6 +192,9 @@ def test_hostile_forms_are_refused() -> None:
         read(data=b"image=\xff", content_type="application/x-www-form-urlencoded")
     with pytest.raises(BadRequest):
         read(data=b"--x\r\n", content_type="multipart/form-data; boundary=x")
+    with pytest.raises(BadRequest, match="malformed"):
+        nameless = b"--x\r\nContent-Type: image/png\r\n\r\nx\r\n--x--\r\n"
+        read(data=nameless, content_type="multipart/form-data; boundary=x")
     environ = EnvironBuilder(method="POST", data=b"--x--\r\n").get_environ()
     environ["CONTENT_TYPE"] = "multipart/form-data"  # which the builder would give a boundary
     with pytest.raises(BadRequest, match="boundary"):
