@@ -81,7 +81,7 @@ def test_picture_of_the_classifier_is_used(names: dict) -> None:
     assert JPEG in content
 
 
-@pytest.mark.parametrize("text", ["not base64!", "für später"])
+@pytest.mark.parametrize("text", ["no base64!", "für später"])
 def test_garbage_instead_of_a_picture_is_ignored(text: str) -> None:
     garbage = {"golden_picture": {"string_value": text}}
     _, content = parts(probe_of(config("TYPE_STRING", ("1",), parameters=garbage)))

@@ -275,6 +275,20 @@ def test_a_reload_during_which_the_process_dies_ends_with_a_restart(
     assert triton.done == RELOADED + RESTARTED
 
 
+def test_a_model_that_was_left_out_and_dies_again_is_left_out_again(
+    clock: Clock, tmp_path: Path
+) -> None:
+    triton = ScriptedTriton(clock, *A_FEW_SILENCES, SILENT, [WELL])
+    triton.failures = [ProcessLost("bad", "It died.")]
+
+    def load(model: str, timeout: float) -> None:
+        raise TritonSilent("its process died while it was being loaded")
+
+    triton.load = load
+    run(triton, tmp_path, "bad", "m")
+    assert triton.done == ["start bad m", "start m", "forget bad", "unload bad", "start m"]
+
+
 def test_a_load_by_others_during_which_the_process_dies_ends_with_a_restart(
     clock: Clock, tmp_path: Path
 ) -> None:
