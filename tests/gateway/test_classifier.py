@@ -30,10 +30,10 @@ def test_pictures_go_in_batches_of_the_models_size(gateway: Gateway) -> None:
 
 
 def test_one_request_is_answered_by_one_version(gateway: Gateway) -> None:
-    gateway.triton.versions = ["1", "2", "1"]
+    gateway.triton.versions = ["9", "10", "9"]
     classification = classify(gateway)
-    assert classification.version == "2"
-    assert [version for version, _ in gateway.triton.batches] == [""] * 3 + ["2"] * 3
+    assert classification.version == "10"
+    assert [version for version, _ in gateway.triton.batches] == [""] * 3 + ["10"] * 3
 
 
 def test_a_known_model_that_is_not_found_is_being_reloaded(gateway: Gateway) -> None:
@@ -87,11 +87,19 @@ def test_a_share_of_a_retired_version_goes_to_another(
     assert gateway.classify(query="?ab=1:1").status_code in (404, 503)
 
 
+def test_a_version_that_is_asked_for_wins_over_any_shares(start: Start, triton: StubTriton) -> None:
+    triton.configs["colours", "2"] = model_config("colours")
+    gateway = start(version_shares={"colours": Shares({"1": 1})})
+    for query in ("?version=2", "?version=2&ab=1:1"):
+        assert gateway.classify(query=query).get_json()["version"] == "2"
+
+
 def test_bad_pictures_alone_never_reach_triton(gateway: Gateway) -> None:
     classification = gateway.services.classifier.classify(
         [Picture("a", b"x"), Picture("b", b"y")], ClassifyOptions(), Deadline(10)
     )
     assert [r.error.code for r in classification.results if r.error] == ["not_a_picture"] * 2
+    assert classification.version == "1"
     assert gateway.triton.batches == []
 
 

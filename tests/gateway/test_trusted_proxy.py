@@ -1,5 +1,7 @@
 """Whom the server takes for the client, with a proxy in front and without."""
 
+import socket
+
 import pytest
 import requests
 
@@ -8,6 +10,8 @@ from tests.gateway.running import (
     hold_inferences,
     in_background,
     post_as,
+    raw_classify,
+    status_of_next,
 )
 from tests.gateway.stub import StubTriton
 from tests.waiting import wait_until
@@ -73,3 +77,12 @@ def test_the_rate_is_that_of_the_client_behind_the_proxy(serve: Serve) -> None:
     assert post_as(running, "10.0.0.1:4711").status_code == 429
     assert post_as(running, "[fe80::1]:4711").status_code == 200
     assert post_as(running, "[fe80::1]:4712").status_code == 429
+
+
+def test_who_comes_past_the_proxy_is_known_by_the_connections_address(serve: Serve) -> None:
+    running = serve(trusted_proxy="*", client_rate=0.01)
+    place = ("127.0.0.1", int(running.server.effective_port))
+    for address in ("127.0.0.1", "127.0.0.2"):
+        with socket.create_connection(place, 10, (address, 0)) as client:
+            client.sendall(raw_classify())
+            assert status_of_next(client) == 200
