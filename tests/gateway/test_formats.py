@@ -10,6 +10,7 @@ from PIL import Image
 
 from gateway.errors import NotAPicture, UndecodablePicture
 from gateway.formats import jpeg, read_header
+from gateway.formats.exif import read_tags
 from tests.photos import DATA
 from tests.pictures import encode, exif, scene
 
@@ -301,3 +302,8 @@ def test_scans_count_by_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.formats.jpeg.SCANNED_PIXELS", 5 * 100 * 100)
     with pytest.raises(UndecodablePicture):
         read_header(file.getvalue())
+
+
+def test_of_a_tag_that_stands_twice_the_first_counts_as_for_libtiff() -> None:
+    entries = b"".join(struct.pack("<HHII", 256, 4, 1, width) for width in (100_000, 1))
+    assert read_tags(b"II*\0" + struct.pack("<IH", 8, 2) + entries) == {256: (100_000,)}
