@@ -170,6 +170,18 @@ def test_only_a_few_requests_that_come_at_once_are_refused(serve: Serve) -> None
     assert answers.count(b"Connection: close") == 1
 
 
+def test_a_refusal_behind_an_answer_is_sent_too(serve: Serve, triton: StubTriton) -> None:
+    running = serve(threads=1)
+    hold = hold_inferences(triton)
+    with running.connect() as client:
+        client.sendall(raw_classify() + b"POST /predict HTTP/1.1\r\nConnection: close\r\n\r\n")
+        assert triton.entered.acquire(timeout=20)
+        running.services.admission.limit = -1  # the first answer adds one
+        hold.set()
+        answers = read_all(client)
+    assert answers.count(b"HTTP/1.1 200 OK") == answers.count(b"HTTP/1.1 503 Refused") == 1
+
+
 def test_who_reads_no_answer_does_not_stop_the_loop_by_a_refusal(serve: Serve) -> None:
     running = serve()
     running.services.admission.limit = 0
