@@ -53,7 +53,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             while self.refuse_now:
                 self.refuse_now = False
                 self.service()
-            if is_cut or not taken:
+            if is_cut:
                 break
         return taken
 
@@ -200,5 +200,4 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             if excess:
                 del self.requests[MOST_QUEUED:]
                 self.requests[-1].headers["CONNECTION"] = "close"
-                self.request = None
         return excess
