@@ -307,3 +307,12 @@ def test_scans_count_by_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_of_a_tag_that_stands_twice_the_first_counts_as_for_libtiff() -> None:
     entries = b"".join(struct.pack("<HHII", 256, 4, 1, width) for width in (100_000, 1))
     assert read_tags(b"II*\0" + struct.pack("<IH", 8, 2) + entries) == {256: (100_000,)}
+
+
+def test_a_jpeg_that_is_not_progressive_may_have_several_scans_too() -> None:
+    once = encode(scene(640, 480), "JPEG")
+    head = once.index(b"\xff\xda") + 4
+    several = once[:head] + b"\1" + once[head + 1 :]  # the first scan has one component of three
+    progressive = encode(scene(640, 480), "JPEG", progressive=True)
+    assert read_header(once).memory == 0
+    assert read_header(several).memory == read_header(progressive).memory > 0
