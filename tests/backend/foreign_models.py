@@ -183,6 +183,31 @@ def single_values(directory: Path) -> None:
     tf.saved_model.save(module, path, signatures=module.call.get_concrete_function())
 
 
+def boxes(directory: Path) -> None:
+    """The boxes that stay where they overlap: as many numbers as boxes, those left over zero."""
+
+    def kept(module: tf.Module, corners: tf.Tensor, scores: tf.Tensor) -> dict[str, tf.Tensor]:
+        most = tf.shape(corners)[0]
+        found = tf.image.non_max_suppression(corners, scores[:, 0], most, 0.5)
+        return {"kept": tf.pad(found, [[0, most - tf.size(found)]])[:, None]}
+
+    save(
+        directory / "1",
+        spec([None, 4], tf.float32, "corners"),
+        spec([None, 1], tf.float32, "scores"),
+        serving_default=kept,
+    )
+
+
+def centred(directory: Path) -> None:
+    """What each row has beyond the first one."""
+    save(
+        directory / "1",
+        spec([None, 2], tf.float32, "x"),
+        serving_default=lambda m, x: {"beyond": m.variable * (x - x[:1])},
+    )
+
+
 def tagged(directory: Path) -> None:
     """A SavedModel of TensorFlow 1 whose only tag is not `serve`."""
     path = str(directory / "1" / "model.savedmodel")
@@ -275,6 +300,14 @@ CONFIGS = {
     "single_values": ONE + parameter("engine", "openvino"),
     "many_variables": ONE,
     "quantised": ONE,
+    "boxes": f"""
+        {ONE} max_batch_size: 16
+        dynamic_batching {{ preferred_batch_size: [16] max_queue_delay_microseconds: 500000 }}
+    """,
+    "centred": f"""
+        {SAVEDMODEL} {ONE} max_batch_size: 16
+        dynamic_batching {{ preferred_batch_size: [16] max_queue_delay_microseconds: 500000 }}
+    """,
     "tagged": ONE + parameter("TF_GRAPH_TAG", "edge"),
     "strings": f"""
         {SAVEDMODEL} {ONE} max_batch_size: 8

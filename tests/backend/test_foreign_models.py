@@ -255,6 +255,22 @@ def test_requests_of_several_rows_get_their_own_rows_back(client):
         np.testing.assert_allclose(answer["centre"], 2 * request["points"].sum(1))
 
 
+def test_requests_that_wait_together_are_not_mixed_where_boxes_suppress_each_other(client):
+    """Joined, the second request's boxes would be counted on from the first one's."""
+    corners = np.float32([[0, 0, 1, 1], [0, 0, 1, 0.9], [2, 2, 3, 3]])
+    scores = np.float32([[0.6], [0.9], [0.7]])
+    requests = [{"corners": corners + 10 * index, "scores": scores} for index in range(4)]
+    answers = client.infer_at_once("boxes", requests)
+    assert [answer["kept"].ravel().tolist() for answer in answers] == [[1, 2, 0]] * 4
+
+
+def test_the_rows_of_a_request_are_compared_with_each_other_and_no_others(client):
+    x = floats(3, 2)
+    answers = client.infer_at_once("centred", [{"x": x}, {"x": x + 5}])
+    for answer in answers:
+        np.testing.assert_array_equal(answer["beyond"], 2 * (x - x[0]))
+
+
 def test_a_batch_larger_than_the_engine_runs_at_once_comes_back_whole(client):
     points = floats(29, 2, 2)
     np.testing.assert_allclose(client.infer("variable", points=points)["centre"], 2 * points.sum(1))

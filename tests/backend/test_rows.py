@@ -1,6 +1,7 @@
 """Batches give the same answers, whether their rows run together or apart."""
 
 import threading
+from functools import partial
 
 import numpy as np
 import openvino as ov
@@ -14,7 +15,7 @@ from inference.backends.tensorflow.compiler import Compiler
 from inference.backends.tensorflow.idle import Idle
 from inference.backends.tensorflow.rows import LARGEST_WEIGHTS, QUEUED, Rows
 
-WIDTH, CORES = 4, 2
+WIDTH, CORES, MOST = 4, 2, 64
 WEIGHTS = np.arange(WIDTH * 3, dtype=np.float32).reshape(WIDTH, 3)
 
 
@@ -30,7 +31,7 @@ def inputs(rows):
     return dict(enumerate(values.astype(np.float32)))
 
 
-@pytest.mark.parametrize("kind", [Batches, Rows])
+@pytest.mark.parametrize("kind", [partial(Batches, most=MOST), Rows], ids=["Batches", "Rows"])
 @pytest.mark.parametrize("rows", [1, 2, 3, MOST_ROWS, MOST_ROWS + 1, 2 * QUEUED * CORES + 1])
 def test_each_row_gets_its_own_answer(kind, rows):
     feed = inputs(rows)
@@ -39,7 +40,7 @@ def test_each_row_gets_its_own_answer(kind, rows):
     np.testing.assert_allclose(total, feed[0] + feed[1], rtol=1e-6)
 
 
-@pytest.mark.parametrize("kind", [Batches, Rows])
+@pytest.mark.parametrize("kind", [partial(Batches, most=MOST), Rows], ids=["Batches", "Rows"])
 def test_an_answer_outlives_the_next_batch_of_many_rows(kind):
     model = kind(compiler(), CORES)
     rows = MOST_ROWS + 1
@@ -50,7 +51,7 @@ def test_an_answer_outlives_the_next_batch_of_many_rows(kind):
 
 
 def test_a_large_batch_is_inferred_in_parts_and_its_memory_given_back():
-    model, given_back, sizes = Batches(compiler(), CORES), threading.Event(), []
+    model, given_back, sizes = Batches(compiler(), CORES, MOST), threading.Event(), []
     infer = model._infer
 
     def counted(feed, **options):
@@ -118,35 +119,36 @@ def across(rows, axis):
     return ops.softmax(rows, axis)
 
 
-def turned(rows, axis):
-    """Softmax over the rows as TensorFlow's is converted: over the last axis of the transposed."""
-    order = ops.constant([1, 0])
-    return ops.transpose(ops.softmax(ops.transpose(rows, order), 1), order)
-
-
 def centred(rows, axis):
     return ops.subtract(rows, ops.reduce_mean(rows, ops.constant([axis]), keep_dims=True))
 
 
-@pytest.mark.parametrize(
-    ("layer", "axis", "mixes"),
-    [
-        (across, 0, True),
-        (across, -2, True),
-        (across, 1, False),
-        (turned, 0, True),
-        (centred, 0, True),
-        (centred, 1, False),
-    ],
-)
+def summed(rows, axis):
+    return ops.cum_sum(rows, ops.constant(axis))
+
+
+def rolled(rows, axis):
+    return ops.roll(rows, ops.constant(1), ops.constant(axis))
+
+
+def above_least(rows, axis):
+    """Find the least as TensorFlow's is converted: along the last axis of what is transposed."""
+    order = ops.constant([1 - axis, axis])
+    least = ops.topk(ops.transpose(rows, order), ops.constant(1), 1, "min", "value").output(0)
+    return ops.subtract(rows, ops.transpose(least, order))
+
+
+@pytest.mark.parametrize("layer", [across, centred, summed, rolled, above_least])
+@pytest.mark.parametrize(("axis", "mixes"), [(0, True), (1, False)])
 def test_a_batch_whose_rows_depend_on_each_other_is_computed_whole(layer, axis, mixes):
     a = ops.parameter([-1, WIDTH], np.float32, "a")
     made = Compiler(ov.Model([layer(a, axis)], [a]), "f32")
-    assert Rows.suit(made) != mixes
     rows = 2 * MOST_ROWS
     feed = {0: inputs(rows)[0]}
     (whole,) = ov.Core().compile_model(made.model, "CPU")(feed).values()
-    (found,) = Batches(made, CORES).run(feed, rows)
+    model = Batches(made, CORES, rows)
+    (found,) = model.run(feed, rows)
+    assert model.mixes_rows == mixes
     np.testing.assert_allclose(found, whole, rtol=1e-5, atol=1e-6)
 
 

@@ -54,11 +54,6 @@ class Compiler:
             for shape in shapes
         )
 
-    def mixes_rows(self) -> bool:
-        """Tell whether the model plainly computes across rows: then no batch may be cut."""
-        ops = self.model.get_ops()
-        return any(map(_mixes, ops)) or (self.only_rows_vary() and any(map(_turns, ops)))
-
     def fix_rows(self, rows: int) -> None:
         """Give the model a number of rows for which alone it is compiled from now on."""
         self.model.reshape({
@@ -78,29 +73,3 @@ class Compiler:
             ),
         }
         return self.core.compile_model(self.model, "CPU", settings)
-
-
-def _mixes(op: Any) -> bool:
-    """Tell whether an operation computes across rows; not all that do are known."""
-    kind = op.get_type_name()
-    if kind == "Unique":
-        return True
-    rank = op.input(0).get_partial_shape().rank if op.inputs() else None
-    length = rank.get_length() if rank is not None and rank.is_static else 0
-    if kind in ("Softmax", "LogSoftmax", "TopK"):
-        return int(op.get_attributes().get("axis", 1)) in (0, -length)
-    if not kind.startswith("Reduce") and kind != "CumSum":
-        return False
-    axes = op.input_value(1).get_node()
-    return axes.get_type_name() == "Constant" and any(
-        int(axis) in (0, -length) for axis in axes.data.reshape(-1)
-    )
-
-
-def _turns(op: Any) -> bool:
-    """Tell whether rows, the one size that varies, become another dimension of a tensor."""
-    shapes = [output.get_partial_shape() for output in op.outputs()]
-    return any(
-        shape.rank.is_static and any(size.is_dynamic for size in list(shape)[1:])
-        for shape in shapes
-    )

@@ -21,6 +21,10 @@ class Engine(Protocol):
     def precision(self) -> str:
         """Name what it computes in: `f32`, `bf16` or `int8`."""
 
+    @property
+    def mixes_rows(self) -> bool:
+        """Tell whether what a row is answered depends on the others of its batch."""
+
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """Map the signature's inputs to its outputs, which are valid until the next call."""
 

@@ -36,8 +36,10 @@ class OpenVinoEngine:
             self._inputs = _positions(compiler.model.inputs, task.signature.inputs)
             self._outputs = _positions(compiler.model.outputs, task.signature.outputs)
             self._types = [port.get_element_type().to_dtype() for port in compiler.model.inputs]
-            apart = self._batched and Rows.suit(compiler)
-            self._model = (Rows if apart else Batches)(compiler, task.threads)
+            self._model: Batches | Rows = Batches(compiler, task.threads, task.max_batch_size)
+            self.mixes_rows = self._model.mixes_rows
+            if self._batched and not self.mixes_rows and Rows.suit(compiler):
+                self._model = Rows(compiler, task.threads)
         except (RuntimeError, ValueError) as error:
             raise LoadError(f"OpenVINO cannot run {task.savedmodel}: {_reason(error)}") from error
         self._prime(task)

@@ -34,10 +34,10 @@ class Rows:
 
     @staticmethod
     def suit(compiler: Compiler) -> bool:
-        """Tell whether a model is small and stateless, and its rows vary alone and apart."""
+        """Tell whether a model is small and stateless, and nothing but its rows varies."""
         stateful = bool(compiler.model.get_variables())  # each request would keep its own
         small = compiler.weights <= LARGEST_WEIGHTS
-        return small and not stateful and compiler.only_rows_vary() and not compiler.mixes_rows()
+        return small and not stateful and compiler.only_rows_vary()
 
     def run(self, feed: Mapping[int, Array], rows: int) -> list[Array]:
         """Run the inputs, by position; return all outputs, in order. Raises RuntimeError."""

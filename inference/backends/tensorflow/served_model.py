@@ -38,7 +38,10 @@ class ServedModel:
             f"version {args['model_version']} runs signature '{task.signature.name}' with"
             f" {engine.name} at {engine.precision} on {task.threads} threads"
         )
-        batcher = Batcher(engine.run, batched=task.max_batch_size > 0)
+        batched = task.max_batch_size > 0
+        if batched and engine.mixes_rows:
+            log.info("its rows depend on each other: every request is computed by itself")
+        batcher = Batcher(engine.run, batched=batched and not engine.mixes_rows)
         return cls(task, engine, batcher)
 
     def answer(

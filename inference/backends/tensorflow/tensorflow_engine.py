@@ -16,6 +16,7 @@ class TensorFlowEngine:
 
     name = "tensorflow"
     precision = "f32"
+    mixes_rows = False  # not tried, for a signature may change variables
 
     def __init__(self, task: Task, log: Log) -> None:
         """Load the signature. Raises LoadError if TensorFlow is missing or refuses it."""
