@@ -1,7 +1,6 @@
 """Batches give the same answers, whether their rows run together or apart."""
 
 import threading
-from functools import partial
 
 import numpy as np
 import openvino as ov
@@ -13,9 +12,10 @@ from openvino.op.util import Variable, VariableInfo
 from inference.backends.tensorflow.batches import MOST_ROWS, Batches
 from inference.backends.tensorflow.compiler import Compiler
 from inference.backends.tensorflow.idle import Idle
+from inference.backends.tensorflow.mixing import mixes_rows
 from inference.backends.tensorflow.rows import LARGEST_WEIGHTS, QUEUED, Rows
 
-WIDTH, CORES, MOST = 4, 2, 64
+WIDTH, CORES = 4, 2
 WEIGHTS = np.arange(WIDTH * 3, dtype=np.float32).reshape(WIDTH, 3)
 
 
@@ -26,12 +26,16 @@ def compiler(rows=-1, width=WIDTH, weights=WEIGHTS):
     return Compiler(ov.Model(outputs, [a, b]), "f32")
 
 
+def together(made, cores):
+    return Batches(made.compile(cores, streams=1), may_be_cut=True)
+
+
 def inputs(rows):
     values = np.random.default_rng(rows).standard_normal((2, rows, WIDTH))
     return dict(enumerate(values.astype(np.float32)))
 
 
-@pytest.mark.parametrize("kind", [partial(Batches, most=MOST), Rows], ids=["Batches", "Rows"])
+@pytest.mark.parametrize("kind", [together, Rows])
 @pytest.mark.parametrize("rows", [1, 2, 3, MOST_ROWS, MOST_ROWS + 1, 2 * QUEUED * CORES + 1])
 def test_each_row_gets_its_own_answer(kind, rows):
     feed = inputs(rows)
@@ -40,7 +44,7 @@ def test_each_row_gets_its_own_answer(kind, rows):
     np.testing.assert_allclose(total, feed[0] + feed[1], rtol=1e-6)
 
 
-@pytest.mark.parametrize("kind", [partial(Batches, most=MOST), Rows], ids=["Batches", "Rows"])
+@pytest.mark.parametrize("kind", [together, Rows])
 def test_an_answer_outlives_the_next_batch_of_many_rows(kind):
     model = kind(compiler(), CORES)
     rows = MOST_ROWS + 1
@@ -51,7 +55,7 @@ def test_an_answer_outlives_the_next_batch_of_many_rows(kind):
 
 
 def test_a_large_batch_is_inferred_in_parts_and_its_memory_given_back():
-    model, given_back, sizes = Batches(compiler(), CORES, MOST), threading.Event(), []
+    model, given_back, sizes = together(compiler(), CORES), threading.Event(), []
     infer = model._infer
 
     def counted(feed, **options):
@@ -146,9 +150,9 @@ def test_a_batch_whose_rows_depend_on_each_other_is_computed_whole(layer, axis, 
     rows = 2 * MOST_ROWS
     feed = {0: inputs(rows)[0]}
     (whole,) = ov.Core().compile_model(made.model, "CPU")(feed).values()
-    model = Batches(made, CORES, rows)
-    (found,) = model.run(feed, rows)
-    assert model.mixes_rows == mixes
+    compiled = made.compile(CORES, streams=1)
+    assert mixes_rows(compiled, "f32") == mixes
+    (found,) = Batches(compiled, may_be_cut=not mixes).run(feed, rows)
     np.testing.assert_allclose(found, whole, rtol=1e-5, atol=1e-6)
 
 

@@ -1,14 +1,12 @@
 """Runs the rows of a batch together, on all cores."""
 
 from collections.abc import Mapping
-from functools import partial
+from typing import Any
 
 import numpy as np
 
-from inference.backends.tensorflow.compiler import Compiler
 from inference.backends.tensorflow.idle import Idle
 from inference.backends.tensorflow.memory import release
-from inference.backends.tensorflow.mixing import mixes_rows
 from inference.backends.tensorflow.task import Array
 
 # More rows at once are no faster and need as much more memory: VGG16 takes 25 MB a row.
@@ -16,16 +14,13 @@ MOST_ROWS = 8
 
 
 class Batches:
-    """A model of any size, compiled once, whose inputs may have other sizes each time."""
+    """A compiled model of any size, whose inputs may have other sizes each time."""
 
-    def __init__(self, compiler: Compiler, cores: int, most: int) -> None:
-        """Compile for batches of `most` rows. Raises RuntimeError with OpenVINO's reason."""
-        self._compiled = compiler.compile(cores, streams=1)
-        self._request = self._compiled.create_infer_request()
+    def __init__(self, compiled: Any, may_be_cut: bool) -> None:
+        """Prepare to run what `Compiler.compile` made, in parts if batches `may_be_cut`."""
+        self._compiled, self._may_be_cut = compiled, may_be_cut
+        self._request = compiled.create_infer_request()
         self._idle = Idle(self.release)
-        self.mixes_rows = most > 1 and mixes_rows(
-            partial(self._infer, copied=True), compiler.model.inputs, compiler.precision
-        )
 
     def run(self, feed: Mapping[int, Array], rows: int) -> list[Array]:
         """Run the inputs, by position; 0 `rows` if there is no such dimension.
@@ -33,7 +28,7 @@ class Batches:
         The outputs may be views of the engine's own memory. Raises RuntimeError.
         """
         with self._idle.busy(large=rows > 1):
-            if rows <= MOST_ROWS or self.mixes_rows:
+            if rows <= MOST_ROWS or not self._may_be_cut:
                 return self._infer(feed)
             starts = range(0, rows, MOST_ROWS)
             parts = [self._infer(_cut(feed, start), copied=True) for start in starts]

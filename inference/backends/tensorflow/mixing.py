@@ -4,7 +4,6 @@ What an operation does is not told by its kind alone: a mean, a transposition or
 overlapping boxes may be of one row or across them.
 """
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,27 +18,32 @@ VARYING = 32  # whatever size varies: related ones agree, and no usual network s
 TOLERANCES = {"f32": 1e-3}  # of the largest value
 ROUGH = 0.05  # at 16 and 8 bits
 
-Infer = Callable[[Mapping[int, Array]], list[Array]]
 
-
-def mixes_rows(infer: Infer, ports: list[Any], precision: str) -> bool:
+def mixes_rows(compiled: Any, precision: str) -> bool:
     """Tell whether a row is answered otherwise in company; no, if the model refuses the trial."""
-    if any(port.partial_shape.rank.is_dynamic for port in ports):
+    if any(port.partial_shape.rank.is_dynamic for port in compiled.inputs):
         return False
-    rows = {position: _rows(port) for position, port in enumerate(ports)}
+    rows = [_rows(port) for port in compiled.inputs]
     tolerance = TOLERANCES.get(precision, ROUGH)
     try:
-        together = infer(rows)
+        together = _infer(compiled, rows)
         if any(output.shape[:1] != LEVELS.shape for output in together):
             return True
         for row in WATCHED:
-            alone = infer({position: array[row : row + 1] for position, array in rows.items()})
+            alone = _infer(compiled, [array[row : row + 1] for array in rows])
             pairs = zip(alone, together, strict=True)
             if not all(_agree(one, many[row : row + 1], tolerance) for one, many in pairs):
                 return True
     except RuntimeError:
         pass
     return False
+
+
+def _infer(compiled: Any, inputs: list[Array]) -> list[Array]:
+    """Infer by a request of its own: what a model remembers, it remembers in that."""
+    request = compiled.create_infer_request()
+    request.infer(dict(enumerate(inputs)))
+    return [tensor.data.copy() for tensor in request.output_tensors]
 
 
 def _rows(port: Any) -> Array:

@@ -10,6 +10,7 @@ from inference.backends.tensorflow.batches import Batches
 from inference.backends.tensorflow.compiler import Compiler
 from inference.backends.tensorflow.errors import LoadError, RequestError
 from inference.backends.tensorflow.log import Log
+from inference.backends.tensorflow.mixing import mixes_rows
 from inference.backends.tensorflow.precision import choose_precision
 from inference.backends.tensorflow.rows import Rows
 from inference.backends.tensorflow.task import Array, Task
@@ -36,10 +37,13 @@ class OpenVinoEngine:
             self._inputs = _positions(compiler.model.inputs, task.signature.inputs)
             self._outputs = _positions(compiler.model.outputs, task.signature.outputs)
             self._types = [port.get_element_type().to_dtype() for port in compiler.model.inputs]
-            self._model: Batches | Rows = Batches(compiler, task.threads, task.max_batch_size)
-            self.mixes_rows = self._model.mixes_rows
-            if self._batched and not self.mixes_rows and Rows.suit(compiler):
-                self._model = Rows(compiler, task.threads)
+            compiled = compiler.compile(task.threads, streams=1)
+            self.mixes_rows = task.max_batch_size > 1 and mixes_rows(compiled, self.precision)
+            self._model: Batches | Rows = (
+                Rows(compiler, task.threads)
+                if self._batched and not self.mixes_rows and Rows.suit(compiler)
+                else Batches(compiled, may_be_cut=not self.mixes_rows)
+            )
         except (RuntimeError, ValueError) as error:
             raise LoadError(f"OpenVINO cannot run {task.savedmodel}: {_reason(error)}") from error
         self._prime(task)
