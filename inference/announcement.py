@@ -55,9 +55,7 @@ class Announcement:
             if self._settings.ready_file:
                 self._settings.ready_file.unlink()
         with contextlib.suppress(OSError):
-            # Another launcher may have written its own key there meanwhile.
-            if self.key_path.read_text() == self._settings.admin_key:
-                self.key_path.unlink()
+            self.key_path.unlink()
 
     def _at(self, port: int) -> str:
         return Address("http", self._settings.host, port).netloc

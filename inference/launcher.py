@@ -25,6 +25,7 @@ from inference.installation import find_installation
 from inference.ports import choose_ports
 from inference.processes import adopt_orphans, kill_children
 from inference.repository import lacks_version, require_models, without_version
+from inference.runtime_directory import runtime_directory
 from inference.server import Setup, TritonServer
 from inference.settings import Settings
 from inference.shm import remove_segments, sweep
@@ -55,7 +56,8 @@ def prepared(settings: Settings) -> Iterator[tuple[Setup, TritonLog]]:
         run = Run.current()
         stack.callback(remove_segments, run)  # last: those killed just before may have made some
         stack.callback(kill_children)
-        log = TritonLog(make_runtime_dir(settings.runtime_dir) / "triton.log")
+        own = stack.enter_context(runtime_directory(settings.runtime_dir))
+        log = TritonLog(own / "triton.log")
         ports = choose_ports(settings)
         temporary = Path(tempfile.gettempdir())
         stack.callback(shutil.rmtree, backends_directory(run, temporary), ignore_errors=True)
@@ -126,15 +128,3 @@ def linger(settings: Settings, server: TritonServer) -> None:
     """
     if server.is_running():
         time.sleep(settings.leave_seconds)
-
-
-def make_runtime_dir(directory: Path) -> Path:
-    """Make the directory for the log and the key. Raises LaunchError."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise LaunchError(
-            f"Cannot make {directory} ({exc.strerror}):"
-            " set EDGELENS_RUNTIME_DIR to a directory of yours."
-        ) from None
-    return directory

@@ -295,6 +295,19 @@ def test_runtime_directory_that_cannot_be_used_is_one_line(
     assert ended.stderr.count("\n") == 1
 
 
+def test_runtime_directory_of_another_launcher_is_left_to_it(
+    server: Running, repository: Path, tmp_path: Path
+) -> None:
+    directory = str(server.runtime_dir)
+    ended = start(inference_env(repository, tmp_path, EDGELENS_RUNTIME_DIR=directory))
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(
+        f"Error: Another Triton keeps its log and its key in {directory}"
+    )
+    assert ended.stderr.count("\n") == 1
+    assert (server.runtime_dir / "admin-key").read_text() == server.admin_key
+
+
 def test_signal_during_the_start_leaves_nothing(repository: Path, tmp_path: Path) -> None:
     env = inference_env(repository, tmp_path)
     with launched(env, tmp_path / "output.txt") as process:

@@ -57,15 +57,3 @@ def test_a_ready_file_that_is_a_directory_does_not_hide_the_reason(tmp_path: Pat
     )
     Announcement(settings, Ports(0, 0, 0), 0, tmp_path / "triton.log", print).withdraw()
     assert tmp_path.is_dir()
-
-
-def test_only_the_own_key_is_withdrawn(tmp_path: Path) -> None:
-    settings = Settings.from_env({"EDGELENS_RUNTIME_DIR": str(tmp_path)})
-    announcement = Announcement(settings, Ports(0, 0, 0), 0, tmp_path / "triton.log", print)
-    announcement.publish_key()
-    announcement.key_path.write_text("of another launcher")
-    announcement.withdraw()
-    assert announcement.key_path.read_text() == "of another launcher"
-    announcement.publish_key()
-    announcement.withdraw()
-    assert not announcement.key_path.exists()
