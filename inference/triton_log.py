@@ -116,8 +116,11 @@ def _model_failure(entry: str) -> str:
 
 def _explained(reason: str) -> str:
     """Add to Triton's words about a process that has ended what mostly ends one."""
-    ended = reason.endswith("is not healthy.")
-    return f"{reason} It ended while it loaded, perhaps for want of memory." if ended else reason
+    ended_why = (
+        " It ended while it loaded: for want of memory, or by a fault of its engine, where the"
+        ' parameter engine "tensorflow" may help.'
+    )
+    return f"{reason}{ended_why}" if reason.endswith("is not healthy.") else reason
 
 
 def _placed(reason: str) -> str:

@@ -45,6 +45,13 @@ def test_reason_is_found(lines: list[str], reason: str) -> None:
     assert explain(lines).startswith(reason)
 
 
+def test_what_may_end_a_process_while_it_loads_is_said() -> None:
+    ended = MODEL.replace("ImportError: no openvino", "Stub process 'vgg16_0' is not healthy.")
+    assert explain([ended]).endswith(
+        'or by a fault of its engine, where the parameter engine "tensorflow" may help.'
+    )
+
+
 def test_every_model_that_fails_is_named_once() -> None:
     other = MODEL.replace("vgg16", "resnet50")
     assert [line.split()[1] for line in explain([MODEL, other, MODEL]).splitlines()] == [
