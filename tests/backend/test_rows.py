@@ -156,6 +156,47 @@ def test_a_batch_whose_rows_depend_on_each_other_is_computed_whole(layer, axis, 
     np.testing.assert_allclose(found, whole, rtol=1e-5, atol=1e-6)
 
 
+def scaled_if_large(rows):
+    """Take values beyond 1 for those of pictures, as many models do, by the largest of all rows."""
+    largest = ops.reduce_max(rows, ops.constant([0, 1]), keep_dims=True)
+    return ops.select(
+        ops.greater(largest, ops.constant(np.float32(1))),
+        ops.divide(rows, ops.constant(np.float32(255))),
+        rows,
+    )
+
+
+def equal_rows(rows):
+    """Count the rows that are the same: none are, but by design."""
+    first, second = (ops.unsqueeze(rows, ops.constant(axis)) for axis in (0, 1))
+    same = ops.reduce_logical_and(ops.equal(first, second), ops.constant([2]))
+    counted = ops.reduce_sum(ops.convert(same, np.float32), ops.constant([1]), True)
+    return ops.add(ops.multiply(rows, ops.constant(np.float32(0))), counted)
+
+
+def centred_in_sevens(rows):
+    """Refuse what is no multiple of seven, as models of patches do."""
+    return centred(ops.reshape(rows, ops.constant([0, -1, 7]), special_zero=True), 0)
+
+
+def divided_by_rows(rows):
+    count = ops.gather(ops.shape_of(rows), ops.constant([0]), ops.constant(0))
+    return ops.divide(rows, ops.convert(count, np.float32))
+
+
+@pytest.mark.parametrize("layer", [scaled_if_large, equal_rows, centred_in_sevens, divided_by_rows])
+def test_rows_that_depend_on_each_other_only_at_times_are_found(layer):
+    a = ops.parameter([-1, -1], np.float32, "a")
+    compiled = Compiler(ov.Model([layer(a)], [a]), "f32").compile(CORES, streams=1)
+    assert mixes_rows(compiled, "f32")
+
+
+def test_rows_that_refuse_every_trial_are_not_joined():
+    a = ops.parameter([-1, -1], np.float32, "a")
+    odd = ops.reshape(a, ops.constant([0, -1, 11]), special_zero=True)
+    assert mixes_rows(Compiler(ov.Model([odd], [a]), "f32").compile(CORES, streams=1), "f32")
+
+
 def test_rows_of_a_model_with_large_weights_run_together():
     columns = LARGEST_WEIGHTS // 4 // WIDTH
     assert Rows.suit(compiler(weights=np.zeros((WIDTH, columns), np.float32)))
