@@ -121,7 +121,7 @@ def _with_probabilities(model: Any, path: Path) -> Any:
         return _with_both_classes(model, last, path)
     if last is keras.activations.linear:
         return keras.Model(model.inputs[0], keras.layers.Softmax()(model.outputs[0]))
-    return model
+    return keras.Model(model.inputs[0], model.outputs[0])  # out of a dictionary, if it is in one
 
 
 def _with_both_classes(model: Any, last: Any, path: Path) -> Any:

@@ -97,6 +97,19 @@ def test_a_model_ends_in_one_softmax_however_it_is_written(tmp_path: Path, head:
     np.testing.assert_allclose(found, own, atol=1e-5)
 
 
+@pytest.mark.parametrize("activation", ["softmax", None])
+def test_a_model_may_name_its_picture_and_its_answer(
+    tmp_path: Path, activation: str | None
+) -> None:
+    image = keras.Input((32, 32, 3), name="photo")
+    features = build(SPEC.resized(32), None, top=False)(image)
+    pooled = keras.layers.GlobalAveragePooling2D()(features)
+    named = {"flower": keras.layers.Dense(3, activation)(pooled)}
+    keras.Model({"photo": image}, named).save(tmp_path / "mine.keras")
+    _, loaded = model_from_file(SPEC, tmp_path / "mine.keras")
+    assert np.asarray(loaded(PICTURE[:, :32, :32])).sum() == pytest.approx(1, abs=1e-5)
+
+
 def test_a_model_without_the_normalisation_it_should_have_is_refused(tmp_path: Path) -> None:
     spec = CATALOG["mobilenet_v3_small"]
     for include, sentence in ((False, "does not normalise its input"), (True, "")):
