@@ -8,10 +8,16 @@ import pytest
 import tritonclient.grpc as grpcclient
 
 from tests.backend.client import Client
+from tests.backend.lines import Lines
 from tests.servers import start_inference
 
 HOME = Path(__file__).resolve().parents[2]
 BUILDER = "tests.backend.foreign_models"
+
+
+@pytest.fixture
+def lines():
+    return Lines()
 
 
 @pytest.fixture(scope="session")

@@ -15,26 +15,7 @@ from inference.backends.tensorflow.log import Log
 from inference.backends.tensorflow.parameters import Options
 from inference.backends.tensorflow.signatures import read_signature
 from inference.backends.tensorflow.task import Task
-
-
-class Lines:
-    """A logger that keeps what it is told."""
-
-    def __init__(self):
-        self.lines = []
-
-    def log_info(self, message):
-        self.lines.append(message)
-
-    log_warn = log_info
-
-    def having(self, words):
-        return [line for line in self.lines if words in line]
-
-
-@pytest.fixture
-def lines():
-    return Lines()
+from tests.backend.lines import Lines
 
 
 @pytest.fixture

@@ -35,5 +35,9 @@ def test_a_bad_number_of_threads_is_named(value):
         options(TF_NUM_INTRA_THREADS=value)
 
 
+def test_a_model_that_states_a_picture_s_size_has_a_contract():
+    assert options(width="224") == Options(has_contract=True)
+
+
 def test_parameters_without_a_meaning_here_are_ignored():
     assert options(TF_USE_PER_SESSION_THREADS="1", MAX_SESSION_SHARE_COUNT="2") == Options()

@@ -12,8 +12,13 @@ from openvino.op.util import Variable, VariableInfo
 from inference.backends.tensorflow.batches import MOST_ROWS, Batches
 from inference.backends.tensorflow.compiler import Compiler
 from inference.backends.tensorflow.idle import Idle
+from inference.backends.tensorflow.log import Log
 from inference.backends.tensorflow.mixing import mixes_rows
+from inference.backends.tensorflow.openvino_engine import OpenVinoEngine
+from inference.backends.tensorflow.parameters import Options
 from inference.backends.tensorflow.rows import LARGEST_WEIGHTS, QUEUED, Rows
+from inference.backends.tensorflow.signatures import read_signature
+from inference.backends.tensorflow.task import Task
 
 WIDTH, CORES = 4, 2
 WEIGHTS = np.arange(WIDTH * 3, dtype=np.float32).reshape(WIDTH, 3)
@@ -195,6 +200,17 @@ def test_rows_that_refuse_every_trial_are_not_joined():
     a = ops.parameter([-1, -1], np.float32, "a")
     odd = ops.reshape(a, ops.constant([0, -1, 11]), special_zero=True)
     assert mixes_rows(Compiler(ov.Model([odd], [a]), "f32").compile(CORES, streams=1), "f32")
+
+
+@pytest.mark.parametrize(
+    ("options", "mixes"), [(Options(), True), (Options(has_contract=True), False)]
+)
+def test_only_a_model_without_a_picture_s_contract_is_tried(
+    foreign, tmp_path, lines, options, mixes
+):
+    savedmodel = foreign / "repository" / "centred" / "1" / "model.savedmodel"
+    task = Task(savedmodel, read_signature(savedmodel), options, 1, tmp_path, 16)
+    assert OpenVinoEngine(task, Log(lines, "model")).mixes_rows == mixes
 
 
 def test_rows_of_a_model_with_large_weights_run_together():

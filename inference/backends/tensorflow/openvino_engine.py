@@ -38,7 +38,8 @@ class OpenVinoEngine:
             self._outputs = _positions(compiler.model.outputs, task.signature.outputs)
             self._types = [port.get_element_type().to_dtype() for port in compiler.model.inputs]
             compiled = compiler.compile(task.threads, streams=1)
-            self.mixes_rows = task.max_batch_size > 1 and mixes_rows(compiled, self.precision)
+            may_mix = task.max_batch_size > 1 and not task.options.has_contract
+            self.mixes_rows = may_mix and mixes_rows(compiled, self.precision)
             self._model: Batches | Rows = (
                 Rows(compiler, task.threads)
                 if self._batched and not self.mixes_rows and Rows.suit(compiler)

@@ -23,6 +23,7 @@ class Options:
     signature: str = ""
     tag: str = ""
     weights: str = ""
+    has_contract: bool = False  # each row is a picture, and is answered by itself
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], version: str = "") -> "Options":
@@ -42,6 +43,7 @@ class Options:
             signature=given.get("signature") or given.get("TF_SIGNATURE_DEF", ""),
             tag=given.get("TF_GRAPH_TAG", ""),
             weights=given.get(f"weights_v{version}") or given.get("weights", ""),
+            has_contract="width" in given,
         )
 
 
