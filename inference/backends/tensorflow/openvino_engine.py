@@ -20,6 +20,7 @@ class OpenVinoEngine:
     """A compiled model, its rows run together or apart."""
 
     name = "openvino"
+    mixes_rows = False  # unless that is found
 
     def __init__(self, task: Task, log: Log) -> None:
         """Compile the signature. Raises LoadError with OpenVINO's reason."""
@@ -37,17 +38,22 @@ class OpenVinoEngine:
             self._inputs = _positions(compiler.model.inputs, task.signature.inputs)
             self._outputs = _positions(compiler.model.outputs, task.signature.outputs)
             self._types = [port.get_element_type().to_dtype() for port in compiler.model.inputs]
-            compiled = compiler.compile(task.threads, streams=1)
-            may_mix = task.max_batch_size > 1 and not task.options.has_contract
-            self.mixes_rows = may_mix and mixes_rows(compiled, self.precision)
-            self._model: Batches | Rows = (
-                Rows(compiler, task.threads)
-                if self._batched and not self.mixes_rows and Rows.suit(compiler)
-                else Batches(compiled, may_be_cut=not self.mixes_rows)
-            )
+            self._model = self._compiled(compiler, task)
         except (RuntimeError, ValueError) as error:
             raise LoadError(f"OpenVINO cannot run {task.savedmodel}: {_reason(error)}") from error
         self._prime(task)
+
+    def _compiled(self, compiler: Compiler, task: Task) -> Batches | Rows:
+        """Compile for rows apart or together; find out whether they depend on each other."""
+        suits_apart = self._batched and Rows.suit(compiler)
+        if suits_apart and task.options.has_contract:
+            return Rows(compiler, task.threads)
+        compiled = compiler.compile(task.threads, streams=1)
+        if task.max_batch_size > 1 and not task.options.has_contract:
+            self.mixes_rows = mixes_rows(compiled, self.precision)
+        if suits_apart and not self.mixes_rows:
+            return Rows(compiler, task.threads)
+        return Batches(compiled, may_be_cut=not self.mixes_rows)
 
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """Run the model without copying what goes in. Raises RequestError."""
