@@ -73,7 +73,7 @@ class Deployment:
 
     def _require_files(self, loaded: list[int]) -> None:
         """Refuse to keep a version whose files are gone. Raises DeployError."""
-        if gone := set(loaded) - self._still_there(set(loaded)):
+        if gone := set(loaded).difference(self.files.versions()):
             raise DeployError(
                 f"version {_listed(gone)} of {self.files.model} is loaded, but its files are gone"
                 f" from {self.files.directory}, so nothing could go back to it: put them back, or"
