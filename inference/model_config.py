@@ -12,6 +12,11 @@ def parameters(config: Config) -> dict[str, str]:
     return {name: str(value.get("string_value", "")) for name, value in given}
 
 
+def has_contract(config: Config) -> bool:
+    """Tell whether the model states how a picture becomes its input: each row is a picture then."""
+    return "width" in config.get("parameters", {})
+
+
 def instances(config: Config) -> int:
     """Count the instances of all groups; 1 where none is named, as Triton takes it."""
     return sum(int(group.get("count", 1)) for group in config.get("instance_group", [])) or 1

@@ -15,6 +15,7 @@ from inference.contracts.check import Check
 from inference.contracts.endpoint import Endpoint
 from inference.contracts.errors import Deviation, Unreachable
 from inference.contracts.report import Report
+from inference.model_config import has_contract
 from inference.repository import is_classifier
 
 
@@ -102,7 +103,7 @@ def _loaded(options: argparse.Namespace, http: Endpoint) -> list[str]:
 def _has_contract(http: Endpoint, model: str) -> bool:
     """Tell whether a model states a contract; one that was unloaded meanwhile has none."""
     try:
-        return "width" in http.config(model).get("parameters", {})
+        return has_contract(http.config(model))
     except Deviation:
         return False
 

@@ -19,8 +19,7 @@ SCALES = (1, 300)  # numbers about 0, and those of pictures, which a model may t
 # second suits those that want more, or a multiple of 7 or 14.
 VARYING = (32, 224)
 ROUNDING = 1e-3  # of the largest value, where the same is computed in the same way
-TOLERANCES = {"f32": 1e-3}  # where a single row may be computed in another way than several
-ROUGH = 0.05  # at 16 and 8 bits
+ROUGH = 0.05  # at 16 and 8 bits, where a single row may be computed in another way than several
 
 
 def mixes_rows(compiled: Any, precision: str) -> bool:
@@ -47,7 +46,7 @@ def _counts_rows(compiled: Any, size: int, precision: str) -> bool:
     alone, among_twins = _infer(compiled, row), _infer(compiled, _twins(row))
     if any(output.shape[:1] != LEVELS.shape for output in among_twins):
         return True
-    tolerance = TOLERANCES.get(precision, ROUGH)
+    tolerance = ROUNDING if precision == "f32" else ROUGH
     pairs = zip(alone, among_twins, strict=True)
     return not all(_agree(one, many[:1], tolerance) for one, many in pairs)
 

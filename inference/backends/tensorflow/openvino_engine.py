@@ -46,11 +46,11 @@ class OpenVinoEngine:
     def _compiled(self, compiler: Compiler, task: Task) -> Batches | Rows:
         """Compile for rows apart or together; find out whether they depend on each other."""
         suits_apart = self._batched and Rows.suit(compiler)
-        if suits_apart and task.options.has_contract:
+        is_tried = task.max_batch_size > 1 and not task.options.has_contract
+        if suits_apart and not is_tried:
             return Rows(compiler, task.threads)
         compiled = compiler.compile(task.threads, streams=1)
-        if task.max_batch_size > 1 and not task.options.has_contract:
-            self.mixes_rows = mixes_rows(compiled, self.precision)
+        self.mixes_rows = is_tried and mixes_rows(compiled, self.precision)
         if suits_apart and not self.mixes_rows:
             return Rows(compiler, task.threads)
         return Batches(compiled, may_be_cut=not self.mixes_rows)

@@ -43,7 +43,7 @@ class Options:
             signature=given.get("signature") or given.get("TF_SIGNATURE_DEF", ""),
             tag=given.get("TF_GRAPH_TAG", ""),
             weights=given.get(f"weights_v{version}") or given.get("weights", ""),
-            has_contract="width" in given,
+            has_contract=model_config.has_contract(config),
         )
 
 
