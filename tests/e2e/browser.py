@@ -225,3 +225,15 @@ class Page:
         """Return the accessibility tree's nodes that assistive technology is told of."""
         nodes = self.cdp("Accessibility.getFullAXTree")["nodes"]
         return [node for node in nodes if not node["ignored"]]
+
+
+def open_docs(page: Page) -> None:
+    page.open("/docs")
+    page.wait(
+        lambda: page.driver.find_elements(By.CSS_SELECTOR, "article[data-path]"),
+        "the documentation is drawn",
+    )
+
+
+def best(cards: list[Card]) -> list[str]:
+    return [card.labels[0] for card in cards if card.labels]

@@ -1,4 +1,4 @@
-"""The real stack, once a session: exported models, Triton, and a gateway in front of it."""
+"""The real stack, once a session: exported models, Triton, a gateway in front of it; a browser."""
 
 import os
 import shutil
@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import requests
+from selenium import webdriver
 
 from benchmarks.exports import sources_digest
+from tests.e2e.browser import Page, chromium
 from tests.servers import Running, start_inference
 from tests.waiting import wait_until
 
@@ -123,3 +125,31 @@ def gateway(triton: Running) -> Iterator[Gateway]:
 @pytest.fixture(scope="session")
 def gateway_url(gateway: Gateway) -> str:
     return gateway.url
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    with chromium(tmp_path_factory.mktemp("chromium")) as driver:
+        yield driver
+
+
+@pytest.fixture
+def page(browser: webdriver.Chrome, gateway_url: str) -> Iterator[Page]:
+    """The page, ready; afterwards it must have asked no other host and complained of nothing."""
+    yield from checked(Page(browser, gateway_url))
+
+
+def checked(page: Page) -> Iterator[Page]:
+    page.driver.get("about:blank")
+    page.driver.get_log("browser")
+    page.driver.get_log("performance")
+    page.open_ready()
+    yield page
+    assert page.errors() == []
+    assert strangers(page) == []
+    page.reset()
+
+
+def strangers(page: Page) -> list[str]:
+    own = (page.url + "/", f"blob:{page.url}/")
+    return [url for url in page.requests() if not url.startswith(own)]

@@ -1,9 +1,7 @@
-"""The pages in a real Chromium, with real photographs, a real gateway and a real Triton."""
+"""The page in a real Chromium, with real photographs, a real gateway and a real Triton."""
 
 import csv
 import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,49 +12,16 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-from gateway.keys import add_key
-from tests.e2e.browser import Card, Page, chromium
-from tests.e2e.conftest import Gateway, is_ready, running_gateway, start_gateway, stop_gateway
+from tests.e2e.browser import Page, best
+from tests.e2e.conftest import checked, running_gateway
 from tests.photos import DATA, photos
 from tests.servers import Running
-from tests.waiting import wait_until
 
 PHOTOS = photos()
 PATHS = [photo.path for photo in PHOTOS]
 LABELS = [photo.label for photo in PHOTOS]
 NO_PICTURE = DATA / "odd_images/text.jpg"
-KEY_RATE = 0.001  # requests a second: the second one is refused, however slow this machine is
-PAUSE = 1000  # seconds, that it asks for
 MEGABYTE = 1 << 20
-READABLE = 4.5  # the contrast that WCAG asks of text
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    with chromium(tmp_path_factory.mktemp("chromium")) as driver:
-        yield driver
-
-
-@pytest.fixture
-def page(browser: webdriver.Chrome, gateway_url: str) -> Iterator[Page]:
-    """The page, ready; afterwards it must have asked no other host and complained of nothing."""
-    yield from checked(Page(browser, gateway_url))
-
-
-def checked(page: Page) -> Iterator[Page]:
-    page.driver.get("about:blank")
-    page.driver.get_log("browser")
-    page.driver.get_log("performance")
-    page.open_ready()
-    yield page
-    assert page.errors() == []
-    assert strangers(page) == []
-    page.reset()
-
-
-def strangers(page: Page) -> list[str]:
-    own = (page.url + "/", f"blob:{page.url}/")
-    return [url for url in page.requests() if not url.startswith(own)]
 
 
 # The first list of models names one more.
@@ -90,10 +55,6 @@ const watch = new MutationObserver(() => {
 });
 watch.observe(document, { childList: true, subtree: true });
 """
-
-
-def best(cards: list[Card]) -> list[str]:
-    return [card.labels[0] for card in cards if card.labels]
 
 
 @pytest.mark.parametrize("photo", PHOTOS, ids=[photo.path.stem for photo in PHOTOS])
@@ -462,177 +423,3 @@ def test_removed_pictures_leave_the_memory(page: Page) -> None:
         return gone
 
     page.wait(are_gone, "nothing refers to the cards any more")
-
-
-@pytest.fixture
-def locked(
-    browser: webdriver.Chrome, triton: Running, tmp_path: Path
-) -> Iterator[tuple[Page, Gateway, str]]:
-    """A page whose gateway asks for a key, and the key, which allows hardly any request."""
-    file = tmp_path / "keys"
-    key = add_key(file, "tester", KEY_RATE)
-    gateway = start_gateway(triton, API_KEYS_FILE=str(file))
-    try:
-        wait_until(lambda: is_ready(gateway.url), "the gateway is ready", 60)
-        yield Page(browser, gateway.url), gateway, key
-    finally:
-        stop_gateway(gateway)
-
-
-def test_a_locked_and_busy_server(locked: tuple[Page, Gateway, str], tmp_path: Path) -> None:
-    """The key is asked for; a refused request is shown on its pictures and can be repeated."""
-    page, gateway, key = locked
-    page.open()
-    page.wait(lambda: page.element("key-form").is_displayed(), "a key is asked for")
-    assert page.driver.execute_script("return document.activeElement.id") == "key"
-    page.press("wrong", Keys.ENTER)
-    page.wait(lambda: "unknown" in page.text("key-message"), "the wrong key is refused")
-    page.press(key, Keys.ENTER)
-    page.wait(lambda: "version" in page.text("model-line"), "the model is named")
-    assert not page.element("key-form").is_displayed()
-
-    cards = page.classify(PATHS[:9])
-    assert best(cards) == LABELS[:8]
-    assert cards[8].state == "failed"  # for the server asks for more patience than the page has
-    assert f"At most {KEY_RATE} requests a second." in cards[8].text
-    retry = page.retry(PATHS[8].name)
-    assert retry.text.startswith("Try again in ")
-    assert str(retry.get_attribute("aria-label")).startswith("Try again in ")
-    assert not retry.is_enabled()
-    let_time_pass(page, tmp_path / "keys")
-    page.wait(retry.is_enabled, "the server may be asked again")
-    retry.click()
-    assert best(page.finished()) == LABELS[:9]
-    page.driver.refresh()
-    page.wait(lambda: "version" in page.text("model-line"), "the key is still known")
-
-    stop_gateway(gateway)
-    page.add(PATHS[:9])
-    page.element("submit").click()
-    page.wait(lambda: "cannot be reached" in page.text("status"), "the run has ended")
-    cards = page.cards()
-    assert [card.state for card in cards] == ["failed"] * 8 + ["waiting"]
-    assert "cannot be reached" in cards[0].text
-    assert page.retry(PATHS[0].name).is_enabled()
-    statuses = [entry for entry in page.errors() if "status of 401" in entry or "429" in entry]
-    assert len(statuses) == 3
-
-
-def test_a_server_that_asks_for_long_patience_ends_the_run(
-    locked: tuple[Page, Gateway, str],
-) -> None:
-    page, _, key = locked
-    page.open()
-    page.wait(lambda: page.element("key-form").is_displayed(), "a key is asked for")
-    page.press(key, Keys.ENTER)
-    page.wait(lambda: "version" in page.text("model-line"), "the model is named")
-    page.add([*PATHS, *PATHS[:5]])
-    page.element("submit").click()
-    page.wait(lambda: "8 pictures classified, 8 failed." in page.text("status"), "the run ends")
-    assert page.text("status").startswith(f"At most {KEY_RATE} requests a second. ")
-    assert [card.state for card in page.cards()] == ["done"] * 8 + ["failed"] * 8 + ["waiting"]
-    assert not page.element("cancel").is_displayed()
-    assert page.text("submit") == "Classify 1 picture"
-
-
-def let_time_pass(page: Page, keys: Path) -> None:
-    """Put the page's clock forward, and let the gateway accept the next request."""
-    keys.write_text(keys.read_text().replace(f":{KEY_RATE:g}", ":1000"))
-    page.driver.execute_script(
-        "const now = Date.now; Date.now = () => now() + arguments[0]", 1000 * PAUSE
-    )
-
-
-@pytest.mark.parametrize("path", ["/", "/docs"])
-def test_a_narrow_phone_scrolls_in_one_direction_only(page: Page, path: str) -> None:
-    page.resize(360, 740)
-    if path == "/":
-        page.classify([PATHS[1], NO_PICTURE])
-        assert page.element("camera").get_attribute("capture") == "environment"
-        label = page.driver.find_element(By.CSS_SELECTOR, "label[for=camera]")
-        assert label.is_displayed()
-    else:
-        open_docs(page)
-    script = "return [document.documentElement.scrollWidth, innerWidth]"
-    assert page.driver.execute_script(script) == [360, 360]
-
-
-READ_COLOURS = """
-const opaque = colour => !/, 0\\)$/.test(colour) && colour !== 'transparent';
-const ground = e => !e ? 'rgb(255, 255, 255)'
-  : opaque(getComputedStyle(e).backgroundColor) ? getComputedStyle(e).backgroundColor
-  : ground(e.parentElement);
-return [...document.body.querySelectorAll('*')]
-  .filter(e => e.checkVisibility())
-  .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
-  .map(e => [e.outerHTML.slice(0, 80), getComputedStyle(e).color, ground(e)])
-"""
-
-
-@pytest.mark.parametrize("path", ["/", "/docs"])
-@pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_text_is_readable_in_both_colour_schemes(page: Page, scheme: str, path: str) -> None:
-    page.prefer(scheme)
-    if path == "/":
-        page.classify([PATHS[0], NO_PICTURE])
-        page.add(PATHS[1:2])
-        Select(page.element("model")).select_by_value("vgg16")
-    else:
-        open_docs(page)
-    read = page.driver.execute_script(READ_COLOURS)
-    assert len(read) > 20
-    assert [entry for entry in read if contrast(entry[1], entry[2]) < READABLE] == []
-    ground = page.driver.execute_script("return getComputedStyle(document.body).backgroundColor")
-    assert (luminance(ground) < 0.05) == (scheme == "dark")
-
-
-def luminance(colour: str) -> float:
-    """Return WCAG's relative luminance of `rgb(r, g, b)`."""
-    parts = [float(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
-    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: str, other: str) -> float:
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
-def open_docs(page: Page) -> None:
-    page.open("/docs")
-    page.wait(
-        lambda: page.driver.find_elements(By.CSS_SELECTOR, "article[data-path]"),
-        "the documentation is drawn",
-    )
-
-
-def test_the_documentation_shows_every_operation(page: Page) -> None:
-    open_docs(page)
-    articles = page.driver.find_elements(By.CSS_SELECTOR, "article[data-path]")
-    shown = {(a.get_attribute("data-method"), a.get_attribute("data-path")): a for a in articles}
-    described = requests.get(f"{page.url}/openapi.json", timeout=10).json()["paths"]
-    operations = {
-        (verb, path): op for path, verbs in described.items() for verb, op in verbs.items()
-    }
-    assert shown.keys() == operations.keys()
-    for (verb, path), operation in operations.items():
-        text = shown[verb, path].text
-        assert f"{verb.upper()} {path}" in text.replace("\n", " ")
-        assert operation["summary"] in text
-        assert f"{page.url}{path}" in text
-        for status in operation["responses"]:
-            assert f"\n{status} " in text
-
-
-def test_the_documented_commands_work(page: Page, tmp_path: Path) -> None:
-    for name in ("one.jpg", "two.png", "photo.jpg", "photo"):
-        shutil.copy(PATHS[2], tmp_path / name)
-    open_docs(page)
-    boxes = page.driver.find_elements(By.CSS_SELECTOR, "article[data-method=post] pre")
-    commands = [box.text for box in boxes if "curl" in box.text]
-    assert len(commands) >= 8
-    for command in commands:
-        done = subprocess.run(
-            ["bash", "-c", command], cwd=tmp_path, capture_output=True, check=True, text=True
-        )
-        assert "koala" in done.stdout, command

@@ -1,0 +1,67 @@
+"""Both pages on a narrow phone, and in both colour schemes."""
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select
+
+from tests.e2e.browser import Page, open_docs
+from tests.photos import DATA, photos
+
+PATHS = [photo.path for photo in photos()]
+NO_PICTURE = DATA / "odd_images/text.jpg"
+READABLE = 4.5  # the contrast that WCAG asks of text
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_a_narrow_phone_scrolls_in_one_direction_only(page: Page, path: str) -> None:
+    page.resize(360, 740)
+    if path == "/":
+        page.classify([PATHS[1], NO_PICTURE])
+        assert page.element("camera").get_attribute("capture") == "environment"
+        label = page.driver.find_element(By.CSS_SELECTOR, "label[for=camera]")
+        assert label.is_displayed()
+    else:
+        open_docs(page)
+    script = "return [document.documentElement.scrollWidth, innerWidth]"
+    assert page.driver.execute_script(script) == [360, 360]
+
+
+READ_COLOURS = """
+const opaque = colour => !/, 0\\)$/.test(colour) && colour !== 'transparent';
+const ground = e => !e ? 'rgb(255, 255, 255)'
+  : opaque(getComputedStyle(e).backgroundColor) ? getComputedStyle(e).backgroundColor
+  : ground(e.parentElement);
+return [...document.body.querySelectorAll('*')]
+  .filter(e => e.checkVisibility())
+  .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
+  .map(e => [e.outerHTML.slice(0, 80), getComputedStyle(e).color, ground(e)])
+"""
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_text_is_readable_in_both_colour_schemes(page: Page, scheme: str, path: str) -> None:
+    page.prefer(scheme)
+    if path == "/":
+        page.classify([PATHS[0], NO_PICTURE])
+        page.add(PATHS[1:2])
+        Select(page.element("model")).select_by_value("vgg16")
+    else:
+        open_docs(page)
+    read = page.driver.execute_script(READ_COLOURS)
+    assert len(read) > 20
+    assert [entry for entry in read if contrast(entry[1], entry[2]) < READABLE] == []
+    ground = page.driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert (luminance(ground) < 0.05) == (scheme == "dark")
+
+
+def luminance(colour: str) -> float:
+    """Return WCAG's relative luminance of `rgb(r, g, b)`."""
+    parts = [float(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
