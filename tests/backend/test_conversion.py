@@ -152,3 +152,17 @@ def test_what_a_killed_conversion_left_is_removed_later(task, lines):
     answer(task, lines)
     assert not old.exists()
     assert young.exists()
+
+
+def test_an_entry_out_of_use_is_removed_when_another_is_written(task, lines, foreign):
+    answer(task, lines)
+    (entry,) = (path.parent for path in entries(task))
+    other = foreign / "repository" / "versions" / "1" / "model.savedmodel"
+    os.utime(entry, (0, 0))
+    answer(task, lines)  # used again: its time is today's
+    answer(replace(task, savedmodel=other, signature=read_signature(other)), lines)
+    assert entry.exists()
+    os.utime(entry, (0, 0))
+    answer(replace(task, options=Options(engine="openvino", precision="bf16")), lines)
+    assert not entry.exists()
+    assert len(entries(task)) == 2

@@ -1,7 +1,8 @@
 """Keeps SavedModels as OpenVINO's own files, so that the next start need not convert them.
 
 An entry is a directory that appears whole, by one rename, so starts at the same time are safe.
-A damaged entry is found by its checksum and made anew.
+A damaged entry is found by its checksum and made anew. One that no start has used for a month is
+removed when another is written, so replaced models do not fill the disk.
 """
 
 import contextlib
@@ -26,6 +27,7 @@ CHUNK = 1 << 22
 WITH_BODIES = ("If", "Loop", "TensorIterator")
 HALF_MAX = float(np.finfo(np.float16).max)
 ABANDONED_SECONDS = 3600.0
+UNUSED_SECONDS = 30 * 24 * 3600.0
 
 
 def read_converted(core: Any, task: Task, half: bool, log: Log) -> Any:
@@ -36,7 +38,9 @@ def read_converted(core: Any, task: Task, half: bool, log: Log) -> Any:
     entry = task.cache / _key(task, half)
     with contextlib.suppress(OSError, RuntimeError):
         if _is_sound(entry):
-            return core.read_model(entry / MODEL)
+            model = core.read_model(entry / MODEL)
+            _mark_used(entry)
+            return model
     with staged(task.savedmodel, task.signature.name, task.options.tag) as directory:
         model = core.read_model(directory)
         try:
@@ -117,11 +121,22 @@ def _largest(values: Array) -> float:
 
 
 def _sweep(cache: Path) -> None:
-    """Remove what a process that was killed while it wrote has left."""
-    for path in cache.glob(".new-*"):
+    """Remove what a killed process has left half-written, and entries out of use.
+
+    A process that has mapped an entry's weights keeps them.
+    """
+    found = [(path, ABANDONED_SECONDS) for path in cache.glob(".new-*")]
+    found += [(path.parent, UNUSED_SECONDS) for path in cache.glob(f"*/{CHECKSUM}")]
+    for path, patience in found:
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+            if time.time() - path.stat().st_mtime > patience:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _mark_used(entry: Path) -> None:
+    """Note in the entry's time that a start has used it; a read-only cache cannot."""
+    with contextlib.suppress(OSError):
+        entry.touch()
 
 
 def _is_sound(entry: Path) -> bool:
