@@ -50,7 +50,7 @@ class Contract:
         return contract
 
     def as_parameters(self) -> dict[str, str]:
-        """Return the contract as the strings that stand in config.pbtxt."""
+        """Return the contract as the strings that config.pbtxt holds."""
         return {entry.name: str(getattr(self, entry.name)) for entry in fields(self)}
 
 

@@ -1,4 +1,4 @@
-"""Decode pictures on as many cores as there are, and no more at once, whoever asks."""
+"""Decode pictures in parallel: over all requests, at most one per core at a time."""
 
 import contextlib
 import threading
@@ -19,7 +19,7 @@ Decoded = Tensor | EdgeLensError
 class Decoder:
     """Turn uploads into tensors; OpenCV frees the GIL, so the cores share the work.
 
-    The number of pictures decoded at once is bounded over all requests, and with it the memory.
+    All requests share one limit on the pictures decoded at once, which also limits the memory.
     """
 
     def __init__(self, limits: Limits, cores: int | None = None) -> None:
@@ -43,12 +43,12 @@ class Decoder:
                     # Its traceback would keep the picture's bytes alive as long as the error.
                     return error.with_traceback(None)
 
-        # One picture needs no second thread: the hand-over would cost more than it gives.
+        # One picture needs no second thread: handing it over would cost more than it gains.
         return map(one, pictures) if len(pictures) == 1 else self._pool.map(one, pictures)
 
     @contextlib.contextmanager
     def _slot(self, deadline: Deadline) -> Iterator[None]:
-        """Hold one of the cores, waited for no longer than the deadline allows."""
+        """Hold one of the cores; wait for it no longer than the deadline allows."""
         held = self._slots.acquire(timeout=max(0.0, deadline.remaining()))
         try:
             deadline.check()

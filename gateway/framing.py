@@ -31,14 +31,14 @@ class Frame:
 
 
 def frame(width: int, height: int, orientation: int, contract: Contract) -> Frame:
-    """Frame a stored picture of this size; turning it upright afterwards gives the same picture."""
+    """Frame a stored picture; turned upright, the result is the same for every orientation."""
     out = (contract.width, contract.height)
     if orientation in TRANSPOSED:
         out = out[::-1]
     crop = _crop(width, height, out, contract)
     shrink = _shrink(crop, out)
     kept = (crop[0] - crop[0] % shrink, crop[1] - crop[1] % shrink)
-    # An odd margin leaves its extra pixel right and below of the upright picture.
+    # An odd margin leaves its extra pixel at the right and bottom of the upright picture.
     left = (width - kept[0] + (orientation in FLIPPED_X)) // 2
     top = (height - kept[1] + (orientation in FLIPPED_Y)) // 2
     return Frame(left, top, *kept, shrink, *out)

@@ -1,4 +1,4 @@
-"""Encoded pictures to model inputs; used by the gateway, inside Triton and by the exporter."""
+"""Turn encoded pictures into model inputs, for the gateway, the exporter and inside Triton."""
 
 import io
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from gateway.formats.header import OPENCV_PIXEL_BYTES, damaged
 from gateway.formats.png import without_extras
 from gateway.framing import Frame, frame, turn_upright
 
-# Pictures are decoded side by side in several threads; OpenCV's own threads would only compete.
+# Several threads decode pictures in parallel; OpenCV's own threads would only compete.
 cv2.setNumThreads(1)
-# The pixels that a picture may have are `Limits`' to say, from the header; Pillow has its own idea.
+# `Limits` bounds a picture's pixels, from its header, so Pillow's own limit is off.
 Image.MAX_IMAGE_PIXELS = None
-# A broken picture is the sender's affair: the answer says so, the log needs no line per picture.
+# A broken picture concerns its sender: the answer reports it, and the log needs no line for it.
 SILENT = 0
 if hasattr(cv2, "setLogLevel"):  # OpenCV 4; in 5 it has moved
     cv2.setLogLevel(SILENT)
@@ -40,8 +40,8 @@ SCALED_DECODING = (
     (2, cv2.IMREAD_REDUCED_COLOR_2),
 )
 # A scaled JPEG must stay this many times larger than needed. Measured on 180 photos enlarged to
-# 2000 pixels: EfficientNet-Lite0 sees what it saw in the small original in 88 % of them, in 87 %
-# when they are decoded at full size.
+# 2000 pixels: EfficientNet-Lite0 gives the answer it gave for the small original in 88 % of them,
+# and in 87 % when they are decoded at full size.
 SCALED_MARGIN = 2
 BAND_PIXELS = 1 << 18
 
@@ -56,7 +56,7 @@ class Limits:
 
     @property
     def max_memory(self) -> int:
-        """Return the bytes decoding may take: four a pixel, 200 MB by default."""
+        """Return the bytes decoding may take: four per pixel, 200 MB by default."""
         return self.max_pixels * 4
 
 
@@ -66,8 +66,8 @@ def to_tensor(data: bytes | memoryview, contract: Contract, limits: Limits | Non
     The first frame or page counts, EXIF orientation is honoured, transparency becomes white.
     Raises TooLarge, NotAPicture or UndecodablePicture, the first two before any decoding.
     """
-    # A setting of this thread alone. Intel's IPP rounds differently on each kind of processor,
-    # OpenCV's own code on none: a model's golden tensor must be the same wherever it is served.
+    # This setting is per thread. Intel's IPP rounds differently on each kind of processor, OpenCV's
+    # own code does not. A model's golden tensor must be the same wherever the model is served.
     cv2.ipp.setUseIPP(False)
     limits = limits or Limits()
     if len(data) > limits.max_bytes:

@@ -32,7 +32,7 @@ def parse_classification(text: str) -> Prediction:
 
 
 def split_byte_strings(raw: bytes) -> list[str]:
-    """Cut Triton's BYTES tensor, each element after its length as four bytes, into strings."""
+    """Split Triton's BYTES tensor, a four-byte length before each element, into strings."""
     texts: list[str] = []
     offset = 0
     while offset + 4 <= len(raw):
@@ -43,10 +43,10 @@ def split_byte_strings(raw: bytes) -> list[str]:
 
 
 def labels_sha256(labels: Sequence[str]) -> str:
-    """Return the hexadecimal SHA-256 of the label file that names the classes so."""
+    """Return the hexadecimal SHA-256 of the label file with these labels."""
     return hashlib.sha256(label_text(labels).encode()).hexdigest()
 
 
 def label_text(labels: Sequence[str]) -> str:
-    """Return the content of a label file: a class a line, in the order of the outputs."""
+    """Return the content of a label file: one class per line, in the order of the outputs."""
     return "\n".join(labels) + "\n"

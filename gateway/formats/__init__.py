@@ -21,7 +21,7 @@ MAGIC: tuple[tuple[bytes, str, Reader], ...] = (
     (b"BM", "BMP", bmp.read),
 )
 ACCEPTED = "JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF"
-# What people take for a picture that every program reads, by what stands at its first bytes.
+# Files that people take for pictures which every program reads, by their first bytes.
 OTHERS = (
     (rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", "HEIC, as iPhones take it"),
     (rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL"),
@@ -29,7 +29,7 @@ OTHERS = (
     (rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!DOCTYPE svg[^>]*>\s*)?<svg", "SVG"),
     (rb"(?i)\s*<(!doctype )?html", "a web page"),
 )
-BEGINNING = 1024  # bytes in which that shows
+BEGINNING = 1024  # bytes in which to look for that
 
 
 def read_header(data: bytes) -> Header:

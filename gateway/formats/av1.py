@@ -8,7 +8,7 @@ HEADER_BYTES = 128
 
 
 class Bits:
-    """Read whole numbers, most significant bit first; zeros follow the end."""
+    """Read whole numbers, most significant bit first; there are zeros past the end."""
 
     def __init__(self, data: bytes) -> None:
         self._value = int.from_bytes(data[:HEADER_BYTES].ljust(HEADER_BYTES, b"\0"), "big")
@@ -62,7 +62,7 @@ def _frame_limit(bits: Bits) -> tuple[int, int]:
         _skip_operating_points(bits)
     width_bits, height_bits = bits.read(4) + 1, bits.read(4) + 1
     width, height = bits.read(width_bits) + 1, bits.read(height_bits) + 1
-    # Without the reduced header each frame may replace the size by any that fits the field.
+    # Without the reduced header, each frame may override the size with any that fits the field.
     return (width, height) if reduced else (1 << width_bits, 1 << height_bits)
 
 

@@ -23,7 +23,7 @@ def is_avif(data: bytes) -> bool:
 
 
 def read(data: bytes) -> Header:
-    """Read the size; the decoder obeys the streams, so a small box around a large one is no help.
+    """Read the largest size announced: the decoder obeys the AV1 streams, whatever the boxes say.
 
     Animated files are refused as UndecodablePicture, like damaged ones.
     """

@@ -6,7 +6,7 @@ from gateway.formats.header import OPENCV_PIXEL_BYTES, Header, damaged, unsuppor
 
 OLD_HEADER, WINDOWS_3_HEADER = 12, 40
 BITFIELDS = 3
-MASKS = (0xFF0000, 0xFF00, 0xFF)  # the only ones OpenCV follows behind the header of Windows 3
+MASKS = (0xFF0000, 0xFF00, 0xFF)  # the only ones OpenCV follows after a Windows 3 header
 
 
 def read(data: bytes) -> Header:

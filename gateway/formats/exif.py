@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 ORIENTATION = 0x0112
 BYTE_ORDERS: Mapping[bytes, str] = {b"II*\0": "<", b"MM\0*": ">"}
-# Every type that libtiff takes for a whole number: what it reads must not escape us.
+# Every type that libtiff reads as a whole number: this reader must not miss what libtiff reads.
 TYPE_CODES: Mapping[int, str] = {
     1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q",
 }  # fmt: skip
@@ -16,8 +16,8 @@ Tags = dict[int, tuple[int, ...]]
 def read_tags(data: bytes) -> Tags:
     """Return the tags of the first table, at most 16 values of each.
 
-    A tag that is no whole number or points outside `data` has no values; anything but a TIFF
-    header gives no tags.
+    A tag that is not a whole number or points outside `data` has no values. Without a TIFF header
+    there are no tags.
     """
     order = BYTE_ORDERS.get(data[:4], "<")
     tags: Tags = {}
@@ -28,7 +28,7 @@ def read_tags(data: bytes) -> Tags:
 
 
 def without_orientation(data: bytes) -> bytes:
-    """Return the TIFF with the orientation "upright": decoders would follow it by halves."""
+    """Return the TIFF with the orientation "upright": decoders follow others only in part."""
     order = BYTE_ORDERS.get(data[:4], "<")
     changed = bytearray(data)
     for at in _entries(data):
@@ -38,7 +38,7 @@ def without_orientation(data: bytes) -> bytes:
 
 
 def orientation(tags: Tags) -> int:
-    """Return the EXIF orientation, 1 (upright) to 8; 1 where there is none or a wrong one."""
+    """Return the EXIF orientation, 1 (upright) to 8; 1 if it is missing or invalid."""
     value = next(iter(tags.get(ORIENTATION, ())), 1)
     return value if 1 <= value <= 8 else 1
 

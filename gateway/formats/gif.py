@@ -5,12 +5,12 @@ import struct
 from gateway.formats.header import Header, damaged
 
 EXTENSION, IMAGE = 0x21, 0x2C
-# Before the first frame. Pillow joins comment blocks in Python: many would last for hours.
+# Before the first frame. Pillow joins comment blocks in Python: many would take hours.
 MAX_BLOCKS = 4096
 
 
 def read(data: bytes) -> Header:
-    """Read the canvas and the first frame, whichever is larger, one byte a pixel."""
+    """Read the canvas and the first frame, whichever is larger; one byte per pixel."""
     at = _first_frame(data)
     if at + 10 > len(data):
         raise damaged("GIF")

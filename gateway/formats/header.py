@@ -13,9 +13,9 @@ PILLOW_PIXEL_BYTES = 4
 class Header:
     """Size in stored pixels, EXIF orientation 1..8, and bytes of memory that decoding needs.
 
-    Pillow decodes what OpenCV cannot, would flatten wrongly or keep in memory twice. `scalable`
-    pictures can be decoded at 1/2, 1/4 or 1/8: `memory` is then what is needed at any scale,
-    and the output comes on top.
+    Pillow decodes pictures that OpenCV cannot decode, would flatten wrongly or would keep in memory
+    twice. `scalable` pictures can be decoded at 1/2, 1/4 or 1/8: `memory` is then what they need at
+    any scale, and the output comes on top.
     """
 
     format: str
@@ -28,10 +28,10 @@ class Header:
 
 
 def unsupported(name: str, accepted: str) -> UndecodablePicture:
-    """Return the error for a file that is whole, but of a kind that no decoder here reads right."""
+    """Return the error for an intact file of a kind that no decoder here reads correctly."""
     return UndecodablePicture(f"This kind of {name} is not accepted; send {accepted}.")
 
 
 def damaged(name: str) -> UndecodablePicture:
-    """Return the error for a file that begins like this format but does not go on so."""
+    """Return the error for a file that begins like this format but does not follow it."""
     return UndecodablePicture(f"This {name} file is damaged or incomplete; send a sound copy.")

@@ -1,4 +1,4 @@
-"""JPEG: the frame header, the EXIF orientation and what the decoder will have to keep."""
+"""JPEG: the frame header, the EXIF orientation and the memory that the decoder needs."""
 
 import re
 import struct
@@ -11,11 +11,11 @@ from gateway.formats.header import Header, damaged
 EOI, SOS, APP1 = 0xD9, 0xDA, 0xE1
 # Neither a stuffed or repeated FF nor a marker that stands alone.
 MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
-# A photograph has some tens; millions of empty ones would take the parser seconds.
+# A photograph has a few dozen; millions of empty ones would take the parser seconds.
 MAX_SEGMENTS = 4096
 FRAMES = frozenset({*range(0xC0, 0xD0)}) - {0xC4, 0xC8, 0xCC}
 PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
-# Each scan passes over the whole picture: hundreds of empty ones would be hours of work.
+# Each scan passes over the whole picture: hundreds of empty ones would take hours.
 MAX_SCANS = 64
 SCANNED_PIXELS = 1_200_000_000  # about a second; usual files have ten scans
 COEFFICIENT_BYTES = 2
@@ -50,7 +50,7 @@ def read(data: bytes) -> Header:
 
 
 def _header(data: bytes, scan: int, pixels: int, frame: Frame, turned: int) -> Header:
-    # What is cut off would be grey and be classified so: a picture must be all there.
+    # Missing parts would be classified as grey areas, so a picture must be complete.
     if data.rfind(b"\xff\xd9", scan) < 0:
         raise damaged("JPEG")
     several = frame.marker in PROGRESSIVE or data[scan] < frame.components
@@ -65,8 +65,8 @@ def _header(data: bytes, scan: int, pixels: int, frame: Frame, turned: int) -> H
 def _segments(data: bytes, at: int) -> Iterator[tuple[int, int, int]]:
     """Yield the marker and the limits of each segment's content, up to the end marker.
 
-    As libjpeg does, it passes over any bytes between two of them, pixels among these. What a camera
-    has put behind the end, a film perhaps, is no part of the picture.
+    Like libjpeg, it skips any bytes between two segments, including pixels. What a camera has put
+    after the end, such as a film, is not part of the picture.
     """
     for _ in range(MAX_SEGMENTS):
         found = MARKER.search(data, at)

@@ -1,4 +1,4 @@
-"""PNG: size, orientation, who decodes it, and whether all of it is there."""
+"""PNG: size, orientation, which library decodes it, and whether the file is complete."""
 
 import struct
 import zlib
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from gateway.formats.exif import orientation, read_tags
 from gateway.formats.header import OPENCV_PIXEL_BYTES, PILLOW_PIXEL_BYTES, Header, damaged
 
-# A picture of 20 MB has about 2,500 chunks; Pillow reads each in Python, so millions would last.
+# A picture of 20 MB has about 2,500 chunks. Pillow reads each in Python: millions would take long.
 MAX_CHUNKS = 20_000
 GREY = 0
 CHANNELS = {GREY: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 PIECE = 1 << 16  # bytes that are unpacked at a time
-FILTERS = 8  # bytes, at least, beside a row's pixels: one a pass, seven if it is interlaced
+FILTERS = 8  # extra bytes allowed per row: it has one per pass, seven if it is interlaced
 ESSENTIAL = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 
 
@@ -27,8 +27,8 @@ def read(data: bytes) -> Header:
             sees_through = True
         elif name == b"eXIf":
             turned = orientation(read_tags(data[start + 8 : stop - 4]))
-    # Pillow stops at the last row, and needs less memory. But 16-bit grey it would cut off instead
-    # of scaling it down, and it knows no transparent colour of 16 bits.
+    # Pillow stops at the last row, and needs less memory. But it would clip 16-bit grey instead of
+    # scaling it down, and it does not support a transparent colour of 16 bits.
     by_pillow = depth < 16 or not (kind == GREY or sees_through)
     if not by_pillow:
         _bound_pixels(data, height * (width * CHANNELS.get(kind, 4) * 2 + FILTERS))
@@ -37,7 +37,7 @@ def read(data: bytes) -> Header:
 
 
 def _bound_pixels(data: bytes, most: int) -> None:
-    """Raise UndecodablePicture where more than `most` bytes are packed: OpenCV unpacks them all."""
+    """Raise UndecodablePicture if the pixels unpack to more than `most` bytes, as OpenCV would."""
     inflater = zlib.decompressobj()
     for piece in _pixels(data):
         packed = piece
@@ -45,14 +45,14 @@ def _bound_pixels(data: bytes, most: int) -> None:
             try:
                 most -= len(inflater.decompress(packed, PIECE))
             except zlib.error:
-                return  # for the decoder to judge, which reads no further either
+                return  # left to the decoder, which reads no further either
             if most < 0:
                 raise damaged("PNG")
             packed = inflater.unconsumed_tail
 
 
 def _pixels(data: bytes) -> Iterator[bytes]:
-    """Yield what the chunks of pixels hold, in pieces."""
+    """Yield the content of the pixel chunks, in pieces."""
     for name, start, stop in _chunks(data):
         if name == b"IDAT":
             content = data[start + 8 : stop - 4]
@@ -60,7 +60,7 @@ def _pixels(data: bytes) -> Iterator[bytes]:
 
 
 def without_extras(data: bytes) -> bytes:
-    """Return the still picture alone: no frames, profiles and texts to unpack or complain about."""
+    """Return only the still picture, without frames, profiles and texts to unpack or report."""
     kept = [data[start:stop] for name, start, stop in _chunks(data) if name in ESSENTIAL]
     return data[:8] + b"".join(kept)
 
@@ -73,7 +73,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
             break
         length, name = struct.unpack_from(">I4s", data, at)
         stop = at + 12 + length
-        if stop > len(data):  # OpenCV would believe the length and fetch up to 4 GB of memory
+        if stop > len(data):  # OpenCV would trust the length and allocate up to 4 GB of memory
             break
         yield name, at, stop
         if name == b"IEND":

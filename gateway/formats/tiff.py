@@ -20,7 +20,7 @@ OLD_JPEG = 6  # withdrawn in 1995; its JPEG inside could have any size
 
 
 def read(data: bytes) -> Header:
-    """Read the first page's header; a strip or tile is held unpacked beside the picture."""
+    """Read the first page's header; memory holds an unpacked strip or tile beside the picture."""
     tags = read_tags(data)
     width, height = _largest(tags, WIDTH, 0), _largest(tags, HEIGHT, 0)
     if TILE_WIDTH in tags or TILE_HEIGHT in tags:
@@ -44,7 +44,7 @@ def read(data: bytes) -> Header:
 
 
 def _is_strange(tags: Tags) -> bool:
-    """Tell whether no decoder here is sure to read it: floats, 32 bits, CMYK with extras."""
+    """Tell whether no decoder here reads it reliably: floats, 32 bits, CMYK with extras."""
     bits, samples = _largest(tags, BITS, 1), _largest(tags, SAMPLES, 1)
     if bits > 16 or _largest(tags, SAMPLE_FORMAT, UNSIGNED) not in (UNSIGNED, UNDEFINED):
         return True
@@ -52,9 +52,9 @@ def _is_strange(tags: Tags) -> bool:
 
 
 def _is_flattened(tags: Tags) -> bool:
-    """Tell whether Pillow lays it on white: it is transparent, in a layout that Pillow reads right.
+    """Tell whether Pillow lays it on white: transparent, in a layout that Pillow reads correctly.
 
-    OpenCV reads the others, and leaves their alpha aside: most such files are opaque.
+    OpenCV reads the others and ignores their alpha: most such files are opaque.
     """
     kind, bits = tags.get(EXTRA_SAMPLES, (0,))[:1], _largest(tags, BITS, 1)
     samples, planes = _largest(tags, SAMPLES, 1), _largest(tags, PLANAR, 1)
@@ -66,7 +66,7 @@ def _is_flattened(tags: Tags) -> bool:
 
 
 def _largest(tags: Tags, tag: int, default: int) -> int:
-    """Return the tag's largest value, or the default; UndecodablePicture for a senseless one."""
+    """Return the tag's largest value, or the default; UndecodablePicture for an invalid one."""
     value = max(tags.get(tag, (default,)), default=-1)
     if value < 0:
         raise damaged("TIFF")

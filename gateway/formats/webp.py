@@ -12,7 +12,7 @@ MAX_CHUNKS = 4096
 
 
 def read(data: bytes) -> Header:
-    """Read a WebP's canvas size; animated and transparent files are for Pillow."""
+    """Read a WebP's canvas size; Pillow decodes animated and transparent files."""
     if len(data) < 30:
         raise damaged("WebP")
     kind = data[12:16]
