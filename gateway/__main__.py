@@ -54,9 +54,9 @@ def main(triton: InferenceClient | None = None) -> int:
 
 
 def silence_libraries() -> None:
-    """Keep standard error for Python's own lines, and for the last words of a crash.
+    """Keep standard error for Python's own output and for crash traces.
 
-    libjpeg and libpng write a line there for each damaged picture, and cannot be told not to.
+    libjpeg and libpng write a line there for each damaged picture, and have no setting to stop it.
     """
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
     faulthandler.enable(sys.stderr)
@@ -66,12 +66,12 @@ def silence_libraries() -> None:
 
 
 def _prepare_process() -> None:
-    # Large pictures get memory of their own, given back at once; glibc would raise this limit
-    # to 32 MB by itself and keep what they leave in its arenas, one for each thread.
+    # Large pictures get mappings of their own, which are returned to the kernel at once. By default
+    # glibc would raise this threshold to 32 MB and keep freed memory in its per-thread arenas.
     libc = ctypes.CDLL(None)
     libc.mallopt(M_MMAP_THRESHOLD, 4 * 1024 * 1024)
-    # What ordinary pictures leave stays for the next ones: to fetch it anew from the kernel, page
-    # by page, takes a tenth of a request's time.
+    # Keep the memory that ordinary pictures free for the next ones: getting it from the kernel
+    # again, page by page, takes a tenth of a request's time.
     libc.mallopt(M_TRIM_THRESHOLD, 16 * 1024 * 1024)
     libc.mallopt(M_ARENA_MAX, 2)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

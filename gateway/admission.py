@@ -1,4 +1,4 @@
-"""Admit no more pictures than can be answered within the deadline; the limit finds itself."""
+"""Admit no more pictures than can be answered within the deadline; the limit adapts by itself."""
 
 import threading
 import time
@@ -8,18 +8,18 @@ from collections.abc import Callable
 from gateway.deadline import Deadline
 from gateway.errors import Overloaded, TooManyRequests
 
-TICKET = "edgelens.ticket"  # where the WSGI environment has a request's
+TICKET = "edgelens.ticket"  # the key of a request's ticket in the WSGI environment
 FIRST_LIMIT = 64.0
 LOWEST_LIMIT = 4.0
 HIGHEST_LIMIT = 512.0
-TARGET = 0.5  # of the deadline: what is admitted should be answered by then
-FAR = 0.1  # of the deadline: answers as early as this let the limit grow fast
+TARGET = 0.5  # of the deadline: admitted requests should be answered by then
+FAR = 0.1  # of the deadline: answers this early let the limit grow fast
 DECREASE = 0.8
 SMOOTHING = 0.1
-OUTLIER = 4.0  # times the usual: what a replica that froze took says nothing about the others
-QUICK_SMOOTHING = 0.5  # for a probe that was quicker: the one before met a cold model
-FORESEEN = 0.7  # of the deadline: no more is admitted than the measured speed answers by then
-IDLE_AFTER = 5.0  # seconds without a request after which a client has no share any more
+OUTLIER = 4.0  # times the usual, at most: the time of a frozen replica says nothing of the others
+QUICK_SMOOTHING = 0.5  # for a faster probe: the one before met a cold model
+FORESEEN = 0.7  # of the deadline: admit only what the measured speed can answer by then
+IDLE_AFTER = 5.0  # seconds without a request after which a client loses its share
 
 
 class Ticket:
@@ -35,7 +35,7 @@ class Ticket:
         self.left = False
 
     def grow(self, pictures: int) -> None:
-        """Take a place for every picture; raise Overloaded where there are not so many."""
+        """Take one place per picture; raise Overloaded or TooManyRequests if too few are free."""
         self._admission.grow(self, pictures)
 
     def leave(self) -> None:
@@ -46,8 +46,9 @@ class Ticket:
 class Admission:
     """Count the pictures under way against a limit.
 
-    The limit grows by one a round (doubles, far from the deadline) while answers come well before
-    it, and shrinks by a fifth when they do not: it follows the machine, the model and the load.
+    The limit grows by one per round while answers come well before the deadline, and doubles while
+    they come very early. It shrinks by a fifth when they come later. In this way it adapts to the
+    machine, the model and the load.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Admission:
             return Ticket(self, client, deadline, self.in_flight)
 
     def grow(self, ticket: Ticket, pictures: int) -> None:
-        """Turn a request's one place into one for each picture; alone, it may be over the limit."""
+        """Take one place per picture; a request that is alone may exceed the limit."""
         with self._lock:
             others = self.in_flight - ticket.weight
             if others and others + pictures > self._places():
@@ -106,19 +107,19 @@ class Admission:
             return self._places()
 
     def expect(self, seconds: float) -> None:
-        """Learn from a probe how long one picture takes, while there is no traffic to tell."""
+        """Learn the time per picture from a probe, while there is no traffic to measure."""
         with self._lock:
             if self.in_flight == 0:
                 quicker = seconds < self.seconds_per_picture
                 self._measure(seconds, QUICK_SMOOTHING if quicker else SMOOTHING)
 
     def retry_after(self) -> float:
-        """Return the seconds until what is under way now will be answered."""
+        """Return the seconds until the pictures now under way will be answered."""
         with self._lock:
             return self._retry_after()
 
     def _places(self) -> float:
-        """Return the limit, or less where the measured speed says that less will be in time."""
+        """Return the limit, or fewer if the measured speed can answer only fewer in time."""
         if not self.seconds_per_picture:
             return self.limit
         foreseen = FORESEEN * self.deadline_seconds / self.seconds_per_picture
@@ -138,11 +139,11 @@ class Admission:
         return max(1.0, self.in_flight * self.seconds_per_picture)
 
     def _share(self, client: str) -> float:
-        """Return how many places one client may hold: all when alone, else an equal part."""
+        """Return how many places one client may hold: all if it is alone, else an equal share."""
         return max(1.0, self._places() / self._crowd(client))
 
     def _crowd(self, client: str) -> int:
-        """Count the clients that share the places; who has left is forgotten twice a second."""
+        """Count the clients that share the places; those that left are dropped twice a second."""
         now = self._clock()
         if now - self._last_purge > IDLE_AFTER / 10:
             recent = {c: seen for c, seen in self._last_seen.items() if now - seen <= IDLE_AFTER}
@@ -158,7 +159,7 @@ class Admission:
         self._measure(seconds / (ticket.ahead + ticket.weight - 1), SMOOTHING)
         now = self._clock()
         if seconds > TARGET * self.deadline_seconds or ticket.outcome == "late":
-            # One decrease a round: what was admitted before it says nothing about the new limit.
+            # One decrease per round: requests admitted before it say nothing about the new limit.
             if ticket.deadline.start >= self._last_decrease:
                 self.limit = max(LOWEST_LIMIT, self.limit * DECREASE)
                 self._last_decrease = now

@@ -10,16 +10,16 @@ logger = logging.getLogger(__name__)
 
 
 class Body(OverflowableBuffer):  # type: ignore[misc]
-    """Waitress's buffer, which can also forget what it holds and what follows.
+    """Waitress's buffer, which can also discard its content and everything that follows.
 
-    A refused body is read on, so that its sender meets the answer and no reset, but takes no room.
+    A refused body is read but not kept: its sender must get the answer, and not a reset.
     """
 
     kept = True
     failed = False
 
     def append(self, s: bytes) -> None:
-        """Add what has arrived; a full disk or memory is remembered in `failed`, not raised."""
+        """Add what has arrived; a full disk or memory sets `failed` instead of raising."""
         if not self.kept:
             return
         try:
@@ -30,7 +30,7 @@ class Body(OverflowableBuffer):  # type: ignore[misc]
             self.drop()
 
     def drop(self) -> None:
-        """Forget what has arrived, and whatever follows."""
+        """Discard what has arrived and everything that follows."""
         self.kept = False
         with contextlib.suppress(OSError):  # a full disk may fail once more
             self.close()

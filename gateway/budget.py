@@ -1,4 +1,4 @@
-"""How many bytes all requests together may keep, and how many may be taken apart at once."""
+"""Limit the bytes that all requests together keep, and parse one large body at a time."""
 
 import contextlib
 import threading
@@ -23,8 +23,8 @@ class Budget:
         self._turn = threading.Lock()
 
     def count(self, holder: object, measure: Callable[[], int]) -> bool:
-        """Count what `holder` keeps now; tell whether it may keep that: what shrinks always may."""
-        # Measured under the lock: of two threads, the later one must not count what was before.
+        """Count what `holder` keeps now; tell whether it may: shrinking is always allowed."""
+        # Measured under the lock, so that the later of two threads never counts an older size.
         with self._lock:
             size, before = measure(), self._sizes.pop(holder, 0)
             if size:
@@ -34,9 +34,9 @@ class Budget:
 
     @contextlib.contextmanager
     def reading(self, length: int | None, deadline: Deadline) -> Iterator[None]:
-        """Wait until no other large body is taken apart: that takes twice its size again.
+        """Wait until no other large body is being parsed: that takes twice its size again.
 
-        Threads would gain nothing: it is Python's own work, which only one of them does at a time.
+        Parsing in parallel would gain nothing: Python runs it in one thread at a time.
         """
         if length is not None and length <= LARGE:
             yield

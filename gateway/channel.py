@@ -1,4 +1,4 @@
-"""Waitress's connections; those that send or keep too much, or too slowly, are cut off."""
+"""Waitress's connections; those that send or keep too much, or are too slow, are cut off."""
 
 import time
 from threading import Condition
@@ -12,7 +12,7 @@ from gateway.pace import Pace
 from gateway.reply import AppTask, RefusalTask
 from gateway.request import Request
 
-PIECE = 16 * 1024  # bytes parsed at a time: as many requests as fit are parsed before they count
+PIECE = 16 * 1024  # bytes parsed at a time; all requests in them are parsed before they are counted
 MOST_QUEUED = 4  # requests of one connection
 
 
@@ -29,7 +29,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     requests: list[Request]
     total_outbufs_len: int
     refuse_now = False
-    writing = False  # a thread sends at this moment
+    writing = False  # a thread is sending right now
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self.sent = 0
@@ -38,10 +38,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         super().__init__(*arguments, **options)
 
     def received(self, data: bytes) -> bool:
-        """Take in what has arrived, and answer at once what was refused.
+        """Take in what has arrived, and answer refused requests at once.
 
-        A refusal needs no thread: under overload, handing each over would cost more than the
-        answer, and that time would be missing for the pictures that were admitted.
+        A refusal needs no thread: under overload, handing each one over would cost more than
+        answering it, and take that time from the admitted pictures.
         """
         taken = True
         while data:
@@ -49,7 +49,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             taken = super().received(data[:piece])
             data = data[piece:]
             self._examine()
-            is_cut = self._cut_queue()  # first: of refusals too, only a few are answered
+            is_cut = self._cut_queue()  # first, because it limits refusals too
             while self.refuse_now:
                 self.refuse_now = False
                 self.service()
@@ -58,16 +58,17 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return taken
 
     def send_continue(self) -> None:
-        """Ask for the body, or answer at once that it would be sent in vain.
+        """Ask for the body, or refuse at once if it would be sent in vain.
 
-        After another answer a thread asks, which cannot queue the refusal: the body goes by first.
+        After an earlier answer a thread calls this. It cannot queue a refusal, so the body is read
+        first.
         """
         is_loop = self.server.task_dispatcher.is_loop()
         if is_loop:
             self._examine()
         if is_loop and self.request is not None and self.request.refusal:
             self.request.expect_continue = False
-            self.request.headers["CONNECTION"] = "close"  # the body may be on its way all the same
+            self.request.headers["CONNECTION"] = "close"  # the body may be on its way already
             self.request.completed = True
         else:
             with self.outbuf_lock:
@@ -81,7 +82,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             return bool(super()._flush_some(do_close=do_close))
 
     def service(self) -> None:
-        """Answer the request that came first, and free its place."""
+        """Answer the first request in the queue, and free its place."""
         request = self.requests[0]
         try:
             super().service()
@@ -89,14 +90,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.server.task_dispatcher.finish(self, request)
 
     def done(self, request: Request) -> None:
-        """Let go of a request that needs no thread any more."""
+        """Release a request that no longer needs a thread."""
         request.close()
         if self.current is request:
             self.current = None
         self.count()
 
     def count(self) -> bool:
-        """Count what this connection keeps; tell whether it may."""
+        """Count what this connection keeps; tell whether it may keep that."""
         fits: bool = self.server.budget.count(self, self._kept)
         return fits
 
@@ -115,7 +116,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def write_soon(self, data: bytes) -> int:
         """Send from this thread; only what the client does not take at once is left to the loop."""
-        # Of more than this the thread itself waits until the loop has sent it.
+        # With more than this pending, the thread waits until the loop has sent it.
         self.writing = self.total_outbufs_len <= self.adj.outbuf_high_watermark
         try:
             taken: int = super().write_soon(data)
@@ -126,14 +127,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return taken
 
     def writable(self) -> bool:
-        """Tell whether the loop has something to send, which no thread is sending.
+        """Tell whether the loop has something to send that no thread is sending.
 
-        It would turn round and round otherwise, and hold up the thread by it.
+        Otherwise the loop would spin, and slow that thread down.
         """
         return not self.writing and bool(super().writable())
 
     def is_stuck(self, now: float) -> bool:
-        """Tell whether the client hardly sends its request, or hardly reads its answers."""
+        """Tell whether the client sends its request, or reads its answers, too slowly."""
         return self._takes_too_slowly(now) or self._sends_too_slowly(now)
 
     def is_idle(self) -> bool:
@@ -141,11 +142,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return not self.requests and not self.total_outbufs_len
 
     def is_unused(self) -> bool:
-        """Tell whether nothing arrives on this connection either."""
+        """Tell whether this connection is idle and no request is arriving on it."""
         return self.is_idle() and self.request is None
 
     def del_channel(self, map: Any = None) -> None:
-        """Forget the connection and what waits of it; what is with a thread counts on."""
+        """Forget the connection and its waiting requests; one that a thread has still counts."""
         super().del_channel(map)
         if self.request is not None:
             self.request.close()
@@ -169,12 +170,12 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             return False
         if self.is_idle():
             return self.request.is_too_slow(now)
-        # It is not read on before those that came first are answered.
+        # No more of it is read until the requests before it are answered.
         self.request.pace.restart(now, self.request.body_bytes_received)
         return False
 
     def _examine(self) -> None:
-        """Refuse what has no chance before its body has arrived."""
+        """Refuse a request that has no chance, before its body has arrived."""
         fits, request = self.count(), self.request
         if request is None or request.body is None or request.refusal:
             return
@@ -191,9 +192,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.server.refuse_greediest()
 
     def _cut_queue(self) -> bool:
-        """Answer no more than a few requests that came at once, then close the connection.
+        """Answer only the first few requests that came together, then close the connection.
 
-        Who sends thousands and reads no answer would keep threads waiting for ever.
+        A client that sends thousands and reads no answer would keep threads waiting for ever.
         """
         with self.requests_lock:
             excess = len(self.requests) > MOST_QUEUED

@@ -16,7 +16,7 @@ class Deadline:
     def __init__(self, seconds: float, start: float | None = None) -> None:
         self.seconds = seconds
         self.start = time.monotonic() if start is None else start
-        self.client_gone: Callable[[], bool] = lambda: False  # where the server cannot tell
+        self.client_gone: Callable[[], bool] = lambda: False  # for a server that cannot tell
 
     def remaining(self) -> float:
         """Return the seconds left; negative once it has passed."""

@@ -1,7 +1,7 @@
-"""Waitress's threads, behind the admission: what is not admitted is refused without a thread.
+"""Waitress's threads, behind the admission: only admitted requests get a thread for pictures.
 
-Pictures have their own threads, and everything else has a few more: health checks and refusals
-never wait behind inferences. A request whose client has hung up leaves the queue.
+Everything else has a few threads of its own, so health checks and refusals never wait behind
+inferences. A request whose client has hung up leaves the queue.
 """
 
 import math
@@ -37,7 +37,7 @@ class Dispatcher:
             self._admit(channel, request)
         with self._lock:
             self._busy += 1
-        # The loop itself must not wait until a client has read what came before.
+        # The loop itself must not wait until a client has read earlier answers.
         if request.refusal and self.is_loop() and not channel.total_outbufs_len:
             channel.refuse_now = True
         elif request.ticket:
@@ -51,7 +51,7 @@ class Dispatcher:
             self.finish(channel, channel.requests[0])
 
     def finish(self, channel: Channel, request: Request) -> None:
-        """Free the place of a request that is answered, or that nobody waits for."""
+        """Free the place of a request that was answered, or that nobody waits for."""
         if request.ticket:
             request.ticket.leave()
         channel.done(request)
@@ -59,7 +59,7 @@ class Dispatcher:
             self._busy -= 1
 
     def is_loop(self) -> bool:
-        """Tell whether it is the loop that asks, and not one of the threads."""
+        """Tell whether the caller is the loop, and not one of the threads."""
         return threading.get_ident() == self.loop_thread
 
     def idle(self) -> bool:
@@ -68,7 +68,7 @@ class Dispatcher:
             return self._busy == 0
 
     def shutdown(self) -> None:
-        """Let the threads end when they have answered what they are at."""
+        """Let the threads end once they have answered their current requests."""
         self._work.set_thread_count(0)
         self._light.set_thread_count(0)
 
@@ -76,7 +76,7 @@ class Dispatcher:
         try:
             if request.began >= self.draining_since:
                 raise TritonUnavailable("The gateway is shutting down; try again.")
-            # Here already: every thread may be waiting for a Triton that hangs.
+            # Checked this early because every thread may be waiting for a Triton that hangs.
             channel.server.require_model(request)
             client = channel.server.client_of(channel, request)
             request.ticket = self._admission.enter(client)
@@ -93,7 +93,7 @@ class _Lane(ThreadedTaskDispatcher):  # type: ignore[misc]
         self.set_thread_count(threads)
 
     def put(self, channel: Channel) -> None:
-        """Queue a channel. Waitress's own `add_task` warns of every queue."""
+        """Queue a channel. Waitress's own `add_task` logs a warning for every queue."""
         with self.lock:
             self.queue.append(channel)
             self.queue_cv.notify()

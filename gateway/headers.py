@@ -1,4 +1,4 @@
-"""The headers of every answer: a strict content policy, and CORS only where it was asked for."""
+"""The headers of every answer: a strict content policy, and CORS only where it is configured."""
 
 import re
 import secrets
@@ -39,12 +39,12 @@ Fields = list[tuple[str, str]]
 
 
 def request_id(given: str) -> str:
-    """Return the id under which an answer and the log tell of a request: the proxy's, or ours."""
+    """Return a request's id for its answer and the log: the proxy's, or a new one."""
     return given if re.fullmatch(r"[\w.:-]{1,128}", given, re.ASCII) else secrets.token_hex(8)
 
 
 def answer_headers(origin: str, allowed: Collection[str]) -> Fields:
-    """Return the security headers, with those of CORS for an allowed origin."""
+    """Return the security headers, and the CORS headers for an allowed origin."""
     headers = list(SECURITY_HEADERS)
     if allowed:
         headers.append(("Vary", "Origin"))
@@ -55,9 +55,9 @@ def answer_headers(origin: str, allowed: Collection[str]) -> Fields:
 
 
 def with_answer_headers(application: WSGIApplication, allowed: Collection[str]) -> WSGIApplication:
-    """Return a WSGI application whose every answer has these headers, too.
+    """Return a WSGI application that adds these headers to every answer.
 
-    They never change, so they pass by Flask's own Headers, which would check and copy each one.
+    They never change, so they bypass Flask's own Headers, which would check and copy each one.
     """
 
     def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:

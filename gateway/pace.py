@@ -1,4 +1,4 @@
-"""How fast bytes pass: by the last interval only, for what was fast once may stop."""
+"""How fast bytes pass, judged by the last interval only: a fast transfer may stop later."""
 
 SLOW_AFTER = 15.0  # seconds
 SLOWEST = 16 * 1024  # bytes a second; honest clients are faster

@@ -1,4 +1,4 @@
-"""A token bucket per client: so many requests a second, with a short burst."""
+"""A token bucket per client: a number of requests a second, with a short burst."""
 
 import threading
 import time

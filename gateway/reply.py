@@ -18,11 +18,11 @@ MESSAGES = {
 
 
 class RefusalTask(ErrorTask):  # type: ignore[misc]
-    """Answer an error of HTTP itself, or a request that was not admitted, in our one shape."""
+    """Answer invalid HTTP, or a request that was not admitted, in our one shape of errors."""
 
     def execute(self) -> None:
-        """Write the answer; the connection stays open only where its bytes are in step."""
-        # What turned out not to be HTTP after its refusal leaves the bytes out of step.
+        """Write the answer; keep the connection open only if its byte stream is in sync."""
+        # A request that was refused, and then proved not to be HTTP, leaves it out of sync.
         refusal = self.request.refusal if self.request.refusal is self.request.error else None
         path = self.request.route
         if refusal:
@@ -53,9 +53,9 @@ class AppTask(WSGITask):  # type: ignore[misc]
     """Hand the request and its ticket to the application."""
 
     def get_environment(self) -> dict[str, Any]:
-        """Return the WSGI environment with the ticket and the client's own address in it.
+        """Return the WSGI environment with the ticket and the client's own address.
 
-        Waitress would answer a proxy's malformed header itself, and log what it holds.
+        Waitress itself would answer a proxy's malformed header with an error, and log its content.
         """
         environ: dict[str, Any] = super().get_environment()
         environ["REMOTE_ADDR"] = self.channel.server.client_of(self.channel, self.request)

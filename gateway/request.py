@@ -1,4 +1,4 @@
-"""A request of waitress as it arrives: its body, its pace, and what became of it."""
+"""A waitress request as it arrives: its body, its pace, and what became of it."""
 
 import time
 from typing import Any
@@ -12,15 +12,15 @@ from gateway.errors import EdgeLensError
 from gateway.pace import Pace
 
 WORK = frozenset({"/predict", "/v1/classify"})
-TLS_HELLO = b"\x16\x03"  # https:// was asked of a port that speaks http://
-LONGEST = 600.0  # seconds in which a request must have arrived, however steadily it comes
+TLS_HELLO = b"\x16\x03"  # a client uses https:// with a port that speaks http://
+LONGEST = 600.0  # seconds a request may take to arrive, however steadily it comes
 
 
 class Request(HTTPRequestParser):  # type: ignore[misc]
-    """A request as it arrives, then its place among those admitted, or why it has none."""
+    """A request as it arrives, then its ticket once it is admitted, or why it was refused."""
 
     completed: bool
-    path = ""  # what is hardly HTTP never gets one, and waitress asks for it
+    path = ""  # waitress reads it, even of a malformed request that never got one
 
     def __init__(self, adj: Any) -> None:
         super().__init__(adj)
@@ -36,18 +36,18 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         """Parse the headers, and make room for the body."""
         try:
             super().parse_header(header_plus)
-        except ValueError as error:  # urlsplit's, which waitress lets through: `http://[`
+        except ValueError as error:  # from urlsplit; waitress does not catch it: `http://[`
             raise ParsingError("Bad URI") from error
         if self.body_rcv is not None:  # an empty one is false
             self.body = self.body_rcv.buf = Body(self.adj.inbuf_overflow)
 
     def received(self, data: bytes) -> int:
-        """Take in what is this request's; waitress bounds no line between chunks."""
+        """Take in this request's bytes; waitress does not limit the lines between chunks."""
         if not self.header_plus and data.startswith(TLS_HELLO):
             self.error, self.completed = BadRequest("TLS"), True
             return len(data)
         consumed: int = super().received(data)
-        if self.completed:  # refused already, or without a body: nothing is to be sent on
+        if self.completed:  # refused already, or without a body: the client must send no more
             self.expect_continue = False
         if self.chunked:
             between = len(self.body_rcv.control_line) + len(self.body_rcv.trailer)
@@ -72,12 +72,12 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
 
     @property
     def missing(self) -> int:
-        """Return the bytes of its body that are still to come, as far as is known."""
+        """Return the bytes of its body that are still to come, as far as known."""
         return 0 if self.body is None else self.content_length - self.body_bytes_received
 
     def refuse(self, error: EdgeLensError) -> None:
-        """Answer with this error once the body, which is not kept, has gone by."""
-        # Waitress answers what has an `error` by its error task, without the application.
+        """Answer with this error once the body has been read; it is not kept."""
+        # Waitress answers a request with an `error` by its error task, without the application.
         self.error = self.refusal = error
         if self.body is not None:
             self.body.drop()

@@ -31,18 +31,19 @@ from gateway.services import Services
 
 logger = logging.getLogger(__name__)
 CONNECTIONS = 1000
-CROWDED = 900  # connections from which on every new one replaces an idle one
+CROWDED = 900  # from this many connections on, a new one replaces an idle one
 SPARE_DESCRIPTORS = 100  # for everything else
 ACCEPTED_AT_ONCE = 64  # connections
-# Seconds after a refusal in which others may come, to be refused with it: under overload, each
-# waking of this process costs the model's threads their caches, and them more than the refusal.
+# Seconds to wait after a refusal, so that others come and are refused together. Under overload,
+# each wake-up of this process takes CPU caches from the model's threads, which costs them more than
+# the refusal.
 REST = 0.01
 IDLE_SECONDS = 120  # a connection without a request is closed
 CLEANUP_SECONDS = 5
 HEADER_BYTES = 32 * 1024
-READ_ON = 4  # times the largest body: so much of a refused one is read on
+READ_ON = 4  # times the largest body: how much of a refused one is still read
 WITH_PORT = re.compile(r"(\[[^]]*\]|[^:]*):\d+")  # as some proxies write an address
-IN_MEMORY = 256 * 1024  # of a request's body; what is beyond goes to a temporary file
+IN_MEMORY = 256 * 1024  # bytes of a request's body; the rest goes to a temporary file
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]
@@ -59,7 +60,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._stopping = False
         self._refused = False
         self._doomed: list[Channel] = []
-        self._replaced: list[Channel] = []  # by who has come in this turn
+        self._replaced: list[Channel] = []  # by connections accepted in this turn
         dispatcher = Dispatcher(services.admission, settings.threads)
         super().__init__(app, dispatcher=dispatcher, adj=adjust(settings))
         os.set_blocking(self.trigger.trigger, False)
@@ -67,7 +68,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def serve(self) -> None:
         """Answer requests until `stop` is called, then finish what was admitted.
 
-        `close` is for afterwards: until then, `stop` may still be called.
+        Call `close` only afterwards: until then, `stop` may still be called.
         """
         self.task_dispatcher.loop_thread = threading.get_ident()
         while not self._stopping:
@@ -76,7 +77,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     @property
     def draining(self) -> bool:
-        """Tell whether nothing new is taken any more."""
+        """Tell whether no new work is accepted any more."""
         return bool(self.task_dispatcher.draining_since < math.inf)
 
     def stop(self, *_: int | FrameType | None) -> None:
@@ -86,17 +87,17 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             self.pull_trigger()
 
     def pull_trigger(self) -> None:
-        """Let the loop turn once more; so it will anyway when the pipe to it is full.
+        """Make the loop turn once more; if the pipe to it is full, it will do so anyway.
 
-        The loop itself pulls, too, and would wait for ever for somebody to empty the pipe.
+        The loop calls this too, and would wait for ever until somebody emptied the pipe.
         """
         with contextlib.suppress(BlockingIOError):
             super().pull_trigger()
 
     def handle_accept(self) -> None:
-        """Take the connections that wait, or one in the place of an idle one.
+        """Accept the waiting connections, or one in the place of an idle one.
 
-        No more than one: who has just come would be replaced before it has said a word.
+        No more than one, or a new connection would be replaced before it has sent anything.
         """
         for _ in range(ACCEPTED_AT_ONCE):
             known = len(self.active_channels)
@@ -118,7 +119,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
                 self._doomed.append(channel)
 
     def examine(self, channel: Channel, request: Request) -> None:
-        """Refuse or forget a body that nobody will read, before it has arrived."""
+        """Refuse or discard a body that nobody will read, before it has arrived."""
         request.client = self.client_of(channel, request)
         if not request.is_work:
             if request.body is not None:
@@ -129,15 +130,15 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             self._services.access.authorise(Headers(pairs))
 
     def require_size(self, request: Request) -> None:
-        """Raise TooLarge for a body over the limit: as announced, or as it has arrived."""
+        """Raise TooLarge for a body over the limit, whether announced or already received."""
         most = self._settings.max_body_bytes
         if max(request.content_length, request.body_bytes_received) > most:
             raise TooLarge.over(most, "request")
 
     def refuse_greediest(self) -> None:
-        """Refuse the largest upload of the client that has most bytes arriving.
+        """Refuse the largest upload of the client with the most bytes arriving.
 
-        So nobody's slow or large uploads keep the others from sending theirs.
+        This keeps one client's slow or large uploads from blocking those of the others.
         """
         arriving: Counter[str] = Counter()
         uploads = [(c, c.request) for c in self.active_channels.values() if c.request is not None]
@@ -147,7 +148,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         channel.refuse(Overloaded(NO_ROOM, self.retry_after()))
 
     def retry_after(self) -> float:
-        """Return the seconds until what is under way now will be answered."""
+        """Return the seconds until the pictures now under way will be answered."""
         return self._services.admission.retry_after()
 
     def client_of(self, channel: Channel, request: Request) -> str:
@@ -161,12 +162,12 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         return address
 
     def require_model(self, request: Request) -> None:
-        """Raise TritonUnavailable for what would wait in vain."""
+        """Raise TritonUnavailable for a request that would wait in vain."""
         asked = parse_qs(request.query).get("model", [""])
         self._services.readiness.require(asked[0])
 
     def count_refusal(self, request: Request, error: EdgeLensError) -> None:
-        """Count a refusal that the application never saw, under no path that a client made up."""
+        """Count a refusal that the application never saw; a made-up path counts as "other"."""
         self.count_answer(request.route if request.route in WORK else "other", error.status)
         self._services.metrics.reject(error)
         self._refused = True
@@ -179,9 +180,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         return len(self.active_channels) >= self.crowded
 
     def _idlest(self) -> Channel | None:
-        """Return what has been silent longest among the idle of the address that has most of them.
+        """Return the idle connection silent for longest, of the address with the most idle ones.
 
-        So a stranger with a thousand connections shuts out nobody else.
+        This keeps a stranger with a thousand connections from shutting out anybody else.
         """
         idle = [channel for channel in self.active_channels.values() if not channel.requests]
         counts = Counter(channel.addr[0] for channel in idle)
@@ -193,30 +194,30 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._refused = False
         self._replaced.clear()
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
-        # Who has sent a request meanwhile is idle no more.
+        # A connection that has sent a request meanwhile is no longer idle.
         self._doomed += [channel for channel in self._replaced if not channel.requests]
-        # Not `will_close`, which waits until the socket takes more; and not within the turn, where
-        # a new connection may get the closed one's number, and its events.
+        # Not `will_close`, which waits until the socket takes more; and not during the turn, where
+        # a new connection may get the descriptor of a closed one, and its events.
         while self._doomed:
             self._doomed.pop().handle_close()
         if self._refused and not self._is_crowded():
             time.sleep(REST)
 
     def _drain(self) -> None:
-        """Take no new connection and no new work, and answer what was admitted or has begun.
+        """Accept no new connections and no new work, and answer what was admitted or has begun.
 
-        Connections are closed as they become unused, for a proxy would send its next request on
-        them: a large one, of which it keeps no copy, would be lost.
+        Connections are closed as they become unused. Otherwise a proxy would send its next request
+        on them, and a large one, of which it keeps no copy, would be lost.
         """
         self.task_dispatcher.draining_since = time.monotonic()
         self._services.readiness.draining = True
         self.accepting = False
         self.del_channel(self._map)
         self.socket.close()
-        self._turn(0.0)  # what has arrived is refused: its sender would meet a reset otherwise
+        self._turn(0.0)  # refuse what has arrived: its sender would get a reset otherwise
         end = time.monotonic() + self._settings.grace_seconds
         while time.monotonic() < end and not self._is_done():
-            # At once, before a turn could take in what nobody would answer.
+            # Close at once, before a turn could take in a request that nobody would answer.
             for channel in [c for c in self.active_channels.values() if c.is_unused()]:
                 channel.handle_close()
             self._turn(0.1)
@@ -230,7 +231,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
 
 def most_connections() -> int:
-    """Return from how many connections on a new one replaces an idle one.
+    """Return the number of connections from which on a new one replaces an idle one.
 
     Each may need a descriptor for its body's temporary file besides its own.
     """
@@ -249,18 +250,18 @@ def adjust(settings: Settings) -> Adjustments:
         "channel_timeout": IDLE_SECONDS,
         "cleanup_interval": CLEANUP_SECONDS,
         "max_request_header_size": HEADER_BYTES,
-        # Waitress closes at once, which resets a sender that is still at it: what is too large is
-        # refused by `require_size` and read on, and only what is hopelessly so is cut off.
+        # Waitress closes at once, which resets a client that is still sending. A body that is too
+        # large is refused by `require_size` and still read; only a hopelessly large one is cut off.
         "max_request_body_size": READ_ON * settings.max_body_bytes + 1,
         "inbuf_overflow": IN_MEMORY,
         "recv_bytes": 128 * 1024,
         "log_socket_errors": False,
-        # Keeps reading while a request is answered: that is how a hang-up is seen.
+        # Keeps reading while a request is answered, to notice when the client hangs up.
         "channel_request_lookahead": 1,
     }
     try:
         return Adjustments(**chosen)
-    except ValueError:  # all else has been read already
+    except ValueError:  # all other settings were checked before
         raise SettingError(f"HOST={settings.host!r} cannot be used: no such address") from None
 
 

@@ -1,4 +1,4 @@
-"""What people read where a program was started: a terminal, a pipe or a file."""
+"""Output for whoever started the program, to a terminal, a pipe or a file."""
 
 import contextlib
 import sys
@@ -6,6 +6,6 @@ from typing import TextIO
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print a line at once; that nobody reads it, or its disk is full, must not stop the work."""
+    """Print a line at once; a reader that is gone or a full disk must not stop the work."""
     with contextlib.suppress(OSError):
         print(text, file=stream or sys.stdout, flush=True)
