@@ -1,4 +1,4 @@
-"""Work that is done again and again beside the requests, in a thread that no failure ends."""
+"""Repeated background work, in a thread that survives every failure."""
 
 import logging
 import threading
@@ -9,7 +9,7 @@ AFTER_FAILURE = 2.0  # seconds
 
 
 class Background:
-    """A thread that does its work, pauses for the seconds that the work returned, and so on."""
+    """A thread that repeats its work, and pauses for the seconds that each run returns."""
 
     def __init__(self, name: str, work: Callable[[], float]) -> None:
         self._name = name
@@ -18,20 +18,20 @@ class Background:
         self._stop = threading.Event()
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         threading.Thread(target=self.run, name=self._name, daemon=True).start()
 
     def wake(self) -> None:
-        """End the present pause, or leave out the next one."""
+        """End the current pause, or skip the next one."""
         self._wake.set()
 
     def stop(self) -> None:
-        """End after the present work."""
+        """End once the current run is done."""
         self._stop.set()
         self.wake()
 
     def run(self) -> None:
-        """Work until `stop`, in the thread that calls this."""
+        """Work until `stop`, in the calling thread."""
         while not self._stop.is_set():
             self._wake.wait(self._once())
             self._wake.clear()
@@ -39,6 +39,6 @@ class Background:
     def _once(self) -> float:
         try:
             return self._work()
-        except Exception:  # whatever it was: the gateway would not notice any more what changes
+        except Exception:  # of any kind: without this thread the gateway would miss all changes
             logger.exception("the %s thread failed, and goes on", self._name)
             return AFTER_FAILURE

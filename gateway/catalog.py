@@ -20,8 +20,8 @@ from gateway.triton import InferenceClient
 
 logger = logging.getLogger(__name__)
 REFRESH_SECONDS = 2.0
-REMEMBER_SECONDS = 30.0  # a model that vanished is taken to be reloading for so long
-FORGET_SECONDS = 4.0  # a version that is refused for so long was retired, and is not reloading
+REMEMBER_SECONDS = 30.0  # a model that vanished counts as reloading for this long
+FORGET_SECONDS = 4.0  # a version refused for this long was retired, and is not reloading
 NOTHING = Loaded(frozenset(), {})
 AWAY = "Triton is still starting, or its metrics cannot be reached; try again shortly."
 Versions = Mapping[str, Model]
@@ -56,11 +56,11 @@ class Catalog:
         self._background.stop()
 
     def wake(self) -> None:
-        """Ask for a refresh soon: an answer of Triton's did not fit what we know."""
+        """Ask for a refresh soon: Triton's answer did not match what we know."""
         self._background.wake()
 
     def refresh(self) -> None:
-        """Ask Triton what is loaded; keep the last knowledge where it does not answer."""
+        """Ask Triton what is loaded; keep the last known state if it does not answer."""
         try:
             loaded, self.is_away = self._triton.loaded(), False
         except TritonUnavailable:
@@ -97,7 +97,7 @@ class Catalog:
         return preferred(served)
 
     def stands_in_for(self) -> str:
-        """Return the model whose place the default takes unasked, "" if it was chosen."""
+        """Return the model that the default stands in for; "" if none, or if MODEL is set."""
         return "" if self._wanted else stands_in_for(self._all_newest())
 
     def find(self, name: str, version: str = "") -> Model:
@@ -139,7 +139,7 @@ class Catalog:
         return UnknownModel("No such model is loaded; GET /v1/models lists them.")
 
     def _describe(self, name: str, version: str, loaded: Loaded) -> Model | None:
-        """Read one model's configuration; None for one that is gone or no classifier."""
+        """Read one model's configuration; None if it is gone or is not a classifier."""
         try:
             config = self._triton.config(name, version)
             self._refused.pop((name, version), None)
@@ -163,7 +163,7 @@ class Catalog:
         return self._models.get(name, {}).get(version)
 
     def _may_return(self, name: str, version: str) -> bool:
-        """Tell whether a version may be reloading, or away on one of several replicas alone."""
+        """Tell whether a version may be reloading, or missing on only one of several replicas."""
         since = self._refused.setdefault((name, version), self._clock())
         return self._clock() - since < FORGET_SECONDS
 
@@ -174,6 +174,6 @@ def newest(versions: Versions) -> Model:
 
 
 def _version_by_policy(config: Any) -> str:
-    """Guess the version where the metrics cannot say: the highest one named by the policy."""
+    """Guess the version if the metrics do not tell: the highest one that the policy names."""
     versions = list(config.version_policy.specific.versions)
     return str(max(versions, default=1))

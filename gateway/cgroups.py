@@ -1,4 +1,4 @@
-"""Which cgroups a process is in, version 1 and 2."""
+"""Find a process's cgroups, version 1 and 2."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ SELF = Path("/proc/self/cgroup")
 
 
 def enclosing(root: Path, membership: Path, controller: str) -> list[Path]:
-    """List a process's cgroup and those above it, as far as they can be seen; "" is version 2."""
+    """List a process's cgroup and its visible ancestors; the controller "" means version 2."""
     try:
         lines = membership.read_text().splitlines()
     except OSError:

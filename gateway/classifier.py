@@ -38,7 +38,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Classification:
-    """The outcome of a request: the model and version that answered, one result a picture."""
+    """The outcome of a request: the model and version that answered, and one result per picture."""
 
     model: Model
     version: str
@@ -73,7 +73,8 @@ class Classifier:
     ) -> Classification:
         """Classify every picture; one bad picture fails alone.
 
-        Raises the EdgeLensError of what concerns all: no such model, Triton away, too late.
+        Raises an EdgeLensError for what fails the whole request: no such model, Triton away, too
+        late.
         """
         model, version = self._choose(options)
         decoded = list(self._decoder.decode(pictures, model.contract, deadline))
@@ -83,7 +84,7 @@ class Classifier:
         except (UnknownModel, ModelNotReady):
             if not version or options.version or options.ab:
                 raise
-            # It was drawn from the configured shares and retired since: any other will do.
+            # The version drawn from the configured shares was retired since: any other will do.
             model = self._catalog.find(model.name)
             version, rows = self._infer_once_consistent(model, "", tensors, options, deadline)
         found = iter(rows)
@@ -94,7 +95,7 @@ class Classifier:
         return Classification(model, version or model.version, results)
 
     def _choose(self, options: ClassifyOptions) -> tuple[Model, str]:
-        """Return the model and the version to name to Triton; "" leaves the version to it."""
+        """Return the model and the version to ask Triton for; "" lets Triton choose the version."""
         name = options.model or self._catalog.default()
         version = options.version
         if not version and options.ab:
@@ -112,7 +113,7 @@ class Classifier:
         options: ClassifyOptions,
         deadline: Deadline,
     ) -> tuple[str, list[list[Prediction]]]:
-        """Infer all tensors by one and the same version, even while versions are switched."""
+        """Infer all tensors with the same version, even while versions are being switched."""
         answers = self._infer(model, version, tensors, options.top_k, deadline)
         if len({answer.version for answer in answers}) > 1:
             newest = max((answer.version for answer in answers), key=int)

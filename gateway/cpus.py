@@ -8,7 +8,7 @@ from gateway.cgroups import CGROUPS, SELF, enclosing
 
 
 def available_cpus(root: Path = CGROUPS, membership: Path = SELF) -> int:
-    """Count the whole CPUs that affinity and every enclosing cgroup's quota leave; at least 1."""
+    """Count the CPUs that affinity and all cgroup quotas allow, rounded up; at least 1."""
     quotas = [_v2(group) for group in enclosing(root, membership, "")]
     quotas += [_v1(group) for group in enclosing(root / "cpu", membership, "cpu")]
     known = [quota for quota in quotas if quota is not None]

@@ -10,7 +10,7 @@ from tritonclient.grpc.model_config_pb2 import TYPE_UINT8
 from gateway.contract import Contract
 from gateway.errors import ContractError
 
-COMPANIONS = ("_image", "_decode")  # what goes with a classifier, by the end of its name
+COMPANIONS = ("_image", "_decode")  # how the names of a classifier's companions end
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Model:
     def weights_of(self, version: str) -> str:
         """Return where another version's weights come from; Triton has one configuration for all.
 
-        `weights` alone belongs to the newest export, so it says nothing of a version that was
+        Plain `weights` describes the newest export, so it says nothing about a version that was
         loaded after this configuration was read.
         """
         newest = self.parameters.get("weights") if version == self.version else None
@@ -47,11 +47,11 @@ class Model:
         """Return the encoded golden picture, b"" if the configuration carries none."""
         try:
             return base64.b64decode(self.parameters.get("golden_picture", ""), validate=True)
-        except ValueError:  # no base64, or not even ASCII
+        except ValueError:  # not base64, or not even ASCII
             return b""
 
     def as_json(self) -> dict[str, Any]:
-        """Return what the API tells of this version."""
+        """Return what the API says about this version."""
         return {
             "weights": self.weights,
             "engine": self.engine or self.parameters.get("engine", "unknown"),
@@ -62,9 +62,9 @@ class Model:
 
 
 def model_from_config(config: Any, version: str, info: Mapping[str, str]) -> Model | None:
-    """Read Triton's ModelConfig message; None for what people do not choose.
+    """Read Triton's ModelConfig message; None for a model that people do not choose.
 
-    `info` are the labels of the backend's `edgelens_model_info`. Raises ContractError.
+    `info` holds the labels of the backend's `edgelens_model_info`. Raises ContractError.
     """
     parameters = {key: value.string_value for key, value in config.parameters.items()}
     if config.name.startswith(".") or config.name.endswith(COMPANIONS):

@@ -5,20 +5,20 @@ from collections.abc import Mapping
 from gateway.model import Model
 
 FLAGSHIP = "vgg16"
-EMBEDDED = "efficientnet_lite0"  # what the exporter takes where VGG16's weights cannot be had
+EMBEDDED = "efficientnet_lite0"  # what the exporter takes if VGG16's weights are unavailable
 
 
 def preferred(newest: Mapping[str, Model]) -> str:
     """Return the name of the default model; `newest` has each model's newest version.
 
-    Another model that is added beside the usual ones changes nothing, and random weights answer
-    only where there are no others.
+    Adding another model beside the usual ones changes nothing. Random weights answer only if there
+    are no others.
     """
     return min(newest, key=lambda name: _rank(newest[name]))
 
 
 def stands_in_for(newest: Mapping[str, Model]) -> str:
-    """Return the model in whose place the preferred one answers, "" if it is nobody's."""
+    """Return the model that the preferred one stands in for, "" if there is none."""
     name = preferred(newest) if newest else ""
     return FLAGSHIP if name == EMBEDDED and newest[name].weights == "imagenet" else ""
 

@@ -1,9 +1,9 @@
 """Whether real inferences succeed. Traffic is no proof: Triton's cache may have answered it.
 
-While they do not, requests are refused at once instead of waiting for their deadlines. That takes
-more than one slow answer: a probe must have failed, and no client may have been answered since it
-began. The next probe or answer ends it. Behind a balancer a probe may meet the one replica that is
-frozen while clients are served by the others.
+While they fail, requests are refused at once instead of waiting for their deadlines. One slow
+answer is not enough for that: a probe must have failed, and no client may have been answered since
+it began. The next probe that succeeds, or the next answer, ends it. Behind a balancer a probe may
+hit the one replica that is frozen while the others serve clients.
 """
 
 import logging
@@ -27,7 +27,7 @@ PROBE_SECONDS = 2.0  # between two probes
 RETRY_SECONDS = 0.5  # between two probes while they fail
 PROBE_TIMEOUT = 5.0
 FRESH_SECONDS = 8.0  # how long one success counts
-PATIENCE = 30.0  # seconds until a start that does not succeed is worth a line in the log
+PATIENCE = 30.0  # seconds until a start without a success is logged
 
 
 class Readiness:
@@ -47,11 +47,11 @@ class Readiness:
         self._success = float("-inf")
         self._traffic = float("-inf")
         self._answered = float("-inf")  # by any model
-        self._in_vain: float | None = None  # since the last probe began, if Triton let it down
+        self._in_vain: float | None = None  # when the last probe began, if Triton failed it
         self._inferred = 0.0
         self._probes = 0
         self._failing = False
-        self._told = False  # that the log has it
+        self._told = False  # whether the failure was logged
         self._born = clock()
         self._reason = "No inference has succeeded yet."
         self._golden: tuple[Model, Tensor] | None = None
@@ -81,19 +81,19 @@ class Readiness:
         return {"status": "not_ready", "reason": reason}
 
     def succeeded(self, model: str) -> None:
-        """Note that a request of a client was answered by this model."""
+        """Note that this model answered a client's request."""
         self._answered = self._clock()
         if model == self._default():
             self._traffic = self._clock()
 
     def require(self, model: str = "") -> None:
-        """Raise TritonUnavailable if it is in vain to ask this model, the default one if ""."""
+        """Raise TritonUnavailable if asking this model, the default one if "", would be in vain."""
         since = self._in_vain
         if since is None:
             return
         is_default = model in ("", self._catalog.default())
         answered = self._traffic if is_default else self._answered
-        # Of the other models nothing is known while Triton itself still answers.
+        # While Triton itself still answers, nothing is known about the other models.
         if answered < since and (is_default or self._catalog.is_away):
             raise TritonUnavailable(self._reason)
 
@@ -104,7 +104,7 @@ class Readiness:
         self._background.wake()
 
     def check(self) -> None:
-        """Prove that the model infers: by what it inferred for clients, else by a probe."""
+        """Prove that the model infers: by its inferences for clients, else by a probe."""
         if self._clients_prove_it():
             self._note_success()
         else:
@@ -117,7 +117,7 @@ class Readiness:
     def _clients_prove_it(self) -> bool:
         """Tell whether a client was answered, and Triton inferred more than our own probes.
 
-        A busy model is spared probes: one of VGG16 costs as much as a client's picture.
+        A busy model gets no probes: a VGG16 probe costs as much as a client's picture.
         """
         if self._failing or not self._traffic > self._success:
             return False
@@ -151,18 +151,18 @@ class Readiness:
             self._note_success()
 
     def _note_full_queue(self, error: Overloaded, start: float) -> None:
-        """Take a full queue for work where clients are being answered, else for a standstill."""
+        """Count a full queue as a success while clients are being answered, else as a failure."""
         if self._clock() - self._traffic < FRESH_SECONDS:
             self._note_success()
         else:
             self._note_failure(error, start)
 
     def _note_failure(self, error: EdgeLensError, start: float) -> None:
-        # The second in a row, and nobody else was answered: perhaps the machine behind it is gone.
+        # The second failure in a row, and no client was answered: the other machine may be gone.
         if self._failing and isinstance(error, DeadlineExceeded) and self._answered < start:
             self._triton.reconnect()
         if not self._failing:
-            self._background.wake()  # another replica may answer the next probe: it follows at once
+            self._background.wake()  # probe again at once: another replica may answer
         starting = self._success == float("-inf") and self._clock() - self._born < PATIENCE
         if not self._told and not starting:
             self._told = True
@@ -187,7 +187,7 @@ class Readiness:
 
 
 def _vary(tensor: Tensor) -> Tensor:
-    """Change four corner pixels at random: Triton's response cache must not answer a probe."""
+    """Change four pixels at random, so that Triton's response cache cannot answer a probe."""
     varied = tensor.copy()
     varied[0, :4] = np.frombuffer(os.urandom(12), np.uint8).reshape(4, 3)
     return varied

@@ -18,7 +18,7 @@ MOST_BYTES = 4 * 1024 * 1024
 @dataclass(frozen=True)
 class Loaded:
     """The loaded (model, version) pairs, what the backend says of those it runs, and how many
-    pictures each has inferred: what the cache answered is not among them."""
+    pictures each has inferred, without those that the cache answered."""
 
     versions: frozenset[tuple[str, str]]
     info: dict[tuple[str, str], dict[str, str]]
@@ -26,13 +26,13 @@ class Loaded:
 
 
 def scrape(url: str) -> Loaded:
-    """Read Triton's metrics; raise TritonUnavailable when they cannot be had."""
+    """Read Triton's metrics; raise TritonUnavailable if that fails."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=TIMEOUT) as answer:
             text = answer.read(MOST_BYTES).decode("utf-8", "replace")
         return parse_loaded(text)
-    # A server that ends within its answer leaves half a line, or half of HTTP.
+    # A server that ends in the middle of its answer leaves half a line, or half an HTTP message.
     except (OSError, ValueError, LookupError, http.client.HTTPException) as exc:
         raise TritonUnavailable("Triton's metrics cannot be reached or read.") from exc
 

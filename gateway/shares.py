@@ -33,7 +33,7 @@ class Shares:
         return cls(weights)
 
     def choose(self, loaded: Collection[str] | None, chance: random.Random) -> str:
-        """Draw a version by weight, only from `loaded` if given; "" where none is left."""
+        """Draw a version by weight, only from `loaded` if given; "" if none is left."""
         weights = {v: w for v, w in self.weights.items() if w and (loaded is None or v in loaded)}
         if not weights:
             return ""

@@ -26,9 +26,9 @@ from gateway.model import Model
 from gateway.scrape import Loaded, scrape
 
 logger = logging.getLogger(__name__)
-# Seconds; in all, longer than a balancer needs to take a broken replica out of service.
+# Seconds; together longer than a balancer needs to take a broken replica out of service.
 RETRY_PAUSES = (0.1, 0.3, 0.6, 1.0)
-# Tells the balancer that this client repeats failed calls by itself: see deploy/haproxy.cfg.
+# Tells the balancer that this client retries failed calls itself: see deploy/haproxy.cfg.
 RETRIES = (("x-edgelens-retries", "1"),)
 CONFIG_TIMEOUT = 2.0  # seconds
 CHANNEL_OPTIONS = (
@@ -69,10 +69,10 @@ class InferenceClient(Protocol):
         """Return which models and versions are loaded."""
 
     def reconnect(self) -> None:
-        """Leave the connection for a new one."""
+        """Replace the connection by a new one."""
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
 
 
 class TritonClient:
@@ -93,9 +93,9 @@ class TritonClient:
         self._config = stub.ModelConfig
 
     def reconnect(self) -> None:
-        """Leave a connection whose other end may have vanished without a word; its calls fail.
+        """Replace a connection whose other end may have vanished silently; its calls fail.
 
-        Keep-alive pings do not notice that with grpcio 1.85: nothing came of them in a minute.
+        Keep-alive pings do not notice that with grpcio 1.85: a minute of them had no effect.
         """
         old = self._channel
         self._connect()
@@ -106,14 +106,14 @@ class TritonClient:
     ) -> Answer:
         """Classify one batch; retry while Triton is away and time is left.
 
-        Raises the EdgeLensError that fits, or ClientGone when the client hung up before it began.
+        Raises the matching EdgeLensError, or ClientGone if the client hung up before it began.
         """
         request = infer_request(model, version, tensors, min(top_k, model.classes))
         response = self._with_retries(lambda: self._call(request, deadline), deadline)
         return read_answer(response, len(tensors))
 
     def config(self, name: str, version: str) -> Any:
-        """Return Triton's ModelConfig of a loaded version; raises the EdgeLensError that fits."""
+        """Return Triton's ModelConfig of a loaded version; raises the matching EdgeLensError."""
         request = service_pb2.ModelConfigRequest(name=name, version=version)
         return _ask(self._config, request, CONFIG_TIMEOUT).config
 
@@ -126,23 +126,23 @@ class TritonClient:
         self._channel.close()
 
     def _call(self, request: Any, deadline: Deadline) -> Any:
-        """Run one inference, for a client that hangs up meanwhile, too.
+        """Run one inference to its end, even if the client hangs up meanwhile.
 
-        A call that is cancelled can crash Triton 24.10 (its issue 7368, mended later).
+        A cancelled call can crash Triton 24.10 (its issue 7368, fixed later).
         """
         deadline.check()
-        # A queue policy may drop what has waited for so long in Triton. What is past gRPC's own
-        # deadline is dropped anyway, before it is inferred.
+        # A queue policy may drop a request that has waited this long in Triton. A request past
+        # gRPC's own deadline is dropped anyway, before inference.
         request.parameters["timeout"].int64_param = int(deadline.remaining() * 1e6)
         return _ask(self._infer, request, deadline.remaining())
 
     def _with_retries(self, attempt: Callable[[], Result], deadline: Deadline) -> Result:
-        # While Triton is known to be away, the first refusal is the answer: nobody waits for it.
+        # While Triton is known to be away, the first failure is the answer: nobody waits for it.
         for pause in () if self._down else RETRY_PAUSES:
             try:
                 return attempt()
             except (TritonUnavailable, UnknownModel):
-                # The catalog knows the model: one replica may be reloading it, others have it.
+                # The catalog knows the model: one replica may be reloading it while others have it.
                 if deadline.remaining() <= pause:
                     raise
                 self._sleep(pause)
@@ -156,7 +156,7 @@ class TritonClient:
 
 
 def _ask(call: Callable[..., Any], request: Any, timeout: float) -> Any:
-    """Make one gRPC call of `timeout` seconds at most; raises the EdgeLensError that fits."""
+    """Make one gRPC call of `timeout` seconds at most; raises the matching EdgeLensError."""
     try:
         return call(request, timeout=timeout, metadata=RETRIES)
     except grpc.RpcError as exc:
@@ -203,7 +203,7 @@ def translate(exc: grpc.RpcError) -> EdgeLensError:
         return DeadlineExceeded("Triton did not answer in time; try again later.")
     if code == grpc.StatusCode.NOT_FOUND:
         return UnknownModel("No such model, or no such version of it, is loaded.")
-    # A replica or a balancer that ends takes its streams with it.
+    # A replica or a balancer that ends cuts off its streams.
     cut_off = code == grpc.StatusCode.INTERNAL and "rst_stream" in details
     if cut_off or code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
         return _absence(details)
@@ -213,7 +213,7 @@ def translate(exc: grpc.RpcError) -> EdgeLensError:
 
 
 def _what_is_full(code: grpc.StatusCode, details: str) -> str:
-    """Name what has no room for a request, "" if that is not the trouble."""
+    """Name what has no room for a request, "" if that is not the problem."""
     if "shared memory pool" in details:
         logger.error("Triton's shared memory is full: make room in /dev/shm of its machine")
         return "shared memory"
@@ -222,7 +222,7 @@ def _what_is_full(code: grpc.StatusCode, details: str) -> str:
 
 
 def _absence(details: str) -> TritonUnavailable:
-    """Tell a Triton that is away from one that has not loaded the version."""
+    """Distinguish a Triton that is away from one that has not loaded the version."""
     if "not at ready state" in details:
         return ModelNotReady("This model is being loaded; try again shortly.")
     return TritonUnavailable("Triton cannot be reached or is starting; try again shortly.")
