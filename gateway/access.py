@@ -1,4 +1,4 @@
-"""Who asks, and whether they may: API keys where they are required, and the rate of each client."""
+"""Decide who may call: check API keys where they are required, and limit each client's rate."""
 
 from flask import Request
 from werkzeug.datastructures import Headers

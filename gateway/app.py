@@ -25,7 +25,7 @@ from gateway.triton import InferenceClient
 logger = logging.getLogger(__name__)
 FRONTEND = Path(__file__).resolve().parent.parent / "frontend"
 OPENAPI = Path(__file__).resolve().parent / "openapi.json"
-REFUSED = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)  # that took no time
+REFUSED = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)  # answered at once
 CLIENT_GONE_STATUS = 499  # nobody reads it; it is for the metrics
 
 
@@ -36,7 +36,7 @@ def create_app(settings: Settings, triton: InferenceClient | None = None) -> Fla
     assert isinstance(app.json, DefaultJSONProvider)  # noqa: S101 (for mypy)
     app.json.sort_keys = False  # the best label comes first
     app.json.compact = True
-    # Its redirects would name http:// behind TLS, and repeat what the client sent.
+    # The redirects of `merge_slashes` would name http:// behind TLS, and repeat what was sent.
     app.url_map.merge_slashes = False
     services = Services.build(settings, triton)
     app.extensions["edgelens"] = services
@@ -56,7 +56,7 @@ def create_app(settings: Settings, triton: InferenceClient | None = None) -> Fla
 
 
 def describe_api(needs_key: bool, max_pictures: int) -> bytes:
-    """Return the OpenAPI document, with this gateway's limit and, if it asks for them, its keys."""
+    """Return the OpenAPI document with this gateway's picture limit and, if required, API keys."""
     document: dict[str, Any] = json.loads(OPENAPI.read_text())
     schemas = document["components"]["schemas"]
     schemas["Files"]["maxItems"] = max_pictures
@@ -88,7 +88,7 @@ def _finish(response: Response, services: Services) -> Response:
 
 
 def _route() -> str:
-    """Return the route, also where only the method is wrong; "other" for what a scanner asks."""
+    """Return the route, even if only the method is wrong; "other" for unknown paths."""
     if request.url_rule:
         return request.url_rule.rule
     rules = {rule.rule for rule in current_app.url_map.iter_rules()}
@@ -127,7 +127,7 @@ def _answer_nobody(_: ClientGone) -> Response:
 
 
 def _answer_unknown(error: Exception) -> Response:
-    """Log what and where, never the message or the variables: they may hold a client's data."""
+    """Log the error's type and place, never its message or variables: they may hold client data."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     what = type(error).__name__
     logger.error("request %s: %s at %s:%s", g.request_id, what, place.filename, place.lineno)

@@ -53,13 +53,13 @@ class Settings:
                 chosen[entry.name] = _read(variable, text, _READERS[entry.name])
         if "max_upload_bytes" in chosen and "max_body_bytes" not in chosen:
             chosen["max_body_bytes"] = max(cls.max_body_bytes, 2 * chosen["max_upload_bytes"])
-        # What was admitted just before the end still has its whole deadline.
+        # Requests admitted just before the end still have their whole deadline.
         deadline = chosen.get("deadline_seconds", cls.deadline_seconds)
         chosen.setdefault("grace_seconds", deadline + GRACE_BEYOND_DEADLINE)
         return cls(**chosen)
 
     def limits(self) -> dict[str, int]:
-        """Return what one request may carry, as the API tells it."""
+        """Return the limits of one request, as the API shows them."""
         return {
             "pictures": self.max_pictures,
             "picture_bytes": self.max_upload_bytes,

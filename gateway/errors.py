@@ -51,13 +51,13 @@ class TooLarge(EdgeLensError):
 
     @classmethod
     def over(cls, most: int, what: str = "picture") -> "TooLarge":
-        """Return the error for what has more than so many bytes; how many more, none counts."""
+        """Return the error for more than `most` bytes; how many more is not counted."""
         text = f"{most} bytes" if most % MEGABYTE else f"{most // MEGABYTE} MB"
         return cls(f"The {what} has more than {text}, the most that is accepted.")
 
 
 class NotAPicture(EdgeLensError):
-    """The bytes are of no picture format that is accepted."""
+    """The bytes are not in an accepted picture format."""
 
     status = 415
     code = "not_a_picture"

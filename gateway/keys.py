@@ -1,7 +1,7 @@
 """API keys: `python -m gateway.keys add NAME | list | revoke NAME`.
 
-A key is 256 random bits, so one SHA-256 of it cannot be guessed back; a slow hash would only let
-anybody burn the processor. The file holds `name:sha256:<hex>[:<requests a second>]` a line.
+A key is 256 random bits, so nobody can guess it from one SHA-256; a slow hash would only let
+anybody waste CPU time. Each line of the file is `name:sha256:<hex>[:<requests a second>]`.
 """
 
 import argparse
@@ -29,7 +29,7 @@ LINE = re.compile(r"([A-Za-z0-9_.-]{1,64}):sha256:([0-9a-f]{64})(?::(\d{1,6}(?:\
 
 
 class KeysError(Exception):
-    """Something about the key file that its operator can mend; one sentence."""
+    """A problem with the key file that its operator can fix; one sentence."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Key:
 
     def as_line(self) -> str:
         """Return the key's line in the file."""
-        # Not `:g`, which writes small and large numbers as no line may hold them: 1e-05.
+        # Not `:g`: it writes small and large numbers like 1e-05, which a line may not hold.
         rate = f":{self.rate:.6f}".rstrip("0").rstrip(".") if self.rate is not None else ""
         return f"{self.name}:sha256:{self.digest}{rate}"
 
@@ -66,10 +66,10 @@ def _without_comment(line: str) -> str:
 
 
 def _read(path: Path) -> str:
-    if path.exists() and not path.is_file():  # a pipe would be waited for, for ever
+    if path.exists() and not path.is_file():  # reading a pipe would wait for ever
         raise KeysError(f"{path} is not a file")
     try:
-        return path.read_text("utf-8-sig")  # some editors begin a file with a mark
+        return path.read_text("utf-8-sig")  # some editors write a byte order mark
     except FileNotFoundError:
         raise KeysError(f"there is no file {path}") from None
     except UnicodeDecodeError:
@@ -84,7 +84,7 @@ class KeyRing:
         self._lock = threading.Lock()
         self._stamp: tuple[int, ...] | None = None
         self._keys: list[Key] = []
-        self._told = ""  # what the log says of a file that cannot be used
+        self._told = ""  # what was last logged about an unusable file
         try:
             self._reload()
         except OSError as error:
@@ -99,7 +99,7 @@ class KeyRing:
         digest = hash_key(presented)
         found = None
         for key in self._current():
-            # Every entry is compared: the time tells nothing about which one matched.
+            # Every entry is compared, so that the time does not reveal which one matched.
             if hmac.compare_digest(key.digest, digest):
                 found = key
         if found is None:
@@ -111,8 +111,8 @@ class KeyRing:
             try:
                 self._reload()
             except (OSError, KeysError) as error:
-                # Fail closed: with a file that cannot be understood, nobody may enter.
-                if str(error) != self._told:  # once, not for each request of a stranger
+                # Fail closed: while the file cannot be read or parsed, nobody may enter.
+                if str(error) != self._told:  # once, not for every request
                     logger.error("no API key is valid: %s", error)
                 self._told = str(error)
                 self._keys, self._stamp = [], None
@@ -199,11 +199,11 @@ def revoke_key(path: Path, name: str) -> None:
 
 
 def _rewrite(path: Path, change: Callable[[list[str], set[str]], list[str]]) -> None:
-    """Replace the file at once by its changed lines: a new one is readable by its owner only.
+    """Replace the file atomically with its changed lines; only its owner can read a new one.
 
-    One that was there keeps its mode and owner, so that a gateway that could read it still can.
+    An existing file keeps its mode and owner, so that a gateway that could read it still can.
     """
-    path = path.resolve()  # of a link, the file itself
+    path = path.resolve()  # for a link, the file itself
     with _locked(path):
         before = path.stat() if path.exists() else None
         text = _read(path) if before else ""

@@ -1,4 +1,4 @@
-"""What the gateway counts, in a registry of its own so that several apps can live in a process."""
+"""The gateway's metrics, in a registry of their own so that one process can hold several apps."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ from gateway.admission import Admission
 from gateway.catalog import Catalog
 from gateway.errors import EdgeLensError, Overloaded, TooManyRequests, TritonUnavailable
 
-# A line for each counter, about when it began, which nobody asks for.
+# Otherwise each counter gets another line, about when it began, which nobody needs.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -88,7 +88,7 @@ class _ModelInfo(Collector):
         self._catalog = catalog
 
     def collect(self) -> list[GaugeMetricFamily]:
-        """Return a 1 for every version that is served, with what is known of it as labels."""
+        """Return a 1 for every served version, with what is known about it as labels."""
         family = GaugeMetricFamily(
             "edgelens_gateway_model_info",
             "The versions that can be asked.",

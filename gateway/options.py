@@ -17,7 +17,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class ClassifyOptions:
-    """The query of /v1/classify; empty texts mean the default."""
+    """The query of /v1/classify; an empty text means the default."""
 
     model: str = ""
     version: str = ""

@@ -11,7 +11,7 @@ JSON_TYPE = "application/json"
 
 
 def refusal_body(path: str, code: str, message: str) -> bytes:
-    """Return `{"error": {"code", "message"}}`; /predict says `"success": false` besides."""
+    """Return `{"error": {"code", "message"}}`; /predict also gets `"success": false`."""
     return _body(path == "/predict", code, message)
 
 

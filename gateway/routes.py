@@ -46,7 +46,7 @@ def docs() -> ResponseReturnValue:
 
 @bp.get("/openapi.json")
 def openapi() -> ResponseReturnValue:
-    """Answer the API's description."""
+    """Return the API's description."""
     return Response(current_app.extensions["edgelens.openapi"], mimetype="application/json")
 
 
@@ -58,7 +58,7 @@ def healthz() -> ResponseReturnValue:
 
 @bp.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    """Answer 200 only if a real inference succeeded lately."""
+    """Answer 200 only if a real inference succeeded recently."""
     state = services().readiness.as_json()
     if state["status"] == "ready":
         return state
@@ -67,13 +67,13 @@ def readyz() -> ResponseReturnValue:
 
 @bp.get("/metrics")
 def metrics() -> ResponseReturnValue:
-    """Answer what Prometheus collects."""
+    """Return the metrics for Prometheus."""
     return Response(generate_latest(services().metrics.registry), content_type=CONTENT_TYPE_LATEST)
 
 
 @bp.get("/v1/models")
 def models() -> ResponseReturnValue:
-    """List the classifiers that can be asked, and what one request may carry."""
+    """List the available classifiers, and the limits of one request."""
     parts = services()
     parts.access.authorise(request.headers)
     served = parts.catalog.models()
@@ -89,7 +89,7 @@ def models() -> ResponseReturnValue:
 def describe_model(
     name: str, versions: Versions, is_default: bool, stands_in_for: str
 ) -> dict[str, Any]:
-    """Return what the list of models tells of one."""
+    """Return a model's entry in the list of models."""
     return {
         "name": name,
         "versions": sorted(versions, key=int),
@@ -115,7 +115,7 @@ def classify() -> ResponseReturnValue:
 
 @bp.post("/predict")
 def predict() -> ResponseReturnValue:
-    """Answer as the well-known Keras upload form does: `label: 97.10%` as keys and value."""
+    """Answer like the well-known Keras upload form: `label: 97.10%` as keys and value."""
     services().access.admit(request)
     if request.args:
         raise BadRequest("/predict takes no parameters; use /v1/classify.")
@@ -134,7 +134,7 @@ def predict_entry(result: Result) -> dict[str, Any]:
         if not entry:
             entry["class"] = text
         elif text == entry["class"] or text in entry:
-            # Two classes of ImageNet share the name "crane", two "maillot".
+            # Two ImageNet classes share the name "crane", and two share "maillot".
             entry[f"{prediction.label} ({prediction.wnid}): {prediction.probability:.2%}"] = ""
         else:
             entry[text] = ""
@@ -162,7 +162,7 @@ def _classify(options: ClassifyOptions) -> Classification:
 
 @contextmanager
 def _place() -> Iterator[Ticket]:
-    """Hold the request's place: the server's ticket, or our own where another server runs us."""
+    """Hold the request's place: the server's ticket, or our own if another server runs the app."""
     parts = services()
     given: Ticket | None = request.environ.get(TICKET)
     ticket = given or parts.admission.enter(request.remote_addr or "")
@@ -183,7 +183,7 @@ def _place() -> Iterator[Ticket]:
 
 
 def _raise_if_only_error(answer: Classification, single: bool) -> None:
-    """Let a request fail as a whole when all its pictures did (or, `single`, its only one)."""
+    """Fail the whole request if all its pictures failed; if `single`, only if there is just one."""
     errors = [result.error for result in answer.results if result.error]
     if len(errors) == len(answer.results) and (len(errors) == 1 or not single):
         raise errors[0]

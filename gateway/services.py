@@ -17,7 +17,7 @@ from gateway.readiness import Readiness
 from gateway.triton import InferenceClient, TritonClient
 from gateway.uploads import UploadLimits
 
-LARGEST_AT_ONCE = 2  # bodies of the greatest size, or as many bytes in smaller ones
+LARGEST_AT_ONCE = 2  # bodies of the largest size, or as many bytes in smaller ones
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Services:
         )
 
     def start(self) -> None:
-        """Begin to watch Triton: what it has loaded, and whether it infers."""
+        """Start watching Triton: what it has loaded, and whether it infers."""
         self.catalog.refresh()
         self.catalog.start()
         self.readiness.start()

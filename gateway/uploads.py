@@ -89,7 +89,7 @@ def read_pictures(request: Request, limits: UploadLimits) -> list[Picture]:
     try:
         pictures = _read(request, limits)
     except (ClientDisconnected, MemoryError):
-        # The whole body is here: what werkzeug calls so is a temporary file that fails.
+        # The whole body has arrived: a disconnect in werkzeug means a temporary file that fails.
         raise Overloaded(DISK_FULL) from None
     if not pictures:
         raise BadRequest(NO_PICTURE)
@@ -153,7 +153,7 @@ def _from_multipart(request: Request, limits: UploadLimits) -> list[Picture]:
 
 
 def _in_memory(*_: Any, **__: Any) -> io.BytesIO:
-    """Open what a part of the form is read into; the whole body is bounded already."""
+    """Open the buffer for one part of the form; the size of the whole body is bounded already."""
     return io.BytesIO()
 
 
@@ -161,7 +161,7 @@ def _from_form(request: Request, limits: UploadLimits) -> list[Picture]:
     body = request.get_data(cache=False)
     if not body.isascii():
         raise BadRequest(NO_FORM)
-    # Urllib takes a microsecond an escape: those of base64 are undone here, others are few.
+    # Urllib takes a microsecond per escape: base64's own are decoded here, and others are few.
     for escape, mark in BASE64_ESCAPES:
         body = body.replace(escape, mark)
     if body.count(b"%") > MOST_ESCAPES:
@@ -189,7 +189,7 @@ def _from_json(request: Request, limits: UploadLimits) -> list[Picture]:
     body = request.get_data(cache=False)
     if b"\0" in body:
         raise BadRequest(NO_JSON)
-    # Base64 has none of these bytes; a body full of them is made to fill the memory.
+    # Base64 has none of these bytes; a body full of them is meant to exhaust the memory.
     if sum(body.count(mark) for mark in b"[{,") > 8 * limits.pictures + SPARE_FIELDS:
         raise BadRequest(f"The JSON has too many values. {_most(limits)}")
     try:
@@ -205,7 +205,7 @@ def _from_json(request: Request, limits: UploadLimits) -> list[Picture]:
 
 
 def _refuse_options(names: Iterable[str]) -> None:
-    """Refuse what would be ignored: the caller believes that it counts."""
+    """Refuse options that would be ignored: the caller expects them to count."""
     for name in sorted(KNOWN.intersection(names)):
         raise BadRequest(f"{name} belongs in the query, as ?{name}=...")
 
@@ -232,7 +232,7 @@ def _from_entry(entry: Any, limits: UploadLimits) -> Picture:
 
 
 def _from_base64(name: str | None, text: str, limits: UploadLimits) -> Picture:
-    """Decode base64 with or without padding, blanks and a data URI's head."""
+    """Decode base64 with or without padding, blanks and a data URI's prefix."""
     if len(text) > limits.base64_bytes:
         return Picture(name, error=TooLarge.over(limits.picture_bytes))
     text = text.strip()
@@ -247,9 +247,9 @@ def _from_base64(name: str | None, text: str, limits: UploadLimits) -> Picture:
 
 
 def _mend_blanks(text: str) -> str:
-    """Undo what base64 meets on its way: a blank is a "+" that nobody escaped, or a line's end.
+    """Repair the blanks in base64: each is either a "+" that nobody escaped, or a line end.
 
-    Line ends stand evenly, as where a shell was given unquoted base64; every "+" does not.
+    Line ends are evenly spaced, as in base64 that a shell was given unquoted; a "+" is not.
     """
     text = text.translate(LINE_ENDS)
     width, blanks = text.find(" "), text.count(" ")
