@@ -28,7 +28,7 @@ Said = TypeVar("Said")
 STEP_GRACE = 15.0  # seconds
 GLANCE = 0.2  # seconds between two looks at a start
 ON, OFF = ("1", "yes", "true", "on"), ("0", "no", "false", "off")
-ENDING = 3.0  # seconds for a gateway that has given up to end in
+ENDING = 3.0  # seconds in which a gateway that has given up must end
 TRITON_GRACE = 10.0  # seconds; what has not ended by then is killed
 
 
@@ -72,13 +72,13 @@ def _require_environments() -> None:
 
 
 def _export_default_model(stop: Stop) -> None:
-    """Let the exporter decide which model stands in the repository, unless one does already."""
+    """Let the exporter choose a model for the repository, unless it holds one already."""
     if _run_step(stop, [str(HOME / "export_model.py"), "--default"], "the model was exported"):
         raise ServeError("no model to serve: see the exporter's message above")
 
 
 def _tune_default_model(stop: Stop, model: str) -> None:
-    """Fit the model, "" for the only one, to this machine, unless that has been done."""
+    """Tune the model, "" for the only one, to this machine, unless that was done before."""
     command = ["-m", "inference.tune", "--once", *([model] if model else [])]
     if _run_step(stop, command, "the model was tuned"):
         say("edgelens: not tuned, so the model is served as it was", sys.stderr)
@@ -93,7 +93,7 @@ def _is_on(name: str) -> bool:
 
 
 def _run_step(stop: Stop, arguments: list[str], purpose: str) -> int:
-    """Run what comes before serving to its end and return its status; stop it if told to."""
+    """Run a step that comes before serving, and return its status; stop it if told to."""
     step = start([str(INFERENCE_PYTHON), *arguments], {})
     while step.poll() is None and not stop.is_set():
         stop.wait(0.02)
@@ -148,7 +148,7 @@ def _wait(stop: Stop, parts: list[Part], asked: Callable[[], Said]) -> Said | No
 
 
 def _require_known_model(places: Places) -> None:
-    """Fail at once for a default model that is nowhere: it would be missed only when all runs."""
+    """Fail at once for a default model that does not exist, instead of when all parts run."""
     wanted, repository = places.gateway.model, places.triton.repository
     if not wanted or os.environ.get("TRITON_URL") or wanted in CATALOG:
         return

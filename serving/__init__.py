@@ -1,1 +1,1 @@
-"""What `serve.py` is made of. Only the standard library, so that any Python 3.11 can run it."""
+"""The parts of `serve.py`. They need only the standard library, so any Python 3.11 can run it."""

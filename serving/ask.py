@@ -1,11 +1,11 @@
-"""How the parts are asked about themselves: over HTTP, on this machine."""
+"""Ask the parts about themselves, over HTTP on this machine."""
 
 import http.client
 import urllib.request
 
 
 def ask(url: str, timeout: float) -> http.client.HTTPResponse:
-    """Get a URL; raise OSError where there is no good answer.
+    """Get a URL; raise OSError if there is no good answer.
 
     A proxy in the environment is for the internet, never for what runs beside us.
     """

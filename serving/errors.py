@@ -2,4 +2,4 @@
 
 
 class ServeError(Exception):
-    """Something the user can mend; its text is what the terminal shows."""
+    """A problem that the user can fix; its text is what the terminal shows."""

@@ -1,4 +1,4 @@
-"""A part of the running system: a child process that is started again when it ends by itself."""
+"""A part of the running system: a child process that is restarted when it ends by itself."""
 
 import contextlib
 import os
@@ -41,7 +41,7 @@ class Part:
         self._started = time.monotonic()
 
     def require_start(self) -> None:
-        """Raise ServeError if the part gave up, having said why; one that was killed has not."""
+        """Raise ServeError if the part gave up, and said why; a killed part has done neither."""
         status = self._process.poll() if self._process else None
         if status is not None and status >= 0:
             raise ServeError(f"{self.name} did not start: see the message above")
@@ -62,7 +62,7 @@ class Part:
             self.start()
 
     def check(self) -> None:
-        """Kill a part that is frozen, rather than short of a processor: it is to be revived."""
+        """Kill a part that is frozen, but not one that lacks CPU time; `revive` restarts it."""
         now = time.monotonic()
         if self._process is None or now - self._asked < ASK_PERIOD:
             return
@@ -73,14 +73,14 @@ class Part:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def stop(self, patience: float) -> None:
-        """Ask the part to end, and wait for that as long."""
+        """Ask the part to end, and wait up to `patience` seconds for that."""
         if self._process and self._process.poll() is None:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(patience)
 
     def finish(self, patience: float) -> None:
-        """Wait for the part's end; kill what is left of it then."""
+        """Wait up to `patience` seconds for the part's end; then kill what is left of it."""
         if self._process:
             finish(self._process, patience)
 

@@ -58,7 +58,7 @@ class Places:
         return all(self.triton_ports.values())
 
     def await_free_ports(self, stop: Stop) -> None:
-        """Let an earlier run, whose supervisor was killed, finish; raise ServeError in vain."""
+        """Wait until a killed earlier run frees its ports; raise ServeError if it does not."""
         end, told = time.monotonic() + PATIENCE, False
         while (taken := self._taken()) and time.monotonic() < end and not stop.is_set():
             if not told:
@@ -72,7 +72,7 @@ class Places:
             )
 
     def require_page(self) -> None:
-        """Find that the gateway cannot listen before anything is started."""
+        """Raise ServeError if the gateway cannot listen, before anything is started."""
         host, port = self.gateway.host, self.gateway.port
         if not port:
             raise ServeError("PORT=0 would hide the page: give a port")
@@ -87,7 +87,7 @@ class Places:
     def chosen_ports(self, ready_file: Path) -> dict[str, str]:
         """Return Triton's ports as settings: those asked for, or those the launcher chose.
 
-        A launcher that is started again gets the same ones, for the gateway knows them.
+        A launcher that is started again gets the same ones, because the gateway knows them.
         """
         if self.are_fixed:
             return {name: str(port) for name, port in self.triton_ports.items()}
@@ -99,7 +99,7 @@ class Places:
         return f"http://{_spelled(self.triton.host)}:{ports['TRITON_HEALTH_PORT']}/healthz"
 
     def triton_addresses(self, ports: Mapping[str, str]) -> dict[str, str]:
-        """Say where the gateway finds Triton, unless the user has said so."""
+        """Return the settings by which the gateway finds Triton; those of the user win."""
         host = _spelled(self.triton.host)
         found = {
             "TRITON_URL": f"{host}:{ports['TRITON_GRPC_PORT']}",
@@ -115,13 +115,13 @@ class Places:
 
 
 def _spelled(host: str) -> str:
-    """Spell a host as it stands in an address of this machine."""
+    """Spell a host for an address on this machine."""
     host = reachable(host)
     return f"[{host}]" if ":" in host else host
 
 
 def _is_taken(host: str, port: int) -> bool:
-    """Tell whether a port is in use; whoever needs it finds out what else is wrong with it."""
+    """Tell whether a port is in use; any other problem shows when the port is needed."""
     try:
         _listen(host, port)
     except OSError as error:

@@ -25,7 +25,7 @@ def start(command: list[str], settings: dict[str, str]) -> subprocess.Popen[byte
 
 
 def finish(process: subprocess.Popen[bytes], grace: float) -> None:
-    """Wait for a child's end; kill its whole group if it has not come within `grace` seconds."""
+    """Wait for a child to end; kill its whole group if it has not ended in `grace` seconds."""
     try:
         process.wait(grace)
     except subprocess.TimeoutExpired:

@@ -21,14 +21,14 @@ PATIENCE = 10.0  # seconds until a start that is not ready says what it waits fo
 
 
 class Readiness:
-    """Asks the gateway what it says of itself; says once, where a start takes long, what lacks."""
+    """Asks the gateway whether it is ready; if a start takes long, says once what is missing."""
 
     def __init__(self, places: Places, ready_file: Path) -> None:
         self._places, self._ready_file = places, ready_file
         self._patience_ends = time.monotonic() + PATIENCE
 
     def __call__(self) -> dict[str, Any]:
-        """Return the body of /readyz, nothing while it is not ready. Raises ServeError."""
+        """Return the body of /readyz, or nothing while it is not ready. Raises ServeError."""
         with contextlib.suppress(FileNotFoundError):  # Triton is not ready yet
             ready = json.loads(self._ready_file.read_text())["models"]
             _require_model(self._places.gateway.model, ready)
@@ -52,7 +52,7 @@ class Readiness:
 
 
 def _require_model(wanted: str, ready: list[dict[str, str]]) -> None:
-    """Fail if Triton is ready without the model that the user wants: it would never come."""
+    """Fail if Triton is ready without the model that the user wants: it would never appear."""
     names = {model["name"] for model in ready if is_classifier(model["name"])}
     if wanted and wanted not in names and not os.environ.get("TRITON_URL"):
         served = ", ".join(sorted(names))

@@ -1,4 +1,4 @@
-"""The wish to stop, which a signal may bring at any moment."""
+"""The request to stop, which a signal may bring at any moment."""
 
 import os
 import signal
@@ -8,10 +8,10 @@ from inference.signals import on_ending
 
 
 class Stop:
-    """Remembers that somebody wants all to end.
+    """Remembers that somebody wants everything to end.
 
-    A `threading.Event` would not do: a handler that sets it while the same thread is about to wait
-    for it takes a lock which that thread already holds, and waits for itself for ever.
+    A `threading.Event` would not do. A handler that sets it, while the same thread is about to wait
+    for it, needs a lock that this thread already holds: it would wait for itself for ever.
     """
 
     def __init__(self) -> None:
@@ -19,10 +19,10 @@ class Stop:
         self._needs_terminal = False
 
     def on_signals(self) -> None:
-        """Take Ctrl-C, SIGTERM and a closed terminal for the wish.
+        """Treat Ctrl-C, SIGTERM and a closed terminal as the request.
 
-        The leader of a session alone is told that its terminal was closed. A shell passes that on;
-        `make`, which leads where a terminal was opened for it, waits for us and does not.
+        Only the leader of a session is told that its terminal was closed. A shell passes that on.
+        `make`, which leads if a terminal was opened for it, waits for us and does not.
         """
         on_ending(self.set)
         in_leaders_group = os.getpgrp() == os.getsid(0)
@@ -30,7 +30,7 @@ class Stop:
         self._needs_terminal = in_leaders_group and heeds_hangup and os.isatty(0)
 
     def set(self, *_: object) -> None:
-        """Wish it."""
+        """Request the stop."""
         self._wanted = True
 
     def is_set(self) -> bool:
