@@ -23,7 +23,7 @@ class Normalisation(StrEnum):
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One architecture: how to build it and what it wants to be fed."""
+    """One architecture: how to build it and what input it takes."""
 
     name: str
     builder: str  # "module:function"; takes weights=, classes=; returns a Keras model

@@ -19,7 +19,7 @@ MINIMUM_AGREEMENT = 0.95
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the exporter; return its exit status, 1 for an error the user can mend."""
+    """Run the exporter; return its exit status, 1 for an error that the user can fix."""
     options = _parser().parse_args(arguments)
     try:
         with interruptible():

@@ -1,4 +1,4 @@
-"""The decoder and the ensemble beside a classifier: written with it, or later what is missing."""
+"""The decoder and the ensemble beside a classifier: written with it, or completed later."""
 
 from pathlib import Path
 
@@ -20,9 +20,9 @@ def write_companions(
 ) -> None:
     """Write the decoder, then the ensemble that needs it and the classifier.
 
-    Of those that are there only the decoder's contract is changed, unless they are made `anew`.
-    The ensemble bears the number of the classifier's version that serves: a new one, and one whose
-    classifier has no other version; else `make deploy` has given it its number.
+    Unless they are made `anew`, existing ones keep all but the decoder's contract. A new ensemble,
+    or one whose classifier has no other version, gets the number of the classifier's version that
+    serves. Any other ensemble keeps the number that `make deploy` gave it.
     """
     repository, model = target.repository, target.model
     decode = repository / decode_name(model)
@@ -45,12 +45,12 @@ def write_companions(
 
 
 def complete(repository: Path, model: str) -> None:
-    """Write the companions that an export did not come to because it was killed.
+    """Write the companions that are missing because an export was killed.
 
     A model that the exporter did not write has none. Raises ExportError for a contract or labels
-    that cannot be read, OSError where nothing can be written.
+    that cannot be read, OSError if nothing can be written.
     """
-    if all(versions_in(repository / name) for name in companions(model)):  # it is made last
+    if all(versions_in(repository / name) for name in companions(model)):  # made last
         return
     config = repository / model / "config.pbtxt"
     if config.is_file() and SIGN in written_parameters(config.read_text(encoding="utf-8")):

@@ -21,13 +21,13 @@ from gateway.errors import ContractError
 LABEL_FILE = "labels.txt"
 MAX_BATCH_SIZE = 16
 
-# No queue delay: batches form while the instance is busy, and a lone request does not wait. And no
-# queue policy: with one, a request that comes while the instance is busy wakes nobody in Triton
-# 24.10, and some wait half a second for the batcher's next look at its queue. What a gateway or the
-# balancer admits is bounded there, and a gRPC call that was given up is dropped all the same.
+# No queue delay: batches form while the instance is busy, and a lone request does not wait. No
+# queue policy either: with one, a request that arrives while the instance is busy wakes nobody in
+# Triton 24.10, and some wait half a second until the batcher looks at its queue again. The gateway
+# and the balancer limit what they admit, and a gRPC call that was given up is dropped anyway.
 #
-# Batches of 8 are preferred: more at once are no faster, and with sixteen clients, some of whom
-# wait while the others are answered, large and tiny batches would take turns for ever.
+# Batches of 8 are preferred: larger ones are no faster. With sixteen clients, some of whom wait
+# while the others are answered, large and tiny batches would otherwise take turns for ever.
 _CLASSIFIER = Template("""\
 # Written by export_model.py, which from now on only adds `parameters` at the end.
 name: $name
@@ -61,7 +61,7 @@ _POLICY = re.compile(
 
 
 def classifier_config(spec: ModelSpec, classes: int) -> str:
-    """Return a new config.pbtxt, still without what is said of each version."""
+    """Return a new config.pbtxt, still without the parameters of its versions."""
     text = _CLASSIFIER.substitute(
         name=quoted(spec.name),
         max_batch_size=MAX_BATCH_SIZE,
@@ -78,9 +78,9 @@ def classifier_config(spec: ModelSpec, classes: int) -> str:
 
 
 def contract_in(path: Path, default: Contract | None = None) -> Contract:
-    """Return the contract that a config.pbtxt states in our form, else what `default` says.
+    """Return the contract that a config.pbtxt states; `default` fills in what it leaves out.
 
-    Raises ExportError where it cannot be followed or, without a default, is incomplete.
+    Raises ExportError if it cannot be followed or, without a default, is incomplete.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -97,17 +97,17 @@ def contract_in(path: Path, default: Contract | None = None) -> Contract:
 
 
 def serving(text: str, version: int) -> str:
-    """Make a config.pbtxt serve one version, unless somebody wrote a policy of his own."""
+    """Make a config.pbtxt serve one version, unless somebody wrote a policy of their own."""
     return _POLICY.sub(f"version_policy {{ specific {{ versions: [ {version} ] }} }}", text)
 
 
 def served_version(path: Path) -> int | None:
-    """Read which version answers where none is named; None where config.pbtxt leaves it open."""
+    """Read which version answers unversioned requests; None if config.pbtxt leaves it open."""
     policy = _POLICY.search(path.read_text(encoding="utf-8"))
     return max(int(version) for version in policy[1].split(",")) if policy else None
 
 
 def with_version(text: str, version: int, weights: str, golden: Golden) -> str:
-    """Add to a config.pbtxt what a new version's weights are and what it must answer."""
+    """Add a new version's weights, and what it must answer, to a config.pbtxt."""
     named = {"weights": weights, f"weights_v{version}": weights}
     return with_parameters(text, {**named, **golden.parameters(version)})

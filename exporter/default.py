@@ -15,9 +15,9 @@ from inference.repository import ensemble_name, is_classifier, ready_models
 def ensure_default(repository: Path, weights: str) -> None:
     """Export the default model unless a classifier is ready; say in one line which one it is.
 
-    `weights` is the setting WEIGHTS: a file of VGG16's or "random", which are exported wherever
-    there is no VGG16 yet, or empty for ImageNet's. Raises ExportError, for a file that does not
-    fit above all.
+    `weights` is the setting WEIGHTS. A file with VGG16's weights, or "random", is exported if there
+    is no VGG16 yet; empty means ImageNet's. Raises ExportError, above all for a file that does not
+    fit.
     """
     ready = _ready(repository)
     for name in ready:
@@ -31,12 +31,12 @@ def ensure_default(repository: Path, weights: str) -> None:
 def _complete(repository: Path, name: str) -> None:
     try:
         complete(repository, name)
-    except (ExportError, OSError) as error:  # the classifier can be served all the same
+    except (ExportError, OSError) as error:  # the classifier can be served anyway
         _say(f"{ensemble_name(name)} is missing and cannot be written: {error}")
 
 
 def _export_beside(ready: list[str], repository: Path, weights: str) -> None:
-    """Add VGG16 to other models; one that is there is kept, and said to be."""
+    """Add VGG16 to other models; keep an existing one, and say so."""
     if FLAGSHIP in ready:
         _say(
             f"{repository} already holds {FLAGSHIP}, which is served as it is; to add a version: "

@@ -1,4 +1,4 @@
-"""The doors to what needs TensorFlow, whose import takes seconds: `--help` must not wait for it."""
+"""Import TensorFlow only when it is needed: that takes seconds, and `--help` must not wait."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def export(job: Job) -> str:
 
 
 def _require_weights(weights: str) -> None:
-    """Find at once that a file is missing. Raises ExportError."""
+    """Fail at once if a file is missing. Raises ExportError."""
     if weights in ("imagenet", "random") or Path(weights).is_file():
         return
     if Path(weights).is_dir():

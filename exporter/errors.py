@@ -1,4 +1,4 @@
-"""What can go wrong for a reason that the user can mend; the text is what the terminal shows."""
+"""The errors that the user can fix; their text is what the terminal shows."""
 
 
 class ExportError(Exception):

@@ -74,7 +74,7 @@ class Written:
 
 
 def export(job: Job) -> Written:
-    """Write the version and whatever its model lacks; ExportError leaves nothing to load."""
+    """Write the version and whatever its model lacks; an ExportError leaves nothing to load."""
     target = plan(job.repository, job.spec.name, job.version, job.force)
     with steps(f"exporting {job.spec.name}", 4) as progress:
         progress.begin("weights")
@@ -103,7 +103,7 @@ def export(job: Job) -> Written:
 
 
 def _is_replaceable(target: Target, force: bool) -> bool:
-    """Say whether no other version needs config.pbtxt and labels.txt to stay what they are."""
+    """Say whether no other version needs config.pbtxt and labels.txt to stay as they are."""
     new = not (target.model_dir / "config.pbtxt").exists()
     return new or (force and not _others(target))
 
@@ -140,7 +140,7 @@ def _require_same_labels(target: Target, labels: list[str]) -> None:
 
 
 def _contract(target: Target, spec: ModelSpec, fresh: bool) -> Contract:
-    """Return the contract that holds: that of an existing config.pbtxt, else the catalog's."""
+    """Return the contract that applies: that of an existing config.pbtxt, else the catalog's."""
     path = target.model_dir / "config.pbtxt"
     contract = spec.contract if fresh else contract_in(path, spec.contract)
     if not _fits(contract, spec):
@@ -152,7 +152,7 @@ def _contract(target: Target, spec: ModelSpec, fresh: bool) -> Contract:
 
 
 def _checked(source: Source, path: Path, contract: Contract, labels: list[str]) -> Golden:
-    """Compare what stands on disk with Keras, on the golden picture."""
+    """Compare the SavedModel on disk with Keras, on the golden picture."""
     tensor = golden_tensor(contract)
     expected = _keras(source, tensor[np.newaxis])[0]
     answered = savedmodel.classify(path, tensor[np.newaxis])[0]
@@ -176,7 +176,7 @@ def _keras(source: Source, tensors: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
 def _write_texts(
     target: Target, source: Source, labels: list[str], golden: Golden, fresh: bool
 ) -> None:
-    """Write labels.txt if it is missing, and config.pbtxt with what is said of this version."""
+    """Write labels.txt if it is missing, and config.pbtxt with this version's parameters."""
     label_file = target.model_dir / LABEL_FILE
     if fresh or not label_file.exists():
         write_text(label_file, label_text(labels))

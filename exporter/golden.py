@@ -27,7 +27,7 @@ class Golden:
     labels_sha256: str
 
     def parameters(self, version: int) -> dict[str, str]:
-        """Return what stands in config.pbtxt about one version, the tensor and all labels."""
+        """Return the parameters in config.pbtxt about one version, the tensor and all labels."""
         return {
             f"golden_label_v{version}": self.label,
             f"golden_probability_v{version}": f"{self.probability:.6f}",
@@ -64,5 +64,5 @@ def sha256(tensor: npt.NDArray[np.uint8]) -> str:
 
 
 def encoded_picture() -> str:
-    """Return the golden picture as it stands in config.pbtxt."""
+    """Return the golden picture as config.pbtxt holds it."""
     return base64.b64encode(PICTURE.read_bytes()).decode("ascii")

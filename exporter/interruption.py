@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal as an exception that surely comes."""
+"""Turn Ctrl-C, SIGTERM and a closed terminal into an exception that is never lost."""
 
 import signal
 import sys
@@ -10,9 +10,9 @@ from inference.signals import ENDING, on_ending
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise KeyboardInterrupt within the block at any ending signal, again where Python dropped it.
+    """Raise KeyboardInterrupt in the block at any ending signal, and again if Python drops it.
 
-    Python drops what is raised within a destructor, of which TensorFlow has many; a timer then
+    Python drops an exception raised in a destructor, of which TensorFlow has many; a timer then
     raises it once more.
     """
     handlers = {n: signal.getsignal(n) for n in (*ENDING, signal.SIGALRM)}

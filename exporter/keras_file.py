@@ -1,8 +1,8 @@
 """Weights in a user's own file: .keras, .h5, .weights.h5 or, for EfficientNet-Lite0, .pth.
 
 A whole model is taken as it is if its convolutions are those of the architecture asked for, so
-that a fine-tuned one may end in layers of its own. A file of weights alone must fit the
-architecture with any number of classes.
+that a fine-tuned one may end in layers of its own. A file with only weights must fit the
+architecture, with any number of classes.
 """
 
 import tempfile
@@ -61,7 +61,7 @@ def _whole_model(spec: ModelSpec, path: Path) -> tuple[ModelSpec, Any]:
         raise ExportError(f"{path} is not a .keras file, or a damaged one")
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    # Which error depends on the layer that Keras cannot read.
+    # The type of the error depends on the layer that Keras cannot read.
     except Exception as error:
         reason = str(error).strip().partition("\n")[0][:200]
         raise ExportError(f"Keras cannot load {path}: {reason}") from error
@@ -77,7 +77,7 @@ def _whole_model(spec: ModelSpec, path: Path) -> tuple[ModelSpec, Any]:
 
 
 def _begins_with(found: Shapes, base: Shapes) -> bool:
-    """Compare the first layers; a Normalization before them is refused by its name later."""
+    """Compare the first layers; a Normalization before them is refused by name later."""
     starts = range(NORMALIZATION_WEIGHTS + 1)
     return any(found[start : start + len(base)] == base for start in starts)
 
@@ -95,7 +95,7 @@ def _input_size(model: Any, path: Path) -> int:
 
 
 def _require_one_normalisation(spec: ModelSpec, model: Any, path: Path) -> None:
-    """Refuse a model that would normalise what the exporter has normalised already, or never."""
+    """Refuse a model whose input would be normalised twice, or not at all."""
     found = own_preprocessing(model)
     if spec.normalisation is Normalisation.NONE:
         if not found:
@@ -112,7 +112,7 @@ def _require_one_normalisation(spec: ModelSpec, model: Any, path: Path) -> None:
 
 
 def _with_probabilities(model: Any, path: Path) -> Any:
-    """Return a model that ends in probabilities, [N,classes]; one of a single output has two."""
+    """Return a model that ends in probabilities, [N,classes]; a single output becomes two."""
     shape = model.output_shape
     if not (isinstance(shape, tuple) and len(shape) == 2 and shape[1]):
         raise ExportError(f"the model in {path} returns {shape}, not one row of classes a picture")
@@ -125,7 +125,7 @@ def _with_probabilities(model: Any, path: Path) -> Any:
 
 
 def _with_both_classes(model: Any, last: Any, path: Path) -> Any:
-    """Return a model that gives the first class what the second, its only output, leaves."""
+    """Return a model of two classes: its only output is the second, the first gets the rest."""
     second = model.outputs[0]
     if last is keras.activations.linear:
         second = keras.layers.Activation("sigmoid")(second)
@@ -136,10 +136,10 @@ def _with_both_classes(model: Any, last: Any, path: Path) -> Any:
 
 
 def _last_activation(model: Any) -> Any:
-    """Return what a model's last layers do to its outputs, None if they are of another kind.
+    """Return the activation of the last layer that changes a model's outputs; None if it has none.
 
-    A nested model's are looked into. Layers that leave the values alone, as a linear activation
-    with which mixed precision ends in 32 bits, leave those of the layer before.
+    Nested models are searched too. Layers that leave the values alone are skipped, such as the
+    linear activation with which mixed precision ends in 32 bits.
     """
     for layer in reversed(model.layers):
         inner = _last_activation(layer) if isinstance(layer, keras.Model) else None
@@ -172,7 +172,7 @@ def _filled(spec: ModelSpec, path: Path, found: Shapes, legacy: bool) -> Any:
 
 
 def _load(model: Any, path: Path, legacy: bool) -> None:
-    """Load weights by what the file is; Keras goes by its name alone."""
+    """Load weights by the kind of the file; Keras goes by its name alone."""
     with tempfile.TemporaryDirectory() as directory, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one for each layer that does not fit
         link = Path(directory, "legacy.h5" if legacy else "model.weights.h5")

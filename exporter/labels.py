@@ -1,4 +1,4 @@
-"""Label files: one class a line, in the order of the model's outputs."""
+"""Label files: one class per line, in the order of the model's outputs."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""From RGB values of 0-255 to what a network's first layer wants, in numpy and in TensorFlow."""
+"""Turn RGB values of 0-255 into what a network's first layer takes, in numpy and TensorFlow."""
 
 from typing import Any
 

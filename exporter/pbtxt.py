@@ -26,8 +26,8 @@ def parameter(key: str, value: str) -> str:
 def with_parameters(text: str, parameters: Mapping[str, str]) -> str:
     """Return a config.pbtxt with these parameters, in place of the lines this module wrote.
 
-    Where somebody has written the same key in another form, ours comes last and therefore holds:
-    of a repeated key in a map, protobuf takes the last.
+    If somebody has written the same key in another form, ours comes last and wins: protobuf takes
+    the last of the repeated keys in a map.
     """
     kept = _READ.sub(lambda line: "" if line["key"] in parameters else line[0], text)
     if not kept.endswith("\n"):
@@ -41,7 +41,7 @@ def written_parameters(text: str) -> dict[str, str]:
 
 
 def unread_parameters(text: str, keys: Iterable[str]) -> list[str]:
-    """Name those of the keys that a config.pbtxt holds in some form that is not understood here."""
+    """Name the keys that a config.pbtxt holds in a form that is not understood here."""
     read = written_parameters(text)
     named = {match[1] for match in re.finditer(r"""key:\s*["']([^"']*)["']""", text)}
     return [key for key in keys if key in named and key not in read]

@@ -24,7 +24,7 @@ def files_in(directory: Path) -> list[Path]:
 
 
 def require_enough(files: Iterable[Path], contract: Contract) -> None:
-    """Look for as many pictures as are needed, and at no more. Raises ExportError."""
+    """Look for as many pictures as are needed, and then stop. Raises ExportError."""
     _require_enough(len(list(itertools.islice(_tensors(files, contract), MINIMUM_PICTURES))))
 
 

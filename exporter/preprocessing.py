@@ -5,8 +5,8 @@ from typing import Any
 
 import keras
 
-# These leave the values of pixels alone when a model is not being trained: they pad, cut or
-# resize, or augment what it learns from.
+# These leave the values of pixels alone when a model is not being trained: they pad, cut, resize or
+# augment the training data.
 HARMLESS = (
     keras.layers.InputLayer,
     keras.layers.Identity,
@@ -24,7 +24,8 @@ AUGMENTATION = "Random"
 def own_preprocessing(model: Any) -> list[str]:
     """Name the operations that may change the pixels' values before the first convolution.
 
-    Those of a graph count as layers do: `preprocess_input` becomes GetItem and Add, for example.
+    The operations of a graph count like layers: `preprocess_input` becomes GetItem and Add, for
+    example.
     """
     parts = list(_parts(model))
     first = next((i for i, part in enumerate(parts) if isinstance(part, keras.layers.Conv2D)), 0)
@@ -34,7 +35,7 @@ def own_preprocessing(model: Any) -> list[str]:
 def _parts(model: Any) -> Iterator[Any]:
     """Yield a model's layers and operations in the order of its graph, nested ones in their place.
 
-    `layers` leaves out whatever of a graph is no layer.
+    `layers` leaves out everything in a graph that is not a layer.
     """
     sequential = isinstance(model, keras.Sequential)
     for part in model.layers if sequential else model.operations:

@@ -1,7 +1,7 @@
 """Read the weights in a legacy (non-zip) PyTorch checkpoint, without PyTorch and without trust.
 
-Such a file is a row of pickles (a magic number, the version, sizes of C types, the dictionary of
-tensors, the keys of their storages), followed by each storage: its length, then its values.
+Such a file is a sequence of pickles (a magic number, the version, sizes of C types, the dictionary
+of tensors, the keys of their storages), followed by each storage: its length, then its values.
 """
 
 import io

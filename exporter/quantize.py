@@ -78,10 +78,11 @@ def compare(core: Any, full: Any, small: Any, tensors: Tensors) -> Agreement:
 
 
 def _quantized(full: Any, tensors: Tensors) -> Any:
-    """Return the model in int8, all but its stem, with ranges that lose least over all values.
+    """Return the model in int8, except its stem, with the ranges that lose least over all values.
 
-    With EfficientNet-Lite0 the stem left alone halves the mean |dp| of NNCF's defaults, at the same
-    speed, and the ranges take a tenth off the rest: of 98 held-out pictures 96 agree, not 94 or 95.
+    With EfficientNet-Lite0, leaving out the stem halves the mean |dp| of NNCF's defaults at the
+    same speed, and the ranges take a tenth off the rest: 96 of 98 held-out pictures agree, not 94
+    or 95.
     """
     nncf.set_log_level(logging.ERROR)
     pictures = [tensor[np.newaxis] for tensor in tensors]
@@ -98,9 +99,9 @@ def _quantized(full: Any, tensors: Tensors) -> Any:
 
 
 def _stem(model: Any) -> list[str]:
-    """Name the first convolution and the depthwise ones that follow it at once.
+    """Name the first convolution and the depthwise ones that directly follow it.
 
-    They are little of the work, and whatever is lost there is carried through all other layers.
+    They are little of the work, and all other layers inherit what is lost there.
     """
     layers = [op for op in model.get_ordered_ops() if op.get_type_name() in CONVOLUTIONS]
     others = itertools.takewhile(lambda op: op.get_type_name() == "GroupConvolution", layers[1:])
@@ -115,7 +116,7 @@ def _classify(core: Any, model: Any, tensors: Tensors, title: str) -> Probabilit
 
 
 def _save(model: Any, version_dir: Path) -> None:
-    """Move both files into place; the .xml, by which the backend knows of them, comes last."""
+    """Move both files into place; the .xml comes last, because the backend looks for that."""
     with staging(version_dir.parents[1]) as stage:
         openvino.save_model(model, stage / INT8_MODEL, compress_to_fp16=False)
         (version_dir / INT8_MODEL).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Keep the native part of a library from talking to the user's terminal."""
+"""Keep the native part of a library from writing to the user's terminal."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Hold back what is written to standard error; show it after all if an error leaves the block.
 
-    TensorFlow's C++ code greets with its oneDNN settings whatever its log level says.
+    TensorFlow's C++ code prints its oneDNN settings whatever its log level says.
     """
     sys.stderr.flush()
     terminal = os.dup(2)

@@ -1,4 +1,4 @@
-"""The model repository on disk: versions, and writing them so that none is ever half there."""
+"""The model repository on disk: its versions, and writing them so that none is ever incomplete."""
 
 import glob
 import os
@@ -51,9 +51,9 @@ def plan(repository: Path, model: str, version: int | None, force: bool) -> Targ
 
 @contextmanager
 def staging(repository: Path) -> Iterator[Path]:
-    """Give a directory on the repository's own file system; nothing of it stays behind.
+    """Lend a directory on the repository's own file system, and remove it afterwards.
 
-    What a killed export has left is removed by the next one.
+    The next export removes what a killed one has left.
     """
     with ExitStack() as lock:
         try:
@@ -79,10 +79,10 @@ def publish(staged: Path, target: Target) -> None:
 
 
 def _stage(repository: Path, lock: ExitStack) -> Path:
-    """Make and lock a directory beside the repository, or in it where nothing can be moved out.
+    """Make and lock a directory beside the repository, or in it if nothing can be moved out.
 
-    A stock Triton takes every directory of the repository for a model, hidden ones too, and one
-    without a version stops its start. A container's volume, though, has no other place to offer.
+    A stock Triton takes every directory in the repository for a model, even a hidden one, and does
+    not start if one has no version. But a container's volume offers no other place.
     """
     inside = Path(tempfile.mkdtemp(prefix=f"{_STAGING}{os.getpid()}-", dir=repository))
     lock.enter_context(locked(inside))
@@ -99,9 +99,9 @@ def _beside(repository: Path) -> str:
 
 
 def _sweep(repository: Path) -> None:
-    """Remove the staging directories whose exports are gone, and with them their locks.
+    """Remove the staging directories whose exports, and thus their locks, are gone.
 
-    Process numbers would not tell: in containers every export may be process 1.
+    Process IDs would not tell: in containers every export may be process 1.
     """
     for parent, prefix in ((repository, _STAGING), (repository.parent, _beside(repository))):
         for path in parent.glob(f"{glob.escape(prefix)}*"):

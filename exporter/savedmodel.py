@@ -16,8 +16,8 @@ SIGNATURE = "serving_default"
 def write(model: Any, spec: ModelSpec, path: Path) -> None:
     """Write `model` with its normalisation: UINT8 RGB `image` [N,H,W,3] to FP32 `probabilities`.
 
-    Keeps only the variables, not the Keras objects that hold them: each weight stands in the file
-    once, and no training graph is written.
+    Keeps only the variables, not the Keras objects that hold them: the file contains each weight
+    once, and no training graph.
     """
 
     def serve(image: Any) -> dict[str, Any]:
@@ -37,5 +37,5 @@ def classify(path: Path, tensors: npt.NDArray[np.uint8]) -> npt.NDArray[np.float
 
 
 def size(path: Path) -> int:
-    """Return the bytes of all files of a SavedModel."""
+    """Return the size of all files of a SavedModel, in bytes."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -1,4 +1,4 @@
-"""Where a model's weights come from: ImageNet's, random ones, or a file of the user's."""
+"""Where a model's weights come from: ImageNet's, random ones, or the user's own file."""
 
 import socket
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class Source:
 
 
 def load(spec: ModelSpec, weights: str, labels: Path | None = None) -> Source:
-    """Return the model with weights `imagenet`, `random` or those of a file; or ExportError."""
+    """Return the model with weights `imagenet`, `random` or from a file; raise ExportError."""
     if weights == "imagenet":
         return Source(spec, imagenet_model(spec), weights)
     if weights == "random":
@@ -60,7 +60,7 @@ def imagenet_model(spec: ModelSpec) -> Any:
 
 @contextmanager
 def _patience() -> Iterator[None]:
-    """Let a network that does not answer fail soon; Keras sets no time-out."""
+    """Make a network that does not answer fail soon; Keras sets no timeout."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(PATIENCE)
     try:
@@ -70,6 +70,6 @@ def _patience() -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the last line's end of an error: Keras puts the cause after the address."""
+    """Return the end of an error's last line: Keras puts the cause after the address."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[-1].rpartition(": ")[2][:120]

@@ -1,4 +1,4 @@
-"""The configurations beside config.pbtxt, `configs/*.pbtxt`, of which Triton reads one instead."""
+"""The configurations in `configs/*.pbtxt`, of which Triton may read one instead of config.pbtxt."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from inference.writing import write_text
 
 
 def amend_tuned(model_dir: Path, version: int, weights: str, golden: Golden, anew: bool) -> None:
-    """Say of a version what config.pbtxt says of it.
+    """Write into them what config.pbtxt says about a version.
 
-    Where the model begins `anew` with this version, what was tuned for the old one is removed.
+    If the model begins `anew` with this version, what was tuned for the old one is removed.
     """
     for path in (model_dir / "configs").glob("*.pbtxt"):
         text = path.read_text(encoding="utf-8")

@@ -11,14 +11,14 @@ from exporter.catalog import ModelSpec
 from exporter.golden import golden_tensor
 from exporter.normalisation import normalise
 
-SEED = 2  # of the first six, the one by which VGG16 is surest of the golden picture
+SEED = 2  # of the first six seeds, the one that makes VGG16 surest of the golden picture
 # Standard deviation of the logits; the best of 1,000 classes then gets 2 to 20 %. At 3, bf16 made
 # VGG16's answer differ by 0.16: it failed its own self-test.
 SPREAD = 2.0
 
 
 def build(spec: ModelSpec, weights: str | None, classes: int = 1000, top: bool = True) -> Any:
-    """Return the Keras model of an entry of the catalog; it takes normalised float input.
+    """Return the Keras model of a catalog entry; it takes normalised float input.
 
     Without `top` it ends at its last convolution.
     """
@@ -31,9 +31,8 @@ def build(spec: ModelSpec, weights: str | None, classes: int = 1000, top: bool =
 def random_model(spec: ModelSpec, classes: int = 1000) -> Any:
     """Return the model with random weights, the same ones every time.
 
-    They are made so that the answer depends on the picture, its detail and its colours, and is
-    neither certain of one class nor the same for all: a test that compares probabilities must see
-    a mistake.
+    The answer depends on the picture, its detail and its colours. It is neither certain of one
+    class nor the same for all, so that a test that compares probabilities sees a mistake.
     """
     model = build(spec, None, classes)
     generator = np.random.default_rng(SEED)
@@ -56,9 +55,9 @@ def _initial(weight: Any, generator: np.random.Generator) -> npt.NDArray[np.floa
 def _he_normal(
     shape: tuple[int, ...], depthwise: bool, generator: np.random.Generator
 ) -> npt.NDArray[np.float32]:
-    """Return He's initial weights, without the part that answers to the mean of its input.
+    """Return He's initial weights, without the part that responds to the mean of its input.
 
-    What ReLU leaves is positive, so its mean would drown in each layer what tells pictures apart.
+    ReLU's outputs are positive: in each layer, their mean would drown what distinguishes pictures.
     """
     inputs = int(np.prod(shape[:2] if depthwise else shape[:-1]))
     kernel = generator.standard_normal(shape, np.float32)
@@ -79,7 +78,7 @@ def _spread_logits(model: Any, spec: ModelSpec, generator: np.random.Generator) 
 
 
 def _logits(model: Any, head: Any) -> Any:
-    """Return the part of a model before its softmax, be that a layer or the head's activation."""
+    """Return the part of a model before its softmax, which is a layer or the head's activation."""
     if head is not model.layers[-1]:
         return Model(model.input, model.layers[-1].input)
     before = Model(model.input, head.input)
