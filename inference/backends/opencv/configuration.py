@@ -65,7 +65,7 @@ def _only(config: Mapping[str, Any], side: str, kind: str, dims: list[int]) -> s
 
 
 def _limits(parameters: Mapping[str, str]) -> Limits:
-    """Read `max_bytes` and `max_pixels`; without them the gateway's own limits hold."""
+    """Read `max_bytes` and `max_pixels`; without them the gateway's default limits apply."""
     default = Limits()
     return Limits(
         max_bytes=_count(parameters, "max_bytes", default.max_bytes),

@@ -15,7 +15,7 @@ _FLAG = "default-max-batch-size="
 def auto_complete(config: Editable) -> None:
     """Complete a configuration from the SavedModel's signature. Raises LoadError.
 
-    Where the model is, and how Triton was started, is told a stub by command lines alone.
+    Only command lines tell a stub where the model is and how Triton was started.
     """
     given = config.as_dict()
     version = version_directory(command_line(os.getpid()))

@@ -30,7 +30,7 @@ class Batcher:
         return [answers[index] for index in range(len(requests))]
 
     def _answer_group(self, requests: list[Arrays], last: bool) -> list[Arrays | RequestError]:
-        """Run one group at once; if that fails, each request alone to find the guilty one.
+        """Run one group at once; if that fails, run each request alone to find the bad one.
 
         The answers are views of the engine's own memory if this is the `last` inference.
         """
@@ -63,7 +63,7 @@ def _copied(answer: Arrays) -> Arrays:
 
 
 def _check_rows(outputs: Arrays, rows: int) -> None:
-    """Refuse outputs that are not one row an input row: they cannot be split."""
+    """Refuse outputs that do not have one row per input row: they cannot be split."""
     for name, array in outputs.items():
         if array.ndim == 0 or len(array) != rows:
             raise RequestError(
@@ -72,7 +72,7 @@ def _check_rows(outputs: Arrays, rows: int) -> None:
 
 
 def _groups(requests: Sequence[Arrays], batched: bool) -> list[list[int]]:
-    """Group the indices of requests that can run together: same shapes but for the first size."""
+    """Group the indices of requests that can run together: same shapes except for the rows."""
     if not batched:
         return [[index] for index in range(len(requests))]
     groups: dict[object, list[int]] = {}

@@ -9,12 +9,12 @@ from inference.backends.tensorflow.idle import Idle
 from inference.backends.tensorflow.memory import release
 from inference.backends.tensorflow.task import Array
 
-# More rows at once are no faster and need as much more memory: VGG16 takes 25 MB a row.
+# More rows at once are no faster, but each takes more memory: VGG16 takes 25 MB per row.
 MOST_ROWS = 8
 
 
 class Batches:
-    """A compiled model of any size, whose inputs may have other sizes each time."""
+    """A compiled model of any size, whose inputs may have different sizes each time."""
 
     def __init__(self, compiled: Any, may_be_cut: bool) -> None:
         """Prepare to run what `Compiler.compile` made, in parts if batches `may_be_cut`."""
@@ -35,7 +35,7 @@ class Batches:
         return [np.concatenate(output) for output in zip(*parts, strict=True)]
 
     def release(self) -> None:
-        """Give back what only larger batches, or loading, needed."""
+        """Give back the memory that only larger batches, or loading, needed."""
         release(self._compiled)
 
     def _infer(self, feed: Mapping[int, Array], copied: bool = False) -> list[Array]:

@@ -15,10 +15,10 @@ OFFSET, SIZE, SHARD = 4, 5, 3
 
 
 def mended_index(variables: Path) -> bytes | None:
-    """Return an index with which OpenVINO finds the object graph; None if it needs no mending.
+    """Return an index with which OpenVINO finds the object graph; None if it needs no change.
 
     The length in front of the object graph takes one byte up to 127, two up to 16383, else three.
-    OpenVINO 2026.4 takes two for granted; with others it may fail with "Cannot find requested
+    OpenVINO 2026.4 always assumes two; with others it may fail with "Cannot find requested
     variable". Moving the entry's offset by the difference makes its arithmetic right.
     """
     entries = read_table(memoryview((variables / "variables.index").read_bytes()))
@@ -36,7 +36,7 @@ def mended_index(variables: Path) -> bytes | None:
     if header == EXPECTED_HEADER:
         return None
     if wire.number(view, OFFSET) + header < EXPECTED_HEADER:
-        del entries[OBJECT_GRAPH]  # nothing stands before it: there are no variables to find
+        del entries[OBJECT_GRAPH]  # nothing comes before it: there are no variables to find
     else:
         entries[OBJECT_GRAPH] = _moved(view, header - EXPECTED_HEADER)
     return write_table(entries)

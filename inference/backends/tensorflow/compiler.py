@@ -37,13 +37,13 @@ class Compiler:
         )
 
     def keep_outputs(self, names: set[str]) -> None:
-        """Leave out, with what only it needs, each output that has none of these names."""
+        """Remove each output that has none of these names, and what only it needs."""
         for result in self.model.get_results():
             if not result.output(0).get_names() & names:
                 self.model.remove_result(result)
 
     def only_rows_vary(self) -> bool:
-        """Tell whether everything has rows, any number of them, and no other size varies."""
+        """Tell whether every tensor has any number of rows, and no other size varies."""
         tensors = [*self.model.inputs, *self.model.outputs]
         shapes = [tensor.partial_shape for tensor in tensors]
         return all(
@@ -55,7 +55,7 @@ class Compiler:
         )
 
     def fix_rows(self, rows: int) -> None:
-        """Give the model a number of rows for which alone it is compiled from now on."""
+        """Fix the number of rows for which the model is compiled from now on."""
         self.model.reshape({
             port: ov.PartialShape([rows, *list(port.partial_shape)[1:]])
             for port in self.model.inputs

@@ -1,4 +1,4 @@
-"""Fits a model's config.pbtxt and its signature together: completes the one, refuses a clash."""
+"""Matches a model's config.pbtxt with its signature: completes the config, refuses a clash."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -49,7 +49,7 @@ def complete(config: Editable, signature: Signature, default_batch: int) -> None
 
 
 def _reshape_single_values(config: dict[str, Any]) -> None:
-    """Give a row that is a single value the dims [1]: Triton refuses none, as for NVIDIA's."""
+    """Give a row of a single value the dims [1], as NVIDIA's did: Triton refuses empty dims."""
     for entry in (*config.get("input", []), *config.get("output", [])):
         if not entry.get("dims") and "reshape" not in entry:
             entry["dims"], entry["reshape"] = [1], {"shape": []}
@@ -86,7 +86,7 @@ def offered(config: Config, signature: Signature) -> Signature:
 
 
 def _completed_batch(config: Config, signature: Signature, default_batch: int) -> int:
-    """Choose max_batch_size: what is given, none where the dims say so, else Triton's default."""
+    """Choose max_batch_size: what is given, none if the dims say so, else Triton's default."""
     given = int(config.get("max_batch_size", 0))
     if given or not signature.batches or _spells_batch(config, signature):
         return given
@@ -94,7 +94,7 @@ def _completed_batch(config: Config, signature: Signature, default_batch: int) -
 
 
 def _spells_batch(config: Config, signature: Signature) -> bool:
-    """Tell whether config.pbtxt gives full shapes, batch dimension included: it wants none."""
+    """Tell whether config.pbtxt gives full shapes, batch dimension included: no batching."""
     tensors = {("input", tensor.name): tensor for tensor in signature.inputs}
     tensors |= {("output", tensor.name): tensor for tensor in signature.outputs}
     for side in ("input", "output"):
@@ -197,7 +197,7 @@ def _check_features(config: Config) -> None:
 
 
 def _check_carried(signature: Signature) -> None:
-    """Refuse a type that Triton lacks, and what has no dimension, not even one of rows."""
+    """Refuse a type that Triton lacks, and a tensor without any dimension, even one of rows."""
     for tensor in (*signature.inputs, *signature.outputs):
         if not tensor.is_of_tritons_type:
             raise LoadError(

@@ -1,8 +1,8 @@
 """Keeps SavedModels as OpenVINO's own files, so that the next start need not convert them.
 
-An entry is a directory that appears whole, by one rename, so starts at the same time are safe.
-A damaged entry is found by its checksum and made anew. One that no start has used for a month is
-removed when another is written, so replaced models do not fill the disk.
+An entry is a directory that appears complete, by one rename, so simultaneous starts are safe. Its
+checksum shows whether an entry is damaged; it is then made again. An entry that no start has used
+for a month is removed when another is written, so replaced models do not fill the disk.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ UNUSED_SECONDS = 30 * 24 * 3600.0
 def read_converted(core: Any, task: Task, half: bool, log: Log) -> Any:
     """Read the converted model, its weights mapped; `half` keeps them in 16 bits if they fit.
 
-    Without a usable cache directory it is converted for this start only.
+    Without a usable cache directory, the model is converted for this start only.
     """
     entry = task.cache / _key(task, half)
     with contextlib.suppress(OSError, RuntimeError):
@@ -84,10 +84,10 @@ def _store(model: Any, entry: Path, half: bool) -> None:
 
 
 def _fits_half(model: Any) -> bool:
-    """Tell whether fp16 holds all constants, for OpenVINO would cut or round them silently.
+    """Tell whether fp16 holds all constants; if not, OpenVINO would clip or round them silently.
 
-    Its range is small beside that of bf16: a mean of incomes does not fit, nor does what scales
-    them down. What is infinite stays so. Loops are not looked into.
+    Its range is small compared with that of bf16: a mean of incomes does not fit, nor does what
+    scales them down. Infinite values stay infinite. A model with loops or branches counts as unfit.
     """
     nodes = model.get_ops()
     if any(node.get_type_name() in WITH_BODIES for node in nodes):
@@ -101,7 +101,7 @@ def _fits_half(model: Any) -> bool:
 
 
 def _scales(constant: Any) -> bool:
-    """Tell whether something is multiplied or divided by a constant, value by value."""
+    """Tell whether a constant multiplies or divides something, value by value."""
     users = (target.get_node() for target in constant.output(0).get_target_inputs())
     return any(user.get_type_name() in ("Multiply", "Divide") for user in users)
 
@@ -113,7 +113,7 @@ def _is_rounded(values: Array) -> bool:
 
 
 def _largest(values: Array) -> float:
-    """Return the largest finite magnitude, without a copy where all are finite."""
+    """Return the largest finite magnitude, without a copy if all are finite."""
     largest = max(values.max(initial=0), -values.min(initial=0))
     if not np.isfinite(largest):
         largest = np.abs(values[np.isfinite(values)]).max(initial=0)
@@ -121,7 +121,7 @@ def _largest(values: Array) -> float:
 
 
 def _sweep(cache: Path) -> None:
-    """Remove what a killed process has left half-written, and entries out of use.
+    """Remove what processes killed while writing have left, and unused entries.
 
     A process that has mapped an entry's weights keeps them.
     """
@@ -148,7 +148,7 @@ def _is_sound(entry: Path) -> bool:
 
 
 def _checksum(entry: Path) -> str:
-    """Sum up an entry's files."""
+    """Compute the checksum of an entry's files."""
     total = 0
     for path in (entry / MODEL, (entry / MODEL).with_suffix(".bin")):
         with path.open("rb") as file:

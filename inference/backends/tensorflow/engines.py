@@ -23,7 +23,7 @@ class Engine(Protocol):
 
     @property
     def mixes_rows(self) -> bool:
-        """Tell whether what a row is answered depends on the others of its batch."""
+        """Tell whether the answer for a row depends on the other rows of its batch."""
 
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """Map the signature's inputs to its outputs, which are valid until the next call."""
@@ -46,7 +46,7 @@ def load_engine(task: Task, log: Log) -> Engine:
 
 
 def _fall_back(task: Task, log: Log, reason: LoadError) -> Engine:
-    """Load TensorFlow instead; if that fails too, both reasons stand in the error."""
+    """Load TensorFlow instead; if that fails too, the error gives both reasons."""
     try:
         return TensorFlowEngine(task, log)
     except LoadError as error:

@@ -8,7 +8,7 @@ IDLE_SECONDS = 3.0
 
 
 class Idle:
-    """Calls `action` once after a large batch was followed by none for `seconds`."""
+    """Calls `action` once when no other large batch has followed one for `seconds`."""
 
     def __init__(self, action: Callable[[], None], seconds: float = IDLE_SECONDS) -> None:
         self._action, self._seconds = action, seconds
@@ -18,7 +18,7 @@ class Idle:
 
     @contextlib.contextmanager
     def busy(self, large: bool) -> Iterator[None]:
-        """Keep the action away while something runs."""
+        """Hold the action back while something runs."""
         with self._running:
             if large:
                 self._large.set()

@@ -1,4 +1,4 @@
-"""Takes the tensors out of a request of Triton's."""
+"""Takes the tensors out of a Triton request."""
 
 from typing import Any
 

@@ -21,7 +21,7 @@ def release(*models: Any) -> None:
 def release_mapped(suffixes: tuple[str, ...] = (".bin", ".data-00000-of-00001")) -> None:
     """Drop the pages of mapped weights: the engine keeps its own, packed for this CPU.
 
-    They are clean and read-only, so whoever needs one again reads it from the file.
+    They are clean and read-only: one that is needed again is read from the file.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     for start, end in _mapped(suffixes):

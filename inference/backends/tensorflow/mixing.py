@@ -1,7 +1,7 @@
 """Finds out whether the rows of a batch depend on each other, by trying it.
 
-What an operation does is not told by its kind alone: a mean, a transposition or the suppression of
-overlapping boxes may be of one row or across them.
+An operation's kind alone does not tell: a mean, a transposition or the suppression of overlapping
+boxes may work within one row or across rows.
 """
 
 from typing import Any
@@ -10,20 +10,20 @@ import numpy as np
 
 from inference.backends.tensorflow.task import Array
 
-# How large the values of the rows are, and those that are watched: the largest and the smallest.
-# Sorted, turned round, counted, summed up or compared, one of them is another.
+# How large the values of the rows are, and which rows are watched: the largest and the smallest.
+# If rows are sorted, reversed, counted, summed up or compared, one of these two changes.
 LEVELS = np.array([0.8, -0.3, 0.5])
 WATCHED = (0, 1)
-SCALES = (1, 300)  # numbers about 0, and those of pictures, which a model may tell apart
-# Whatever size varies: related ones agree. No usual network shrinks the first to nothing; the
-# second suits those that want more, or a multiple of 7 or 14.
+SCALES = (1, 300)  # numbers around 0, and those of pictures, which a model may treat differently
+# For every size that varies, so that related ones agree. No usual network shrinks the first to
+# nothing; the second suits those that need more, or a multiple of 7 or 14.
 VARYING = (32, 224)
-ROUNDING = 1e-3  # of the largest value, where the same is computed in the same way
+ROUNDING = 1e-3  # of the largest value, if the same is computed in the same way
 ROUGH = 0.05  # at 16 and 8 bits, where a single row may be computed in another way than several
 
 
 def mixes_rows(compiled: Any, precision: str) -> bool:
-    """Tell whether a row is answered otherwise in company; yes, if the model refuses all trials."""
+    """Tell whether other rows change a row's answer; yes if the model refuses all trials."""
     for size in VARYING:
         try:
             return _counts_rows(compiled, size, precision) or any(
@@ -35,13 +35,13 @@ def mixes_rows(compiled: Any, precision: str) -> bool:
 
 
 def _scales(compiled: Any) -> tuple[int, ...]:
-    """Leave out the second scale where no input has it: a large model takes long for each."""
+    """Leave out the second scale if no input has it: a large model takes long for each."""
     kinds = [np.dtype(port.get_element_type().to_dtype()).kind for port in compiled.inputs]
     return SCALES if "f" in kinds else SCALES[:1]
 
 
 def _counts_rows(compiled: Any, size: int, precision: str) -> bool:
-    """Tell whether a row alone is answered otherwise than among its twins, or rows are lost."""
+    """Tell whether a row's answer differs between alone and among its twins, or rows are lost."""
     row = [array[:1] for array in _rows(compiled, size, 1)]
     alone, among_twins = _infer(compiled, row), _infer(compiled, _twins(row))
     if any(output.shape[:1] != LEVELS.shape for output in among_twins):
@@ -52,9 +52,9 @@ def _counts_rows(compiled: Any, size: int, precision: str) -> bool:
 
 
 def _heeds_company(compiled: Any, size: int, scale: int) -> bool:
-    """Tell whether a row is answered otherwise among others than in any place among its twins.
+    """Tell whether a row's answer among others differs from that in any place among its twins.
 
-    The shapes are the same, so rounding is, too.
+    The shapes are the same, so rounding is the same too.
     """
     rows = _rows(compiled, size, scale)
     together = _infer(compiled, rows)
@@ -73,7 +73,7 @@ def _twins(row: list[Array]) -> list[Array]:
 
 
 def _infer(compiled: Any, inputs: list[Array]) -> list[Array]:
-    """Infer by a request of its own: what a model remembers, it remembers in that."""
+    """Infer with a new request, because a model keeps its state in the request."""
     request = compiled.create_infer_request()
     request.infer(dict(enumerate(inputs)))
     return [tensor.data.copy() for tensor in request.output_tensors]

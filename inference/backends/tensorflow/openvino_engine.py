@@ -20,7 +20,7 @@ class OpenVinoEngine:
     """A compiled model, its rows run together or apart."""
 
     name = "openvino"
-    mixes_rows = False  # unless that is found
+    mixes_rows = False  # unless it is found to do so
 
     def __init__(self, task: Task, log: Log) -> None:
         """Compile the signature. Raises LoadError with OpenVINO's reason."""
@@ -104,7 +104,7 @@ def _positions(ports: list[Any], tensors: tuple[Any, ...]) -> dict[str, int]:
 
 
 def _reason(error: Exception) -> str:
-    """Take the reason itself out of OpenVINO's message, which begins with source files."""
+    """Extract the reason from OpenVINO's message, which begins with source files."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = [
         line

@@ -29,7 +29,7 @@ class Options:
     def from_config(cls, config: Mapping[str, Any], version: str = "") -> "Options":
         """Read a model configuration's parameters. Raises LoadError naming the bad one.
 
-        All versions share one configuration: `weights` alone belongs to the newest export.
+        All versions share one configuration: plain `weights` belongs to the newest export.
         """
         given = model_config.parameters(config)
         for name, reason in REFUSED.items():

@@ -1,8 +1,8 @@
 """Runs the rows of a batch apart, each on one core.
 
-A core that has a row to itself waits for nobody. Where all cores share the rows instead, each layer
-ends when the slowest of them is done, and that is the one whose core the gateway needs just then.
-Every row has the one size the model was compiled for: to change it costs 2 to 3 ms each time.
+A core that has a row to itself waits for nobody. If all cores share the rows instead, each layer
+ends when the slowest core is done, and that is the one that the gateway needs at that moment. Every
+row has the one size the model was compiled for: changing it costs 2 to 3 ms each time.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from inference.backends.tensorflow.task import Array
 # A second copy of weights, and reading them anew for each row, is cheap while they are small.
 # EfficientNet-Lite0 (19 MB) makes 1.2 to 1.7 times as many pictures a second, VGG16 no more.
 LARGEST_WEIGHTS = 64 << 20  # bytes
-QUEUED = 2  # rows that a core has at hand, so that it begins the next one by itself
+QUEUED = 2  # rows queued per core, so that it begins the next one by itself
 
 
 class Rows:
@@ -41,7 +41,7 @@ class Rows:
 
     def run(self, feed: Mapping[int, Array], rows: int) -> list[Array]:
         """Run the inputs, by position; return all outputs, in order. Raises RuntimeError."""
-        # Rows too few to keep half the cores busy get all of them, one after the other.
+        # Rows too few to keep half the cores busy run one after the other, on all cores.
         requests = self._at_once if 2 * rows > self._cores else self._one_by_one
         answers: list[list[Array]] = []
         try:
@@ -57,7 +57,7 @@ class Rows:
         return [np.concatenate(output) for output in zip(*answers, strict=True)]
 
     def release(self) -> None:
-        """Give back what only loading needed."""
+        """Give back the memory that only loading needed."""
         release(self._together, self._apart)
 
 

@@ -47,7 +47,7 @@ class ServedModel:
     def answer(
         self, requests: Sequence[Mapping[str, Array] | RequestError]
     ) -> list[Mapping[str, Array] | RequestError]:
-        """Answer every request with its outputs or its own error; what is unreadable has one."""
+        """Answer every request with its outputs or its own error; unreadable ones have one."""
         readable = [request for request in requests if not isinstance(request, RequestError)]
         answers = iter(self.batcher.answer(readable))
         return [r if isinstance(r, RequestError) else next(answers) for r in requests]
@@ -73,7 +73,7 @@ def _task(config: Mapping[str, Any], version: Path) -> Task:
         savedmodel=savedmodel,
         signature=offered(config, signature),
         options=options,
-        # Instances work at the same time: together they get the quota, not each.
+        # Instances work at the same time: they share the quota.
         threads=options.threads or max(1, available_cpus() // model_config.instances(config)),
         cache=cache_directory(),
         max_batch_size=int(config.get("max_batch_size", 0)),

@@ -118,7 +118,7 @@ def _tensors(definition: memoryview, field: int) -> tuple[Tensor, ...]:
 
 
 def _tensor(name: str, info: memoryview) -> Tensor:
-    """Decode a TensorInfo. What consists of several tensors names none of the graph's."""
+    """Decode a TensorInfo. One that consists of several tensors names no tensor of the graph."""
     kind = wire.number(info, 2)
     known = TRITON_TYPES.get(kind) or TENSORFLOW_NAMES.get(kind, f"of TensorFlow's type {kind}")
     return Tensor(name, known if wire.text(info, 1) else "sparse or ragged", _shape(info))

@@ -1,7 +1,7 @@
 """Shows OpenVINO a SavedModel the way it understands it, without changing or copying the weights.
 
 OpenVINO knows only the signature `serving_default` of the graph tagged `serve`, and it misreads
-some checkpoint indices. A temporary directory of links to the original mends both.
+some checkpoint indices. A temporary directory of links to the original solves both.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ def staged(savedmodel: Path, signature: str, tag: str) -> Iterator[Path]:
 
 
 def _stage_variables(source: Path, target: Path) -> None:
-    """Link the data files and add an index that OpenVINO reads right."""
+    """Link the data files and add an index that OpenVINO reads correctly."""
     target.mkdir()
     for data in source.glob("variables.data-*"):
         (target / data.name).symlink_to(data.resolve())

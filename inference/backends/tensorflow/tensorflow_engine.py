@@ -16,7 +16,7 @@ class TensorFlowEngine:
 
     name = "tensorflow"
     precision = "f32"
-    mixes_rows = False  # not tried, for a signature may change variables
+    mixes_rows = False  # not tried, because a signature may change variables
 
     def __init__(self, task: Task, log: Log) -> None:
         """Load the signature. Raises LoadError if TensorFlow is missing or refuses it."""
@@ -57,7 +57,7 @@ class TensorFlowEngine:
 
 
 def _import_tensorflow(task: Task) -> Any:
-    """Import TensorFlow and give it its threads, once a process. Raises LoadError."""
+    """Import TensorFlow and set its threads, once per process. Raises LoadError."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         import tensorflow as tf  # noqa: PLC0415 - takes seconds and is not in the image
@@ -72,7 +72,7 @@ def _import_tensorflow(task: Task) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """Take the reason itself out of TensorFlow's message: the last line that is no node name."""
+    """Extract the reason from TensorFlow's message: the last line that is not a node name."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = [line for line in lines if not line.startswith(("[[", "Graph execution error"))]
     return (said or lines or [type(error).__name__])[-1]
