@@ -1,6 +1,6 @@
 """Fit a model's configuration to this machine: `python -m inference.tune MODEL`.
 
-Exit status: 0 done, also if the default has stayed, 1 it could not be done, 2 a wrong setting.
+Exit status: 0 done, even if the default stays, 1 it could not be done, 2 a wrong setting.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def _seconds(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    """Find the model and tune it, unless that was done before and is to be done once."""
+    """Find the model and tune it, unless `--once` is given and it was tuned before."""
     settings = Settings.from_env(os.environ, options.repository)
     tuned = Tuned.find(settings, options.model)
     if options.once and tuned.curve.exists():
@@ -102,7 +102,7 @@ def _report(curves: Mapping[str, Figures], found: Mapping[int, float], tried: st
 
 @contextmanager
 def _shown(bench: Bench, seconds: int) -> Iterator[Measure]:
-    """Lend the bench's `measure` with a bar of the time that has passed."""
+    """Lend the bench's `measure` with a bar that shows the time that has passed."""
     start = time.monotonic()
     form = "{desc}: {bar:24} {n_fmt}/{total_fmt} s{postfix}"
     with tqdm(total=seconds, desc="tuning", disable=None, leave=False, bar_format=form) as bar:

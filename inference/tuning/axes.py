@@ -1,4 +1,4 @@
-"""What is tried: for each value that is tuned, in turn, its neighbours of the best so far."""
+"""What is tried: for each tuned value in turn, variants of the best candidate so far."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -37,7 +37,7 @@ def _precisions(version: Path) -> Axis:
 
 
 def _instances(cpus: int, most: int, ours: bool) -> Axis:
-    """Try instances and threads that use half of the CPUs to twice as many in all."""
+    """Try instances and threads that together use from half of the CPUs to twice as many."""
     counts = sorted({1, 2, cpus, *(1 << bit for bit in range(cpus.bit_length()))})
     pairs = [
         (instances, 0 if not ours or threads == max(1, cpus // instances) else threads)

@@ -1,4 +1,4 @@
-"""A Triton of its own, on which candidates are measured beside the default."""
+"""A separate Triton, on which candidates are measured beside the default."""
 
 import time
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ class Bench:
     """Holds the default and beside it one candidate at a time, in a repository of links."""
 
     def __init__(self, client: TritonClient, stubs: ModelStubs, models: Path, tuned: Tuned) -> None:
-        """Load the default. Raises TritonError, and LaunchError if it cannot be pressed."""
+        """Load the default. Raises TritonError, and LaunchError if it cannot be measured."""
         self._client, self._stubs, self._models, self._tuned = client, stubs, models, tuned
         self._name, self._slot = tuned.model.name, f"{tuned.model.name}_candidate"
         self._held: Candidate | None = None
@@ -53,7 +53,7 @@ class Bench:
         return axes(self._config, versions[-1], cpus, max(1, most))
 
     def measure(self, candidate: Candidate, seconds: float) -> Figures:
-        """Press a candidate with each number of clients; nothing if it cannot be served."""
+        """Measure a candidate with each number of clients; empty if it cannot be served."""
         model = self._name if candidate == self.default else self._slot
         try:
             if candidate not in (self.default, self._held):
@@ -98,7 +98,7 @@ class Bench:
 
 @contextmanager
 def open_bench(settings: Settings, tuned: Tuned) -> Iterator[Bench]:
-    """Run a Triton apart from the one that serves; nothing of it is left. Raises LaunchError."""
+    """Run a Triton apart from the one that serves, and leave nothing of it. Raises LaunchError."""
     # The run's name lets a later start remove what a killed one has left.
     with TemporaryDirectory(prefix=Run.current().prefix) as name:
         models = Path(name, "models")

@@ -1,4 +1,4 @@
-"""Draws how long an answer takes at which throughput, as an SVG."""
+"""Draws how long an answer takes at each throughput, as an SVG."""
 
 from collections.abc import Iterable, Mapping
 from html import escape

@@ -1,4 +1,4 @@
-"""Presses a model with clients that ask again as soon as they are answered."""
+"""Puts a model under load, by clients that ask again as soon as they are answered."""
 
 import statistics
 import threading
@@ -29,7 +29,7 @@ def press(
     seconds: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> Load:
-    """Let clients call `infer` for some seconds, longer where one call takes longer."""
+    """Let clients call `infer` for some seconds, longer if one call takes longer."""
     done = threading.Event()
 
     def repeat() -> list[float]:

@@ -1,4 +1,4 @@
-"""Looks for the fastest candidate within a bounded time, and holds it against the default."""
+"""Looks for the fastest candidate within a bounded time, and compares it with the default."""
 
 import math
 import statistics
@@ -11,12 +11,12 @@ from inference.tuning.candidate import Candidate
 from inference.tuning.load import Figures, Load
 
 ROUNDS = 4
-NOISE = 0.02  # two measurements of one configuration may differ by as much
+NOISE = 0.02  # two measurements of one configuration may differ by this much
 SEARCH_SHARE = 0.6
-# What a lone client waits, and what the model can do at all. With a few clients, requests and
+# How long a lone client waits, and how much the model can do. With a few clients, requests and
 # batches fall into step in different ways: one configuration makes 300 answers a second or 400.
 JUDGED = (1, 16)
-LARGEST_LOSS = 0.25  # of the others, which is beyond such steps
+LARGEST_LOSS = 0.25  # with other numbers of clients: more than that is not due to such steps
 
 Round = tuple[Figures, Figures]  # the default's and the best candidate's
 Measure = Callable[[Candidate, float], Figures]
@@ -24,7 +24,7 @@ Measure = Callable[[Candidate, float], Figures]
 
 @dataclass(frozen=True)
 class Search:
-    """A search of about `seconds`; `measure` presses a candidate for as many as it is told."""
+    """A search of about `seconds`; `measure` measures a candidate for the seconds it is given."""
 
     measure: Measure
     seconds: float
@@ -33,12 +33,12 @@ class Search:
     def narrow(self, default: Candidate, axes: Sequence[Axis]) -> dict[Candidate, Figures]:
         """Measure the candidates along one axis after the other, each from the best so far.
 
-        The full grid has hundreds of candidates and no time for most. Precision decides most and
-        hardly depends on the rest, so it comes first; batches and delays only share out what the
-        instances can do, so they come last. What the time does not reach is not tried.
+        The full grid has hundreds of candidates, too many for the time. Precision matters most and
+        hardly depends on the rest, so it comes first. Batches and delays only share out what the
+        instances can do, so they come last. Candidates left when the time is up are not tried.
         """
         end = self.clock() + SEARCH_SHARE * self.seconds
-        # Loading a candidate takes about as long as pressing it.
+        # Loading a candidate takes about as long as measuring it.
         each = SEARCH_SHARE * self.seconds / (2 * self.reach(default, axes))
         tried = {default: self.measure(default, each)}
         for axis in axes:
@@ -48,11 +48,11 @@ class Search:
         return tried
 
     def reach(self, default: Candidate, axes: Sequence[Axis]) -> int:
-        """Say about how many candidates there are to try, the default included."""
+        """Estimate how many candidates there are to try, the default included."""
         return 1 + sum(len(axis(default)) for axis in axes)
 
     def compare(self, default: Candidate, best: Candidate) -> list[Round]:
-        """Measure both by turns, so that what else the machine does meets both."""
+        """Measure both in turn, so that other work on the machine affects both."""
         each = (1 - SEARCH_SHARE) * self.seconds / (2 * ROUNDS)
         rounds = []
         for number in range(ROUNDS):
@@ -63,14 +63,14 @@ class Search:
 
 
 def fastest(tried: Mapping[Candidate, Figures]) -> Candidate:
-    """Choose what is best for a lone client and for many, weighed alike; the first of equals."""
+    """Choose the best for a lone client and for many, weighted equally; the first of equals."""
     return max(tried, key=lambda candidate: _speed(tried[candidate]))
 
 
 def is_faster(rounds: Sequence[Round]) -> bool:
     """Tell whether the best is faster in every round, and on the whole slower for nobody judged.
 
-    Each client waits for its answer: the more of them come, the less it has waited.
+    Each client waits for its answer: the more answers come, the less it has waited.
     """
     if not all(best for _, best in rounds):
         return False
@@ -84,13 +84,13 @@ def is_faster(rounds: Sequence[Round]) -> bool:
 
 
 def gains(rounds: Sequence[Round]) -> dict[int, float]:
-    """Say for those judged how many times as fast the best is; nothing if it failed."""
+    """Return how many times as fast the best is, for the clients judged; empty if it failed."""
     found = _all_gains(rounds)
     return {clients: found[clients] for clients in JUDGED if found}
 
 
 def _all_gains(rounds: Sequence[Round]) -> dict[int, float]:
-    """Say by the number of clients how many times as fast the best is; nothing if it failed."""
+    """Return how many times as fast the best is, by number of clients; empty if it failed."""
     default, best = (middle(figures) for figures in zip(*rounds, strict=True))
     return {
         clients: load.throughput / default[clients].throughput for clients, load in best.items()
@@ -98,7 +98,7 @@ def _all_gains(rounds: Sequence[Round]) -> dict[int, float]:
 
 
 def middle(rounds: Sequence[Figures]) -> Figures:
-    """Take the medians of several measurements; nothing if one has failed."""
+    """Take the medians of several measurements; empty if one has failed."""
     if not all(rounds):
         return {}
     return {

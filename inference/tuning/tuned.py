@@ -45,12 +45,12 @@ class Tuned:
 
     @property
     def path(self) -> Path:
-        """Name the configuration, which is there only if it is faster than the default."""
+        """Name the configuration, which exists only if it is faster than the default."""
         return self.model / "configs" / f"{self.name}.pbtxt"
 
     @property
     def curve(self) -> Path:
-        """Name the picture of what was measured, which is there once the model has been tuned."""
+        """Name the picture of what was measured, which exists once the model has been tuned."""
         return self.path.with_suffix(".svg")
 
     def default(self) -> Any:
@@ -58,7 +58,7 @@ class Tuned:
         return _read(self.model / "config.pbtxt")
 
     def computes(self) -> bool:
-        """Tell whether the model does more than decode, or pass on to other models."""
+        """Tell whether the model does more than decode or pass requests on to other models."""
         config = self.default()
         return not (config.platform == "ensemble" or config.backend == "opencv")
 
@@ -85,9 +85,9 @@ class Tuned:
             raise LaunchError(f"Cannot write into {self.model}: tune as the user who owns it.")
 
     def save(self, kept: Candidate, default: Candidate, curve: str) -> bool:
-        """Write the configuration of what is kept; none, and no older one, if config.pbtxt is it.
+        """Write the configuration of what is kept; remove it if it equals config.pbtxt.
 
-        A deployment may have said in the older one which versions are served: that goes on.
+        A deployment may have set in the older file which versions are served: that stays.
         """
         plain, config = self.default(), self.default()
         kept.apply(config, default)
