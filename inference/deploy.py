@@ -93,7 +93,7 @@ def _deployment(options: argparse.Namespace) -> Deployment:
         raise DeployError(f"nothing answers at http://{address.netloc}: {advice}")
     key = find_admin_key(os.environ)
     client = TritonClient(address.host, address.port, key)
-    # Where nothing answers over gRPC, loads stall some HTTP clients.
+    # If nothing answers over gRPC, loads go over HTTP and stall some of its clients.
     beside = Address("http", address.host, settings.grpc_port).netloc
     grpc = address.next_port() if options.url else beside
     control = GrpcControl(grpc, key) if Endpoint.grpc(grpc).is_live() else client
@@ -104,7 +104,7 @@ def _deployment(options: argparse.Namespace) -> Deployment:
 
 
 def _is_starting(settings: Settings) -> bool:
-    """Tell whether the launcher is there, though its Triton does not answer."""
+    """Tell whether the launcher answers, although its Triton does not."""
     launcher = TritonClient(settings.reachable_host, settings.health_port, "")
     try:
         launcher.call("GET", "/healthz", timeout=2.0)

@@ -88,9 +88,9 @@ def _models(options: argparse.Namespace, http: Endpoint) -> list[str]:
 
 
 def _loaded(options: argparse.Namespace, http: Endpoint) -> list[str]:
-    """Name the models that serve, companions aside. Raises Unreachable if that is closed."""
+    """Name the models that serve, without companions. Raises Unreachable if it may not ask."""
     try:
-        # The key is for this machine's server alone: no other one gets to see it.
+        # The key is only for this machine's server: no other server may see it.
         local = Address.parse(options.url).is_local
         loaded = http.models(find_admin_key(os.environ) if local else "")
     except Deviation:

@@ -1,4 +1,4 @@
-"""Checks one model of a running server against its contract, over every way that leads to it."""
+"""Checks one model of a running server against its contract, over every way to reach it."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -126,7 +126,7 @@ class Check:
             self.report.check(f"{ensemble} over {endpoint.name}", check)
 
     def _newest(self, endpoint: Endpoint, expected: Expectation, tensor: Pixels) -> str:
-        """Return the version that answers where none is named."""
+        """Return the version that answers unversioned requests."""
         batch = rows([tensor], expected.max_batch_size)
         return endpoint.classify(self.model, "", batch, names(expected)).version
 
@@ -156,7 +156,7 @@ def names(expected: Expectation) -> Names:
 def fresh(picture: Array, other: Array, max_batch_size: int) -> Array:
     """Put a picture nobody has asked about behind the first, so that no cache can answer.
 
-    Triton's response cache knows a version by its number alone: it outlives what it was asked of.
+    Triton's response cache knows a version by its number alone: its answers outlive the version.
     """
     return rows([picture, other], max_batch_size)
 

@@ -14,8 +14,8 @@ from inference.contracts.answer import Answer
 from inference.contracts.errors import Deviation
 from inference.contracts.variants import variants
 
-# How far a probability may be from the one Keras computed at f32. What "auto" comes to is the
-# server's choice, so it is judged like the coarsest.
+# How far a probability may be from the one Keras computed at f32. The server chooses what "auto"
+# means, so it is judged like the coarsest.
 TOLERANCES = {"f32": 1e-3, "bf16": 0.03, "int8": 0.1}
 COARSEST = 0.1
 
@@ -34,7 +34,7 @@ class Expectation:
     tensor_sha256: str
     label: str
     probability: float
-    labels_sha256: str  # empty where the model was exported without it
+    labels_sha256: str  # empty if the model was exported without it
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], version: str) -> "Expectation":
@@ -71,8 +71,8 @@ class Expectation:
     def tensor(self) -> Pixels:
         """Return the golden picture as the contract says, UINT8 [H,W,3].
 
-        Raises Deviation if it is not the tensor that the model was exported with; a known mistake
-        is called by its name.
+        Raises Deviation if it is not the tensor that the model was exported with, and names a known
+        mistake.
         """
         found = self._tensor(self.contract)
         if _sha256(found) == self.tensor_sha256:
@@ -89,7 +89,7 @@ class Expectation:
         )
 
     def tensors_gone_wrong(self) -> dict[str, Pixels]:
-        """Map the usual mistakes to what the golden picture becomes by each."""
+        """Map each usual mistake to what it makes of the golden picture."""
         return {other.mistake(): self._tensor(other.contract) for other in variants(self.contract)}
 
     def _tensor(self, contract: Contract) -> Pixels:
@@ -133,7 +133,7 @@ def _number(parameters: Mapping[str, str], name: str) -> float:
 def _picture(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
-    except ValueError:  # no base64, or not even ASCII
+    except ValueError:  # not base64, or not even ASCII
         raise Deviation("parameter golden_picture is not base64") from None
 
 

@@ -9,10 +9,10 @@ from inference.contracts.expectation import Expectation
 
 Ask = Callable[[Pixels], Answer]
 
-# A mistake explains an answer if the tensor it would make gets one this much nearer to the golden.
+# A mistake explains an answer if its tensor gets one this many times nearer to the golden answer.
 SUSPICION = 3.0
-# By how much coarse numbers alone move the golden probability: bf16 by at most 0.02 for 12 photos,
-# and "auto" mostly comes to bf16. Above it an answer is looked into, although it is tolerated.
+# How far low precision alone moves the golden probability: bf16 by at most 0.02 for 12 photos, and
+# "auto" mostly means bf16. An answer that is further off is looked into, even if it is tolerated.
 NOISE = {"f32": 3e-4, "bf16": 0.01, "int8": 0.03}
 NOISE_AT_AUTO = 0.02
 # Two answers of one model to one tensor differ by less, whatever they were batched with.
@@ -28,7 +28,7 @@ def judge(answer: Answer, expected: Expectation, ask: Ask) -> str | None:
     fits = answer.label == expected.label and off <= expected.tolerance
     if fits and off <= NOISE.get(expected.precision, NOISE_AT_AUTO):
         return _mislabelled(answer, expected)
-    # Before the labels are judged: a picture gone wrong may well be taken for something else.
+    # Before the labels are judged: a picture that went wrong may well get another label.
     mistake = _explanation(off, fits, expected, ask)
     if mistake:
         return f"{mistake}: the model expects that, against its own contract"
@@ -37,7 +37,7 @@ def judge(answer: Answer, expected: Expectation, ask: Ask) -> str | None:
 
 def _explanation(off: float, fits: bool, expected: Expectation, ask: Ask) -> str | None:
     """Name the mistake whose tensor the model answers as it should answer the right one."""
-    # Another interpolation changes no more than coarse numbers do.
+    # Another interpolation changes no more than low precision does.
     tensors = {
         mistake: tensor
         for mistake, tensor in expected.tensors_gone_wrong().items()
@@ -59,7 +59,7 @@ def _unnamed(answer: Answer) -> str:
 
 
 def _mislabelled(answer: Answer, expected: Expectation) -> str | None:
-    """Tell a label file that names the golden class rightly, and others otherwise."""
+    """Recognise a label file that names the golden class correctly, but not the others."""
     labels = [answer.labels[number] for number in sorted(answer.labels)]
     if expected.labels_sha256 in ("", labels_sha256(labels)):
         return None
@@ -70,7 +70,7 @@ def _mislabelled(answer: Answer, expected: Expectation) -> str | None:
 
 
 def _difference(answer: Answer, expected: Expectation) -> str:
-    """Tell a label file that belongs to another model from a model that answers something else."""
+    """Distinguish another model's label file from a model that answers something else."""
     close = abs(answer.probability - expected.probability) <= expected.tolerance
     # Where the model is not sure, another class may well lead at another precision.
     sure = expected.probability > 2 * expected.tolerance
@@ -86,7 +86,7 @@ def _difference(answer: Answer, expected: Expectation) -> str:
 
 
 def _renamed(answer: Answer, direct: Answer) -> str:
-    """Name the first class that the ensemble's label file calls otherwise."""
+    """Name the first class that the ensemble's label file names differently."""
     classes = sorted(answer.labels.keys() | direct.labels.keys())
     number = next(n for n in classes if answer.labels.get(n) != direct.labels.get(n))
     ours, theirs = (labels.get(number, "") for labels in (answer.labels, direct.labels))

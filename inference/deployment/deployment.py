@@ -28,7 +28,7 @@ class Deployment:
     def deploy(self, version: int, keep: int) -> None:
         """Serve `version` to unversioned requests, and `keep` older ones beside it.
 
-        Raises DeployError; then what was served before is served on.
+        Raises DeployError; what was served before is then still served.
         """
         self._bring_in(version, keep, proven=set())
 
@@ -43,19 +43,19 @@ class Deployment:
             if there := self._still_there(before):
                 # A restart or a reload by the watchdog must not bring an untested version in.
                 self.files.pin(sorted(there))
-            # One that is loaded may have been replaced on disk since, so it is tested too.
+            # A loaded version may have been replaced on disk since, so it is tested too.
             if version not in proven:
                 self._require_memory([version], f"Loading version {version} beside the others")
                 self._try_apart(version)
-                # Triton loads the old versions anew too if config.pbtxt has changed since.
+                # Triton also reloads the old versions if config.pbtxt has changed since.
                 self._require_memory(serve, f"Switching to version {_listed(serve)}")
             self._switch(serve, before)
 
     def roll_back(self, keep: int) -> None:
         """Serve the version before the one that serves now. Raises DeployError if there is none.
 
-        A client that asks Triton itself for labels may meet UNAVAILABLE once, and should try again:
-        new requests go to the newest version until the moment in which it is unloaded.
+        A client that asks Triton itself for labels may get UNAVAILABLE once, and should try again:
+        new requests go to the newest version until the moment it is unloaded.
         """
         serving = self.server.versions(self.files.model)
         if not serving:
@@ -99,13 +99,13 @@ class Deployment:
             raise DeployError(f"version {version} is not fit to serve: {error}") from None
         finally:
             with undisturbed():
-                try:  # first, for Triton forgets the state of a model whose directory is gone
+                try:  # first: Triton forgets the state of a model whose directory is gone
                     server.unload(files.candidate)
                 finally:
                     files.remove_candidate()
 
     def _switch(self, serve: list[int], before: set[int]) -> None:
-        """Make the model serve these versions, the first one tested; go back if that fails."""
+        """Make the model serve these versions, and test the first; go back if that fails."""
         files, server, version = self.files, self.server, serve[0]
         kept = files.text()
         files.pin(serve)
@@ -148,7 +148,7 @@ class Deployment:
         return f"version {max(there)} serves again"
 
     def _pin_ensemble(self, version: int) -> None:
-        """Write which number the ensemble bears from the server's next start."""
+        """Write the number that the ensemble has from the server's next start on."""
         _, ensemble = companions(self.files.model)
         if ensemble in ready_models(self.files.repository):
             files = ModelFiles(self.files.repository, ensemble)
@@ -156,7 +156,7 @@ class Deployment:
             files.pin([version])
 
     def _load_companions(self, version: int) -> None:
-        """Load the decoder unless it is loaded, and the ensemble under the version behind it.
+        """Load the decoder unless it is loaded, and the ensemble under the version that serves.
 
         The ensemble leads to whatever version serves; its number tells its clients which one.
         """
@@ -172,7 +172,7 @@ class Deployment:
         """Serve an ensemble under this number alone."""
         (ensemble.directory / str(version)).mkdir(exist_ok=True)
         before = self.server.versions(ensemble.model)
-        # Beside the old number first, until that has answered all it was asked.
+        # Beside the old number first, until that has answered all its requests.
         self._serve(ensemble, before | {version})
         for number in before:
             if number < version:  # new requests go to the highest
@@ -180,7 +180,7 @@ class Deployment:
         self._serve(ensemble, {version})
 
     def _serve(self, ensemble: ModelFiles, numbers: set[int]) -> None:
-        """Serve an ensemble under these numbers, unless it is."""
+        """Serve an ensemble under these numbers, unless it already is."""
         if numbers != self.server.versions(ensemble.model):
             ensemble.pin(sorted(numbers))
             self.server.load(ensemble.model)

@@ -43,7 +43,7 @@ def membership_of(http_port: int) -> Path:
 
 
 def available_memory(meminfo: Path = MEMINFO, root: Path = CGROUPS, membership: Path = SELF) -> int:
-    """Return the bytes that can still be used: the machine's, or what every cgroup leaves."""
+    """Return the bytes that can still be used: the least that the machine or a cgroup leaves."""
     machine = 0
     for line in meminfo.read_text().splitlines():
         if line.startswith("MemAvailable:"):

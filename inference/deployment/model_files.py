@@ -26,7 +26,7 @@ class ModelFiles:
 
     @classmethod
     def under_test(cls, repository: Path) -> list["ModelFiles"]:
-        """List the models of which a version is tested apart, or was when that was killed."""
+        """List the models with a version under test, also if that test was killed."""
         found = (_CANDIDATE.fullmatch(path.name) for path in repository.glob(".*"))
         return [cls(repository, match[1]) for match in found if match]
 
@@ -39,7 +39,7 @@ class ModelFiles:
     def candidate(self) -> str:
         """Name the model that a version is tested as.
 
-        The launcher passes over names that begin with a dot, so a restart never loads it.
+        The launcher ignores names that begin with a dot, so a restart never loads it.
         """
         return f".{self.model}_candidate"
 
@@ -82,7 +82,7 @@ class ModelFiles:
         return self.config.read_text(encoding="utf-8") if self.config.exists() else None
 
     def write(self, text: str | None) -> None:
-        """Make the configuration say what `text` returned before."""
+        """Restore the configuration that `text` returned before."""
         if text is None:
             self.config.unlink(missing_ok=True)
         else:
@@ -96,7 +96,7 @@ class ModelFiles:
         write_text(self.config, with_field(text, "version_policy", policy))
 
     def write_candidate(self, version: int) -> None:
-        """Make a model of another name with a version, the labels and the configuration of this."""
+        """Make a model of another name with a version, the labels and the config of this one."""
         directory = self.repository / self.candidate
         self.remove_candidate()
         directory.mkdir()
@@ -114,5 +114,5 @@ class ModelFiles:
         write_text(directory / "config.pbtxt", text)
 
     def remove_candidate(self) -> None:
-        """Remove what `write_candidate` made, also that of a deployment that was killed."""
+        """Remove what `write_candidate` made, even in a deployment that was killed."""
         shutil.rmtree(self.repository / self.candidate, ignore_errors=True)

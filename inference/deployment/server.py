@@ -32,7 +32,7 @@ class Server:
     say: Callable[[str], None]
 
     def versions(self, model: str) -> set[int]:
-        """Return the versions of a model that are ready. Raises DeployError if it is not let in."""
+        """Return the versions of a model that are ready. Raises DeployError if it may not ask."""
         return {int(version) for version, state in self._states(model).items() if state == "READY"}
 
     def load(self, model: str) -> None:
@@ -45,7 +45,7 @@ class Server:
     def unload(self, model: str) -> None:
         """Unload a model and wait until its memory is free; one that is not loaded is fine.
 
-        A version whose process has died is "unloading" in 24.10 ever after: it holds no memory.
+        A version whose process has died stays "unloading" in 24.10 for ever: it holds no memory.
         """
         ready = self.versions(model)
         try:
@@ -61,8 +61,8 @@ class Server:
     def await_quiet(self, model: str, version: int) -> None:
         """Wait until a version that gets no new requests has answered the old ones.
 
-        When the labels were asked for, 24.10 looks the version up again before it answers, and
-        refuses if that is being unloaded meanwhile.
+        If the labels were asked for, 24.10 looks the version up again before it answers, and
+        refuses if the version is being unloaded.
         """
         begin = changed = time.monotonic()
         count = self._answered(model, version)
