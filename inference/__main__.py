@@ -11,7 +11,7 @@ from inference.settings import Settings
 
 
 def main() -> int:
-    """Serve until a signal says otherwise; a user's mistake is one line and a status."""
+    """Serve until a signal comes; report a user's mistake by one line and an exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m inference", description="Serve a model repository with NVIDIA Triton."
     )
@@ -27,6 +27,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     status = main()
-    # All is taken apart, and every line was flushed. The signal may have come between two lines of
-    # the standard library and left a lock taken, for which a pool's thread waits: not for that one.
+    # Everything is shut down and every line was flushed. The signal may have interrupted the
+    # standard library and left a lock taken, for which a pool's thread waits: do not wait for that
+    # thread.
     os._exit(status)

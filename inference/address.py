@@ -13,12 +13,12 @@ def reachable(host: str) -> str:
 
 
 class AddressError(ValueError):
-    """A text that is no address; the message says what one looks like."""
+    """A text that is not an address; the message says what one looks like."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """An HTTP endpoint; `host` is without brackets, `path` is what stands before `/v2`."""
+    """An HTTP endpoint; `host` is without brackets, `path` is what comes before `/v2`."""
 
     scheme: str
     host: str
@@ -40,7 +40,7 @@ class Address:
 
     @property
     def is_local(self) -> bool:
-        """Tell whether it is this machine's."""
+        """Tell whether it is on this machine."""
         return self.host in LOCAL
 
     @property

@@ -51,7 +51,7 @@ class Announcement:
 
     def withdraw(self) -> None:
         """Remove what was left for others."""
-        with contextlib.suppress(OSError):  # it was never written, or is no file at all
+        with contextlib.suppress(OSError):  # it was never written, or is not a file
             if self._settings.ready_file:
                 self._settings.ready_file.unlink()
         with contextlib.suppress(OSError):

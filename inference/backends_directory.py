@@ -39,9 +39,9 @@ def python_based(directory: Path) -> list[str]:
 
 
 def plain(path: Path, link: Path) -> Path:
-    """Return a path for a stub, by a link if need be: it is split at blanks, and knows only ASCII.
+    """Return a path that a stub can use, if need be a link: without blanks, and in ASCII.
 
-    Neither the locale nor PYTHONUTF8 changes what a stub's Python takes file names for.
+    Neither the locale nor PYTHONUTF8 changes how a stub's Python reads file names.
     """
     if re.fullmatch(r"[A-Za-z0-9_./+,=@%~:-]+", str(path)):
         return path

@@ -60,7 +60,7 @@ class TritonClient:
         return statistics
 
     def load(self, model: str, timeout: float) -> None:
-        """Load a model, or load it anew. Raises TritonError."""
+        """Load a model, or reload it. Raises TritonError."""
         self.call("POST", f"/v2/repository/models/{quote(model)}/load", b"{}", timeout=timeout)
 
     def unload(self, model: str, timeout: float) -> None:
@@ -109,7 +109,7 @@ def _path(model: str, version: str) -> str:
 
 
 def _message(content: bytes) -> str:
-    """Read the error from an answer of Triton's, or take the answer as it is."""
+    """Read the error from Triton's answer, or take the answer as it is."""
     text = content.decode(errors="replace")
     try:
         return str(json.loads(text)["error"])

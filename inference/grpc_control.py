@@ -1,7 +1,7 @@
 """Repository control over gRPC.
 
-Over HTTP, Triton 24.10 runs a load to its end in one of its threads, and all the connections of
-other clients that this thread has accepted stand still meanwhile.
+Over HTTP, Triton 24.10 runs a load to its end in one of its threads. Meanwhile all connections of
+other clients that this thread has accepted are stalled.
 """
 
 import grpc
@@ -22,7 +22,7 @@ class GrpcControl:
         self._headers = {f"triton-grpc-protocol-{ADMIN_HEADER}": admin_key}
 
     def load(self, model: str, timeout: float) -> None:
-        """Load a model, or load it anew. Raises TritonError."""
+        """Load a model, or reload it. Raises TritonError."""
         self._call("load_model", model, timeout)
 
     def unload(self, model: str, timeout: float) -> None:

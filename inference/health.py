@@ -1,4 +1,4 @@
-"""The launcher's own HTTP endpoint: readiness that rests on real inferences, and metrics."""
+"""The launcher's own HTTP endpoint: readiness based on real inferences, and metrics."""
 
 import json
 import threading

@@ -47,7 +47,7 @@ def launch(settings: Settings) -> None:
 
 @contextmanager
 def prepared(settings: Settings) -> Iterator[tuple[Setup, TritonLog]]:
-    """Lend what a Triton needs; no file and no process of it is left. Raises LaunchError."""
+    """Lend what a Triton needs, and leave no file or process behind. Raises LaunchError."""
     installation = find_installation()
     require_open_files()
     adopt_orphans()
@@ -111,7 +111,7 @@ def serve(
 
 
 def with_plain_path(settings: Settings, setup: Setup) -> Settings:
-    """Name the repository by a path that survives: stubs split theirs at spaces, and know ASCII."""
+    """Name the repository by a path that stubs can use: without spaces, and in ASCII."""
     return replace(settings, repository=plain(settings.repository, setup.backends / ".repository"))
 
 
@@ -122,9 +122,9 @@ def described(settings: Settings, model: str) -> str:
 
 
 def linger(settings: Settings, server: TritonServer) -> None:
-    """Go on inferring while no longer ready, until balancers have looked elsewhere.
+    """Keep inferring while no longer ready, until balancers have turned to other replicas.
 
-    A stopping Triton answers that it knows no such model, which no balancer would repeat.
+    A stopping Triton answers that it knows no such model, which no balancer would retry.
     """
     if server.is_running():
         time.sleep(settings.leave_seconds)

@@ -13,12 +13,12 @@ def parameters(config: Config) -> dict[str, str]:
 
 
 def has_contract(config: Config) -> bool:
-    """Tell whether the model states how a picture becomes its input: each row is a picture then."""
+    """Tell whether the model states how a picture becomes its input; each row is then a picture."""
     return "width" in config.get("parameters", {})
 
 
 def instances(config: Config) -> int:
-    """Count the instances of all groups; 1 where none is named, as Triton takes it."""
+    """Count the instances of all groups; 1 if none is named, as in Triton."""
     return sum(int(group.get("count", 1)) for group in config.get("instance_group", [])) or 1
 
 

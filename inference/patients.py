@@ -45,7 +45,7 @@ class Patients:
         return self._patients.setdefault(model, Patient())
 
     def discharge(self, ill: set[str]) -> list[str]:
-        """Let go of all that are not ill any more; returns their names."""
+        """Let go of all that are no longer ill; returns their names."""
         well = sorted(self._patients.keys() - ill)
         for model in well:
             del self._patients[model]

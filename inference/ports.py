@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from inference.errors import LaunchError
 from inference.settings import Settings
 
-# Below the range from which the kernel takes the ports of outgoing connections: one of those
-# could take a chosen port in the seconds before Triton has loaded its models and listens.
+# Below the range that the kernel uses for outgoing connections: one of those could take a chosen
+# port in the seconds before Triton has loaded its models and listens.
 QUIET_PORTS = range(20000, 32768)
 
 
@@ -58,7 +58,7 @@ def bind(host: str, port: int, name: str) -> socket.socket:
     except socket.gaierror:
         raise LaunchError(f"TRITON_HOST {host!r} is not an address of this machine.") from None
     listener = socket.socket(family, kind, protocol)
-    # As Triton does: connections of an earlier run that still fade away do no harm.
+    # As Triton does: connections of an earlier run that are still closing do no harm.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)

@@ -1,9 +1,9 @@
 """Makes a small inference request for any model from its configuration.
 
-A tensor of zeros tells as well as a picture whether Triton, the model's process and the engine
-still work. Whether the answers are right is judged, by the golden picture, where that can change:
-by the exporter, by a deployment and by `make selftest`. Here a translated label file would become
-an outage, and decoding pictures would more than double the launcher's memory.
+A tensor of zeros shows as well as a picture whether Triton, the model's process and the engine
+still work. Whether the answers are right is checked with the golden picture where that can change:
+by the exporter, by a deployment and by `make selftest`. Checking it here would turn a translated
+label file into an outage, and decoding pictures would more than double the launcher's memory.
 """
 
 import base64
@@ -39,7 +39,7 @@ class ProbeInput:
 
 @dataclass(frozen=True)
 class Probe:
-    """A request that makes a model infer; its bodies differ if it is cached and they can."""
+    """A request that makes a model infer; for a cached model its bodies differ, if they can."""
 
     inputs: tuple[ProbeInput, ...]
 
@@ -100,7 +100,7 @@ def _input(
 def _varied(part: ProbeInput, counter: int) -> bytes:
     """Change a tensor a little, so that the response cache cannot answer for the model."""
     if part.datatype == "BYTES":
-        # Behind a JPEG's end-of-image marker no decoder looks.
+        # No decoder looks past a JPEG's end-of-image marker.
         count = prod(part.shape)
         (length,) = struct.unpack_from("<I", part.content)
         text = part.content[4 : 4 + length]
@@ -133,6 +133,6 @@ def _golden_picture(config: Mapping[str, Any], config_of: ConfigOf) -> bytes | N
         if text := model_config.parameters(candidate).get("golden_picture"):
             try:
                 return base64.b64decode(text, validate=True)
-            except ValueError:  # no base64, or not even ASCII
+            except ValueError:  # not base64, or not even ASCII
                 continue
     return None

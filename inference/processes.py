@@ -61,7 +61,7 @@ def is_alive(pid: int) -> bool:
 def is_working(pid: int, samples: int = 5) -> bool:
     """Tell whether a process computes or waits for a processor, rather than for an event.
 
-    On a starved machine this tells one that is slow from one that hangs.
+    On a starved machine this distinguishes a slow process from one that hangs.
     """
     seen = 0
     for _ in range(samples):
@@ -105,13 +105,13 @@ def stubs(run: Run) -> dict[int, list[str]]:
 
 
 def dead_stubs() -> set[int]:
-    """Return the stubs of this process's Triton that have ended, and for which it still waits."""
+    """Return the stubs of this process's Triton that have ended and were not reaped."""
     mine = os.getpid()
     return {pid for pid in processes() if _is_dead_stub(pid) and parent(parent(pid)) == mine}
 
 
 def _is_dead_stub(pid: int) -> bool:
-    """Tell whether a process is a stub's zombie: of its name, that has 15 letters, no more."""
+    """Tell whether a process is a stub's zombie, of whose name only 15 letters are left."""
     try:
         name, _, rest = (PROC / str(pid) / "stat").read_text().partition("(")[2].rpartition(")")
     except OSError:
@@ -148,7 +148,7 @@ def reap(pid: int) -> None:
 
 
 def reap_orphans(*own: int) -> None:
-    """Reap adopted processes that have ended; `own` are those whose parts wait for them."""
+    """Reap adopted processes that have ended; `own` are those that others wait for."""
     for pid in children(os.getpid()):
         if pid not in own:
             reap(pid)

@@ -23,14 +23,14 @@ def without_version(repository: Path) -> list[str]:
 
 
 def _models(repository: Path) -> list[Path]:
-    """List what may be models, by name; a repository that is not there has none."""
+    """List what may be models, by name; a missing repository has none."""
     if not repository.is_dir():
         return []
     return sorted(entry for entry in repository.iterdir() if not is_apart(entry.name))
 
 
 def is_apart(model: str) -> bool:
-    """Tell whether a model is none to serve: a version under test, or an export half done."""
+    """Tell whether a model is not to be served: a version under test, or an unfinished export."""
     return model.startswith(".")
 
 
@@ -45,7 +45,7 @@ def ensemble_name(model: str) -> str:
 
 
 def companions(model: str) -> tuple[str, str]:
-    """Name what stands beside a classifier, for clients that send pictures to Triton itself."""
+    """Name the models beside a classifier, for clients that send pictures to Triton itself."""
     return decode_name(model), ensemble_name(model)
 
 
@@ -73,7 +73,7 @@ def lacks_version(model: str) -> str:
 
 
 def versions_in(model: Path) -> list[int]:
-    """List the versions in a model's directory, ascending; one that cannot be read has none."""
+    """List the versions in a model's directory, ascending; an unreadable one has none."""
     try:
         names = [entry.name for entry in model.iterdir() if entry.is_dir()]
     except (FileNotFoundError, NotADirectoryError, PermissionError):  # lost+found of a volume

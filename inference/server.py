@@ -57,7 +57,7 @@ class TritonServer:
     def await_live(self, client: TritonClient, loadings: Loadings) -> None:
         """Wait until Triton answers. Raises LaunchError with Triton's reason.
 
-        It would wait for ever for a model's process that died; then it is killed.
+        If a model's process died, Triton would wait for it for ever: it is killed.
         """
         now = time.monotonic()
         deadline, glance = now + self._settings.start_timeout, now + GLANCE_SECONDS
@@ -181,7 +181,7 @@ def command_line(settings: Settings, setup: Setup, models: list[str]) -> list[st
 
 
 def _spelled(host: str) -> tuple[str, str]:
-    """Spell an address to listen on for Triton's HTTP and for its gRPC: IPv6 has a sign in each."""
+    """Spell an address to listen on for Triton's HTTP and for its gRPC: IPv6 is marked in both."""
     return (f"ipv6:{host}", f"[{host}]") if ":" in host else (host, host)
 
 
@@ -208,7 +208,7 @@ def environment(env: dict[str, str], settings: Settings, setup: Setup) -> dict[s
         "LD_LIBRARY_PATH": os.pathsep.join(libraries),
         # The stub finds its packages through the first `python3` on PATH.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", "")]),
-        # What a model's process that is killed leaves there goes with this run.
+        # What a killed process of a model leaves there is removed with this run.
         "TMPDIR": str(setup.backends),
         "EDGELENS_HOME": str(plain(HOME, setup.backends / ".home")),
         "EDGELENS_CACHE_DIR": str(_plain_cache(settings, setup)),

@@ -19,7 +19,7 @@ _KEY = re.compile(r"[A-Za-z0-9_.~-]{8,256}")
 class Settings:
     """How Triton is started; ports of 0 mean "any free one", `cache_bytes` of 0 means no cache.
 
-    Of each model, Triton reads `configs/<model_config_name>.pbtxt` where there is such a file.
+    For each model, Triton reads `configs/<model_config_name>.pbtxt` if there is such a file.
     """
 
     repository: Path
@@ -74,7 +74,7 @@ def runtime_dir(env: Mapping[str, str]) -> Path:
 
 
 def _path(value: str | Path | None, default: Path) -> Path:
-    """Make a path absolute; a relative one starts where the command was given."""
+    """Make a path absolute; a relative one starts at the working directory."""
     return Path(value or default).expanduser().absolute()
 
 
@@ -107,7 +107,7 @@ def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
 
 
 def _config_name(env: Mapping[str, str]) -> str:
-    """Take the given name, nothing for `none`, else this host's name as a file may be called."""
+    """Take the given name, nothing for `none`, else this host's name, made fit for a file."""
     given = env.get("TRITON_MODEL_CONFIG_NAME", "")
     if given:
         return "" if given == "none" else given

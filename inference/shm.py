@@ -20,7 +20,7 @@ def remove_segments(run: Run, shared_memory: Path = SHARED_MEMORY) -> list[str]:
 
 
 def close_segments(run: Run, shared_memory: Path = SHARED_MEMORY) -> None:
-    """Let nobody else read what clients sent: Triton makes its segments readable for all."""
+    """Let nobody else read what clients sent: Triton makes its segments readable by all."""
     for path in _segments(run, shared_memory):
         with contextlib.suppress(OSError):  # it vanished meanwhile
             path.chmod(0o600)

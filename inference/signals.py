@@ -11,7 +11,7 @@ ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def on_ending(handler: Callable[[int, FrameType | None], None]) -> None:
-    """Let a handler take the signals that end a program, but no SIGHUP that `nohup` ignores."""
+    """Set a handler for the signals that end a program, except a SIGHUP that `nohup` ignores."""
     for number in ENDING:
         if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
@@ -19,7 +19,7 @@ def on_ending(handler: Callable[[int, FrameType | None], None]) -> None:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let no ending signal interrupt the block: it brings back what was there before."""
+    """Let no ending signal interrupt the block, which restores what was there before."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDING}
     try:
         yield

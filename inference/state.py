@@ -75,7 +75,7 @@ class State:
         self.metrics.ready.set(not self.problems())
 
     def trouble(self, problem: str) -> None:
-        """Say what concerns the whole server."""
+        """Note a problem of the whole server."""
         with self._lock:
             self._trouble = problem
             findings = self._findings

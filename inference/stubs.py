@@ -44,7 +44,7 @@ class ModelStubs:
         return any(is_working(pid) for pid in self.pids(model, version))
 
     def dead(self) -> set[int]:
-        """Return the processes, of whichever model, that ended without Triton's noticing."""
+        """Return the processes of any model that ended without Triton noticing."""
         return dead_stubs()
 
     def kill(self, model: str) -> None:
@@ -59,13 +59,13 @@ class Loading:
     def __init__(
         self, stubs: ModelStubs, model: str, version: str = "", alone: bool = False
     ) -> None:
-        """Begin to watch; where the load is `alone`, no other one's processes end meanwhile."""
+        """Begin to watch; if the load is `alone`, no other load's processes end meanwhile."""
         self._stubs, self._model, self._version = stubs, model, version
         self._before = stubs.dead() if alone else None
         self._seen_at: float | None = None
 
     def is_lost(self) -> bool:
-        """Tell whether the model had a process that is gone for too long; ask again and again."""
+        """Tell whether the model's process has been gone for too long; call this repeatedly."""
         now = time.monotonic()
         lives = bool(self._stubs.pids(self._model, self._version))
         if lives or (self._seen_at is None and self._came_and_went()):
@@ -85,6 +85,6 @@ class Loadings:
         self._known: dict[tuple[str, str], Loading] = {}
 
     def lost(self, under_way: Iterable[tuple[str, str]]) -> list[str]:
-        """Name the models that will never be there, of all (model, version) being loaded now."""
+        """Name the models that will never be loaded, of the (model, version) being loaded now."""
         self._known = {key: self._known.get(key) or Loading(self._stubs, *key) for key in under_way}
         return [model for (model, _), loading in self._known.items() if loading.is_lost()]

@@ -30,7 +30,7 @@ from inference.watchdog import Watchdog
 LOAD_SECONDS = 120.0
 STARVED_SILENCES = 5
 QUICK_END_SECONDS = 10.0
-RESTARTS_FOR_ONE = 2  # of all for one model's sake; then it is reloaded alone, and left out
+RESTARTS_FOR_ONE = 2  # of everything for one model; then it is reloaded alone, and left out
 LONGEST_RESTART_PAUSE = 30.0
 GLANCE_SECONDS = 0.1
 
@@ -77,7 +77,7 @@ class Supervisor:
                 when_ready(findings)
                 announced = True
             reap_orphans(self._server.pid)
-            # What was just treated is looked at again at once.
+            # Look at once at what was just treated.
             self._pause(GLANCE_SECONDS if self._acted else self._settings.probe_period)
 
     def close(self) -> None:
@@ -174,7 +174,7 @@ class Supervisor:
                 return
             cached = self._settings.cache_bytes and self._watchdog.is_cached(finding.model)
             if cached and not helpless:
-                # Triton 24.10 caches a failed answer as an empty one and gives it ever after.
+                # Triton 24.10 caches a failed answer as an empty one and repeats it from then on.
                 self._restart(f"{finding.model} failed ({finding.problem}), maybe into the cache")
                 return
             try:
@@ -195,7 +195,7 @@ class Supervisor:
                 self._while_it_runs(lambda: self._client.unload(files.candidate, LOAD_SECONDS))
 
     def _reload(self, finding: Finding) -> bool:
-        """Load a model anew; tells whether Triton could. Raises TritonAway or TritonSilent."""
+        """Reload a model; tells whether Triton could. Raises TritonAway or TritonSilent."""
         model = finding.model
         self._say(f"{model}: {finding.problem}; reloading it.")
         self._state.metrics.reloads.labels(model).inc()
@@ -231,7 +231,7 @@ class Supervisor:
         return future.result()
 
     def _restart(self, problem: str, without: frozenset[str] = frozenset()) -> None:
-        """Kill Triton with all that belongs to it and start it anew on the same ports.
+        """Kill Triton with all that belongs to it, and restart it on the same ports.
 
         The models that it starts `without` stay patients: they are loaded later, each alone.
         """
@@ -250,7 +250,7 @@ class Supervisor:
         self._start_without(set(without), models)
 
     def _start_without(self, without: set[str], models: list[str]) -> None:
-        """Start Triton with those of the models that neither are left out nor lead to such."""
+        """Start Triton with the models, except those left out and those that depend on them."""
         started = time.monotonic()
         without |= {ensemble_name(model) for model in without}
         while more := {m for m in models if self._watchdog.steps_of(m) & without} - without:

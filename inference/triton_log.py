@@ -42,7 +42,7 @@ class TritonLog:
         return any("All models are stopped" in line for line in list(self._recent)[-100:])
 
     def loading(self) -> set[tuple[str, str]]:
-        """Name the (model, version) pairs that Triton has begun to load and not ended."""
+        """Name the (model, version) pairs that Triton has begun to load and not finished."""
         begun: set[tuple[str, str]] = set()
         for line in list(self._recent):
             if match := _LOAD_BEGAN.search(line):
@@ -79,9 +79,9 @@ class TritonLog:
 
 
 def explain(lines: Iterable[str]) -> str:
-    """Find the reason of a failed start in Triton's log: the models' first, then the server's.
+    """Find the reason for a failed start in Triton's log: the models' first, then the server's.
 
-    Several models are a line each.
+    Several models get one line each.
     """
     entries = [entry for entry in _entries(lines) if not entry.startswith(_WITHOUT_A_GPU)]
     if models := list(dict.fromkeys(filter(None, map(_model_failure, entries)))):
@@ -92,7 +92,7 @@ def explain(lines: Iterable[str]) -> str:
 
 
 def _entries(lines: Iterable[str]) -> Iterator[str]:
-    """Yield the errors in Triton's log; that of a file which is not understood with its cause."""
+    """Yield the errors in Triton's log; that of a file it cannot parse gets its cause."""
     cause = ""
     for line in lines:
         if match := _PARSE_FAILED.search(line):
@@ -115,7 +115,7 @@ def _model_failure(entry: str) -> str:
 
 
 def _explained(reason: str) -> str:
-    """Add to Triton's words about a process that has ended what mostly ends one."""
+    """Add the usual causes to Triton's words about a process that has ended."""
     ended_why = (
         " It ended while it loaded: for want of memory, or by a fault of its engine, where the"
         ' parameter engine "tensorflow" may help.'
@@ -124,7 +124,7 @@ def _explained(reason: str) -> str:
 
 
 def _placed(reason: str) -> str:
-    """Add to Triton's words about files it does not know where those of a SavedModel belong."""
+    """Add the place of a SavedModel's files to Triton's words about files it does not know."""
     unknown = "Could not determine backend" in reason
     return (
         f"{reason} A SavedModel is the directory VERSION/model.savedmodel." if unknown else reason

@@ -54,11 +54,11 @@ class Watchdog:
         loaded = self._loaded()
         self._watched = {key: self._watched.get(key) or _Watched(key, self) for key in loaded}
         findings = list(self._pool.map(lambda watched: watched.check(), self._watched.values()))
-        # One whose configuration Triton refuses for now keeps those it had.
+        # A model whose configuration Triton refuses for now keeps the steps it had.
         steps = {name: set(watched.steps()) for (name, _), watched in self._watched.items()}
         self._steps |= {name: known for name, known in steps.items() if known}
         if any(finding.problem for finding in findings):
-            # One that was unloaded meanwhile on purpose has no problem.
+            # A model that was unloaded meanwhile on purpose has no problem.
             loaded = self._loaded()
         return [finding for finding in findings if (finding.model, finding.version) in loaded]
 
@@ -73,7 +73,7 @@ class Watchdog:
         )
 
     def forget(self, model: str) -> None:
-        """Look afresh at a model that was loaded anew, and at the ensembles it is a step of."""
+        """Forget what is known about a reloaded model, and the ensembles it is a step of."""
         self._watched = {
             key: watched
             for key, watched in self._watched.items()
@@ -81,7 +81,7 @@ class Watchdog:
         }
 
     def forget_all(self) -> None:
-        """Look at all models afresh."""
+        """Forget what is known about all models."""
         self._watched = {}
 
     def close(self) -> None:
@@ -89,7 +89,7 @@ class Watchdog:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _loaded(self) -> list[ModelVersion]:
-        """List what serves: whoever tests a version apart looks after it, and removes it."""
+        """List what serves, without the versions under test: their testers look after them."""
         return [key for key in self.client.loaded(self.timeout) if not is_apart(key[0])]
 
 
@@ -105,13 +105,13 @@ class _Watched:
         self._probe: Probe | None = None
         self._has_inferred = False
         self._count = 0
-        self._ended: str | None = None  # how many of its processes
+        self._ended: str | None = None  # says how many of its processes have
         self._progress_at = self._clock()
 
     def check(self) -> Finding:
-        """Probe once; a model that only has more to do than it can is no problem.
+        """Probe once; a model that is only overloaded is no problem.
 
-        Raises TritonSilent or TritonAway where Triton itself is to blame.
+        Raises TritonSilent or TritonAway if Triton itself is to blame.
         """
         try:
             self._prepare()
@@ -129,10 +129,10 @@ class _Watched:
         return model_config.is_cached(self._config or {})
 
     def _prepare(self) -> None:
-        """Fetch the configuration, also when others may have loaded another, and count processes.
+        """Fetch the configuration, again if others may have changed it, and count processes.
 
-        An ensemble has those of its steps. What a process that is gone was given fails, while the
-        model's other instances, or the response cache, answer the rest: no inference tells.
+        An ensemble's processes are those of its steps. An inference does not show that a process is
+        gone: its requests fail, while other instances or the response cache answer the rest.
         """
         live = self._stubs.count(self._model, self._version)
         if self._config is None or live != self._expected():
@@ -182,7 +182,7 @@ class _Watched:
     def _proved_by_clients(self, count: int) -> bool:
         """Tell whether the model has inferred for others since the last look.
 
-        A busy model is spared probes: one of VGG16 costs as much as a client's picture.
+        A busy model gets no probes: a VGG16 probe costs as much as a client's picture.
         """
         more, self._count = count > self._count, count
         busy = more and self._has_inferred and not self._ended
@@ -205,7 +205,7 @@ class _Watched:
     def _inferences(self) -> tuple[int, float]:
         """Fetch how many inferences were made and how long the slowest batch size takes, in s.
 
-        An ensemble waits for steps that others keep busy: theirs count for it.
+        An ensemble may wait for steps that others keep busy, so theirs count for it.
         """
         parts = [(self._model, self._version), *((step, "") for step in self.steps())]
         statistics = [s for part in parts for s in self._client.statistics(*part, self._timeout)]
@@ -216,7 +216,7 @@ class _Watched:
         return sum(int(s["inference_count"]) for s in statistics), slowest
 
     def _refused(self, exc: TritonRefused) -> Finding:
-        """Judge an error: a model that never took our made-up tensor may be quite well."""
+        """Judge an error: a model that never took our made-up tensor may be healthy."""
         if self._has_inferred or DEAD_STUB in str(exc).lower():
             return self._finding(f"it does not infer: {exc}")
         return self._finding(self._ended)

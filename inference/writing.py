@@ -7,12 +7,12 @@ from pathlib import Path
 def write_text(path: Path, text: str, private: bool = False) -> None:
     """Write a file so that a reader sees the old content or the new, never a part.
 
-    A `private` one is for its owner's eyes alone; any other that is replaced keeps its mode.
-    Raises OSError, and leaves nothing behind then.
+    Only its owner can read a `private` file; any other that is replaced keeps its mode. Raises
+    OSError, and then leaves nothing behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)  # a killed process may have had our number
+    temporary.unlink(missing_ok=True)  # a killed process may have had our PID
     try:
         temporary.touch(0o600 if private else 0o666, exist_ok=False)
         temporary.write_text(text, encoding="utf-8")
