@@ -32,7 +32,7 @@ test: test-packages .venv/.dev .venv-inference/.export ## every test but those t
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=none test-computing test-inference
 	$(GATEWAY)/python -m pytest tests/examples tests/e2e
 
-# These two share the cores: what computes all the time, and what mostly waits for Triton.
+# These two run at once and share the cores: one computes all the time, one mostly waits for Triton.
 test-computing:
 	$(INFERENCE)/python -m pytest --quiet tests/exporter
 	$(GATEWAY)/python -m pytest --quiet tests/gateway tests/benchmarks
@@ -106,10 +106,10 @@ clean: ## remove the environments, caches and built archives (models stay)
 bench-packages: ; @scripts/system-packages bench
 test-packages: ; @scripts/system-packages test
 serve-packages: ; @scripts/system-packages serve
-test-packages bench-packages: | serve-packages  # apt takes one at a time
+test-packages bench-packages: | serve-packages  # apt runs one at a time
 
 # The environments. A stamp says which lock file an environment was made from. .venv has the
-# installers, which fill the others too; one that was interrupted before that is made anew.
+# installers, which fill the others too; if its creation was interrupted, it is created again.
 INSTALL := PATH="$(CURDIR)/$(GATEWAY):$$PATH" scripts/install
 $(GATEWAY)/uv: requirements/installer.txt | serve-packages
 	@[ -x $(GATEWAY)/pip ] || $(PYTHON) -m venv --clear .venv
