@@ -61,7 +61,7 @@ class Page {
         chooser.value = ""; // so that the same file can be chosen again
       };
       chooser.addEventListener("change", take);
-      take(); // what was chosen while this script was on its way
+      take(); // what was chosen while this script was loading
     }
     find("upload").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -122,7 +122,7 @@ class Page {
     return this.#queue.outdated(find("model").value);
   }
 
-  /** Classify what waits, or show what has labels to another model that was chosen since. */
+  /** Classify what waits, or else what has labels from another model than the chosen one. */
   async #start() {
     if (this.#run) {
       return;
@@ -148,7 +148,7 @@ class Page {
       this.#run = null;
       this.#refresh();
       if (cancelled) {
-        find("submit").focus(); // what had the focus is hidden now
+        find("submit").focus(); // the focused button is hidden now
       }
     }
   }
@@ -201,7 +201,7 @@ class Page {
     (isRunning ? neighbour : (neighbour?.querySelector(".remove") ?? find("chooser"))).focus();
   }
 
-  /** Let the reader keep what is shown, as a table. */
+  /** Let the reader save what is shown, as a table. */
   #save() {
     const text = csv(this.#queue.all().flatMap(({ rows }) => rows));
     const url = URL.createObjectURL(new Blob(["\ufeff", text, "\r\n"], { type: "text/csv" }));

@@ -1,8 +1,8 @@
-// The API's documentation, drawn from the description that the gateway itself answers.
+// The API's documentation, built from the description that the gateway itself serves.
 
 const REFERENCE = "#/components/schemas/";
 const LONG_SHAPE = 30; // lines of JSON after which an example is folded
-// Values for what the description gives no example of, by the name of the property.
+// Example values for properties without an example in the description, by name.
 const USUAL = {
   name: "efficientnet_lite0",
   model: "efficientnet_lite0",
@@ -33,7 +33,7 @@ function make(name, attributes = {}, ...children) {
   return element;
 }
 
-/** Return a text's parts; what stands between backquotes becomes code. */
+/** Return a text's parts; text between backquotes becomes code. */
 function prose(text) {
   return text.split("`").map((part, index) => (index % 2 ? make("code", {}, part) : part));
 }
@@ -53,7 +53,7 @@ class Description {
     Object.assign(this, document);
   }
 
-  /** Return [method, path, operation] of all that carry a tag. */
+  /** Return [method, path, operation] of all operations with a tag. */
   operations(tag) {
     return Object.entries(this.paths).flatMap(([path, methods]) =>
       Object.entries(methods)

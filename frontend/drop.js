@@ -1,6 +1,6 @@
-// The files of a drop, also those in folders.
+// The files of a drop, including those in folders.
 
-/** Return the files of a drop; of a folder, the pictures in it, however deep. */
+/** Return the files of a drop; for a folder, the pictures in it at any depth. */
 export async function dropped({ items, files }) {
   const entries = [...items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   const folders = entries.filter((entry) => entry.isDirectory);
@@ -28,7 +28,7 @@ async function filesIn(folder) {
   }
 }
 
-/** Tell whether text, an API key perhaps, is dragged to where text can be put. */
+/** Tell whether text, such as an API key, is dragged onto a field for text. */
 export function isForField(event) {
   const isText = !event.dataTransfer.types.includes("Files");
   return isText && event.target instanceof HTMLInputElement;

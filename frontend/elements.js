@@ -1,8 +1,8 @@
-// What stands in the page: finding, making and showing it.
+// Find, make and show the elements of the page.
 
 export const find = (id) => document.getElementById(id);
 
-/** Return a file's name for a sentence, whose order of reading it must not change. */
+/** Return a file's name for a sentence; it must not change the sentence's text direction. */
 export function isolated(name) {
   return Object.assign(document.createElement("bdi"), { textContent: name });
 }

@@ -2,12 +2,12 @@ import { find, show } from "./elements.js";
 import { megabytes } from "./text.js";
 
 const UNLIMITED = { pictures: Infinity, picture_bytes: Infinity, request_bytes: Infinity };
-const MODELS_PAUSE = 3; // seconds between two questions while no model is ready
+const MODELS_PAUSE = 3; // seconds between two requests while no model is ready
 
 /** Which model answers: shown, and chosen where there are several. */
 export class Models {
   #listed = [];
-  limits = UNLIMITED; // until the server has told its own
+  limits = UNLIMITED; // until the server has reported its own
 
   constructor(gateway, { onUnauthorized, onChoice }) {
     this.gateway = gateway;
@@ -48,7 +48,7 @@ export class Models {
     setTimeout(() => this.load(), wait * 1000);
   }
 
-  /** Ask again what is served where an answer shows that it has changed. */
+  /** Ask again what is served if an answer shows that it has changed. */
   check({ model, version }) {
     const known = this.#listed.find(({ name }) => name === model);
     if (!known?.versions.includes(version) || model !== find("model").value) {

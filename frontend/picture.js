@@ -12,7 +12,7 @@ export class Picture {
 
   constructor(file, name, { onRetry, onRemove }) {
     this.file = file;
-    this.name = name; // the file's, or that and a number where another one has it
+    this.name = name; // the file's, with a number if another picture has it
     this.card = find("card").content.firstElementChild.cloneNode(true);
     this.#parts = Object.fromEntries(
       ["preview", "name", "state", "labels", "source", "retry", "remove"].map((name) => [
@@ -35,7 +35,7 @@ export class Picture {
 
   run() {
     if (this.card.contains(document.activeElement)) {
-      this.card.focus(); // for the button that has it is hidden while this runs
+      this.card.focus(); // because the focused button is hidden while this runs
     }
     this.#become("running", "Classifying…");
   }
@@ -77,7 +77,7 @@ export class Picture {
   discard() {
     clearTimeout(this.#timer);
     this.card.remove();
-    this.#parts.preview.replaceChildren(); // nothing may ask for the address any more
+    this.#parts.preview.replaceChildren(); // nothing may use the URL any more
     URL.revokeObjectURL(this.url);
   }
 

@@ -8,7 +8,7 @@ export class Refusal extends Error {
   static async from(response) {
     const body = await response.json().catch(() => ({}));
     const later = response.status >= 500 ? " Try again shortly." : "";
-    const large = response.status === 413; // a proxy's own limit has no words of ours
+    const large = response.status === 413; // a proxy's own limit comes without our message
     const unexplained = large
       ? "This picture is larger than the server, or a proxy before it, takes."
       : `The server answered ${response.status}.${later}`;

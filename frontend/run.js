@@ -2,7 +2,7 @@ import { isolated } from "./elements.js";
 import { Refusal } from "./refusal.js";
 import { counted, percent } from "./text.js";
 
-// At most, so that progress shows and a cancelled run has lost little; the server may take less.
+// Small enough to show progress and to lose little on a cancel; the server may take less.
 const REQUEST_PICTURES = 8;
 const REQUEST_BYTES = 48 * 1024 * 1024;
 const FORM_BYTES = 1024; // more than a form needs for each picture besides its own bytes
@@ -34,17 +34,17 @@ function pause(seconds, signal) {
   });
 }
 
-/** One pass through the queue; pictures that are added meanwhile are taken along. */
+/** One pass through the queue; it includes pictures that are added meanwhile. */
 export class Run {
   #abort = new AbortController();
   #finished = new Set(); // the pictures that have an answer
-  #why = ""; // the server wants to be left alone for a while
+  #why = ""; // why the server wants to be left alone for a while
 
   constructor(queue, gateway, models, { say, onProgress }) {
     Object.assign(this, { queue, gateway, models, say, onProgress });
   }
 
-  /** Classify all that waits; raise what ends the run before: Refusal or AbortError. */
+  /** Classify all that waits; raise Refusal or AbortError if that ends the run early. */
   async work() {
     while (this.queue.in("waiting").length) {
       await this.#step();
@@ -55,7 +55,7 @@ export class Run {
     this.#abort.abort();
   }
 
-  /** Count a picture no longer: it waits again, or is gone. */
+  /** Stop counting a picture: it waits again, or is gone. */
   forget(picture) {
     this.#finished.delete(picture);
   }
@@ -131,16 +131,16 @@ export class Run {
         return this.#sendEach(pictures); // this server's limits are lower than usual
       }
       if (error.retryAfter && error.retryAfter <= LONGEST_PAUSE) {
-        pictures.forEach((picture) => picture.wait(error.message)); // until it can, or Cancel
+        pictures.forEach((picture) => picture.wait(error.message)); // until it is ready, or Cancel
         this.#why = error.message;
         return error.retryAfter;
       }
       pictures.forEach((picture) => picture.fail(error));
       if (error.code === "unknown_model") {
-        this.models.load(); // it is served no longer
+        this.models.load(); // it is no longer served
       }
       if (error.code === "unreachable" || error.retryAfter) {
-        throw error; // so would all others fail: they wait for the reader
+        throw error; // all others would fail too: they wait for the reader
       }
     } finally {
       clearTimeout(silence);
@@ -163,7 +163,7 @@ export class Run {
     return 0;
   }
 
-  /** Say what has come of the run, in parts. */
+  /** Say how the run went, in parts. */
   summary() {
     const finished = [...this.#finished];
     const done = finished.filter(({ state }) => state === "done");

@@ -1,6 +1,6 @@
 const TITLES = ["file", "rank", "label", "wnid", "probability", "model", "version", "error"];
 
-// A cell that begins like a formula would be computed by a spreadsheet: a file's name may be anybody's.
+// A spreadsheet would compute a cell that begins like a formula; anybody may have named a file.
 const harmless = (text) => text.replace(/^[=+\-@\t\r]/, "'$&");
 const quoted = (value) => `"${harmless(String(value ?? "")).replaceAll('"', '""')}"`;
 
