@@ -9,7 +9,7 @@ from inference.writing import write_text
 
 
 def amend_tuned(model_dir: Path, version: int, weights: str, golden: Golden, anew: bool) -> None:
-    """Write into them what config.pbtxt says about a version.
+    """Write what config.pbtxt says about a version into these configurations too.
 
     If the model begins `anew` with this version, what was tuned for the old one is removed.
     """

@@ -178,7 +178,7 @@ def _from_form(request: Request, limits: UploadLimits) -> list[Picture]:
 
 
 def _from_fields(fields: list[tuple[str, str]], limits: UploadLimits) -> Iterator[Picture]:
-    """Read the article's form field: base64, bare or as a data URI."""
+    """Read the pictures among a form's fields: base64, bare or as a data URI."""
     _refuse_options(name for name, _ in fields)
     for name, text in fields:
         if name in ("image", "image[]", "images", "images[]", "files[]") and text:

@@ -114,7 +114,7 @@ def _is_starting(settings: Settings) -> bool:
 
 
 def _address(url: str) -> Address:
-    """Read --url. Raises DeployError for what the admin key must not be sent to."""
+    """Read --url. Raises DeployError for an address to which the admin key must not be sent."""
     try:
         address = Address.parse(url)
     except AddressError as error:

@@ -77,7 +77,7 @@ class Supervisor:
                 when_ready(findings)
                 announced = True
             reap_orphans(self._server.pid)
-            # Look at once at what was just treated.
+            # Check at once what was just treated.
             self._pause(GLANCE_SECONDS if self._acted else self._settings.probe_period)
 
     def close(self) -> None:

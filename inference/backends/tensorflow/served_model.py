@@ -47,7 +47,7 @@ class ServedModel:
     def answer(
         self, requests: Sequence[Mapping[str, Array] | RequestError]
     ) -> list[Mapping[str, Array] | RequestError]:
-        """Answer every request with its outputs or its own error; unreadable ones have one."""
+        """Answer every request with its outputs or its own error; unreadable ones are errors."""
         readable = [request for request in requests if not isinstance(request, RequestError)]
         answers = iter(self.batcher.answer(readable))
         return [r if isinstance(r, RequestError) else next(answers) for r in requests]
