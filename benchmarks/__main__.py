@@ -1,6 +1,6 @@
-"""Measure EdgeLens beside its peers: `make bench`, at most fifteen minutes on two cores.
+"""Compare EdgeLens with its peers: `make bench`, at most fifteen minutes on two cores.
 
-What is exported and quantised for it is kept in .cache/bench, and its time is reported apart.
+Exported and quantised models are kept in .cache/bench; preparing them is timed separately.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def _run(options: argparse.Namespace) -> int:
     print(f"prepared in {seconds:.0f} s; measuring begins", file=sys.stderr, flush=True)
     size = Size(options.rounds, options.seconds, options.only)
     with tempfile.TemporaryDirectory(prefix="edgelens-bench-") as scratch:
-        # A part is no run to judge by: it does not replace the last whole one.
+        # A partial run must not replace the results of the last whole run.
         directory = KEPT / "results" if options.only else RESULTS
         run = Run(prepared, Clock(options.minutes), size, Path(scratch), directory)
         run.results["preparation_seconds"] = round(seconds)

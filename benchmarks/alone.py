@@ -1,4 +1,4 @@
-"""What a lone request costs on an idle machine, beside inference and decoding by themselves."""
+"""What a single request costs on an idle machine, next to inference alone and decoding alone."""
 
 import statistics
 
@@ -14,7 +14,7 @@ TIMES = 3
 
 
 def measure(limits: Limits, bodies: Bodies, seconds: float) -> dict[str, float]:
-    """Return the medians in ms; the three take turns, so that all meet the same machine."""
+    """Return the medians in ms. The parts take turns, so that all meet the same conditions."""
     found: dict[str, list[float]] = {"gateway": [], "triton": [], "inference": [], "decode": []}
     plan = Plan(clients=1, warm_seconds=1, seconds=seconds)
     with running(edgelens(GATEWAY_FLOAT, limits.repositories, LITE0, FLOAT)) as server:

@@ -1,11 +1,11 @@
-"""What the load generator says of one answer."""
+"""What the load generator reports about one answer."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Which client asked when and was answered when, in seconds of the monotonic clock."""
+    """The client, and when it asked and was answered, in seconds of the monotonic clock."""
 
     client: int
     begin: float
@@ -14,7 +14,7 @@ class Answer:
 
 
 def read_answer(line: str) -> Answer | None:
-    """Read a line of the load generator; None if it is another one."""
+    """Parse a line of the load generator's output; return None if it is not an answer."""
     parts = line.split()
     if len(parts) != 4 or not parts[0].isdigit():
         return None
@@ -22,6 +22,6 @@ def read_answer(line: str) -> Answer | None:
 
 
 def share(answer: Answer, window: tuple[float, float]) -> float:
-    """Return how much of an answer's time lies in a window, 0 to 1."""
+    """Return the share of an answer's time that lies in a window, 0 to 1."""
     inside = min(answer.end, window[1]) - max(answer.begin, window[0])
     return max(0.0, inside) / max(answer.end - answer.begin, 1e-9)

@@ -1,4 +1,4 @@
-"""What the load posts: photographs as they are, or as ready tensors."""
+"""What the load posts: photographs as they are, or as prepared tensors."""
 
 import json
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ SIDE = CONTRACT.width
 
 @dataclass(frozen=True)
 class Bodies:
-    """The photographs in the shapes in which servers take them, written once."""
+    """The photographs in the forms that servers accept, written once."""
 
     scratch: Path
 
     def target(self, server: Server) -> Target:
-        """Say how to press a server with photographs."""
+        """Return the target that posts photographs to a server."""
         return Target(server.url, PHOTOS, {"Content-Type": "image/jpeg"})
 
     def tensors(self, server: Server, model: str) -> Target:
-        """Say how to press a server's own Triton with ready tensors, over HTTP."""
+        """Return the target that posts prepared tensors to a server's own Triton, over HTTP."""
         header = _inference_header()
         url = f"{server.triton}/v2/models/{model}/infer"
         headers = {"Inference-Header-Content-Length": str(len(header))}
@@ -46,7 +46,7 @@ class Bodies:
 
 
 def _inference_header() -> bytes:
-    """Ask for the five best labels of one binary tensor, in the KServe protocol's JSON."""
+    """Return the KServe JSON that asks for the five best labels of one binary tensor."""
     tensor = {
         "name": "image",
         "shape": [1, SIDE, SIDE, 3],

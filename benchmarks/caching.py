@@ -1,4 +1,4 @@
-"""What Triton's response cache costs where it cannot help, and gains where it can."""
+"""What Triton's response cache costs when it cannot help, and saves when it can."""
 
 import statistics
 from dataclasses import replace
@@ -15,10 +15,10 @@ PAIRS = 5
 
 
 def measure(repositories: Repositories, bodies: Bodies, seconds: float) -> dict[str, Any]:
-    """Return `cache`: p50s of one client in ms, and by how many ms each pair of loads differed.
+    """Return `cache`: p50 latencies of one client, and each pair's difference, in ms.
 
-    The difference is that of tensors that never repeat, sent to Triton itself. It comes from
-    hashing what was sent, so it is the same for every model whose pictures have this size.
+    The difference is measured with tensors that never repeat, sent directly to Triton. It comes
+    from hashing the request, so it is the same for every model with pictures of this size.
     """
     on = edgelens("cache on", repositories, LITE0, FLOAT, cache=True)
     off = edgelens("cache off", repositories, LITE0, FLOAT)
@@ -28,7 +28,7 @@ def measure(repositories: Repositories, bodies: Bodies, seconds: float) -> dict[
         pairs = []
         for number in range(PAIRS):
             plan = replace(lone, salt=f"{number:04d}")
-            # Each first in turn: the second of a pair meets a warmer machine.
+            # They take turns to go first, because the second of a pair meets a warmer machine.
             order = (0, 1) if number % 2 else (1, 0)
             pairs.append({which: press(targets[which], plan).p50_ms for which in order})
         hit = press(bodies.target(cached), lone)

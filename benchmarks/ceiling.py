@@ -1,4 +1,4 @@
-"""How many requests a second one gateway process can pass on, when the model takes no time."""
+"""How many requests per second one gateway process can forward when the model takes no time."""
 
 from contextlib import closing
 from dataclasses import asdict
@@ -12,7 +12,7 @@ CLIENTS = 16
 
 
 def measure(bodies: Bodies, seconds: float) -> dict[str, Any]:
-    """Return `gateway_ceiling`, requests a second, and the whole of that load."""
+    """Return `gateway_ceiling`, in requests per second, and `ceiling`, all figures of that load."""
     with closing(StandIns(bodies.scratch / "ceiling", 0.0)) as stand_ins:
         (ports,) = stand_ins.start([0])
         with gateway("gateway-ceiling", ports["GRPC"], ports["METRICS"], CLIENTS) as server:

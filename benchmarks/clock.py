@@ -5,7 +5,7 @@ import time
 
 
 class Clock:
-    """Counts down the minutes of a run, and says how far it is."""
+    """Counts down the minutes of a run and reports its progress."""
 
     def __init__(self, minutes: float) -> None:
         self._began = time.monotonic()
@@ -16,7 +16,7 @@ class Clock:
         return time.monotonic() - self._began
 
     def suffices(self, seconds: float) -> bool:
-        """Tell whether so many seconds are left."""
+        """Tell whether at least this many seconds are left."""
         return self.passed() + seconds <= self._seconds
 
     def say(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Who is measured, and how each is started."""
+"""What is measured, and how each contender is started."""
 
 import sys
 from collections.abc import Mapping
@@ -61,7 +61,7 @@ def field(repositories: Repositories) -> dict[str, list[Contender]]:
 def edgelens(
     name: str, repositories: Repositories, model: str, precision: str, cache: bool = False
 ) -> Contender:
-    """EdgeLens as `make serve` runs it; the cache is off where a load repeats its pictures."""
+    """EdgeLens as `make serve` runs it; a load that repeats pictures needs the cache off."""
     environment = {"MODEL_REPOSITORY": str(repositories.of(model, precision)), "MODEL": model}
     if not cache:
         environment["TRITON_CACHE_BYTES"] = "0"
@@ -70,7 +70,7 @@ def edgelens(
 
 
 def peer(name: str, repositories: Repositories, model: str) -> Contender:
-    """A peer that serves the same SavedModel; its name says the engine and its precision."""
+    """A peer that serves the same SavedModel; its name states the engine and its precision."""
     product, engine = name.split(", ")
     environment = _environment(repositories.labels(model)) | {
         "BENCH_SAVED_MODEL": str(repositories.saved_model(model)),
@@ -81,7 +81,7 @@ def peer(name: str, repositories: Repositories, model: str) -> Contender:
 
 
 def article(repositories: Repositories) -> Contender:
-    """The app of the article: Keras in the web process."""
+    """The article's app: Keras in the web process."""
     command = [str(PEERS / "python"), "-m", "benchmarks.peers.article", *PORT]
     return Contender(
         ARTICLE, command, "/predict", environment=_environment(repositories.labels(VGG16))

@@ -1,4 +1,4 @@
-"""The models that are measured: exported once, quantised once, and made anew when stale."""
+"""The measured models: exported once, quantised once, and rebuilt when stale."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ VGG16, LITE0 = "vgg16", "efficientnet_lite0"
 CONTRACT = Contract(224, 224, 256, "center", "cubic", "RGB", "0-255")  # of both models
 WEIGHTS = {VGG16: "random", LITE0: "imagenet"}
 AGREEMENT = re.compile(r"top-1 agreement with f32 ([\d.]+)%")
-# What an exported model depends on: the exporter, and the preprocessing that it checks itself with.
+# Exported models depend on the exporter and on the preprocessing that it checks itself with.
 SOURCES = (
     "export_model.py",
     "exporter/*.py",
@@ -37,10 +37,10 @@ class Exports:
         self._sources = sources_digest()
 
     def prepare(self, pictures: Path | None) -> float | None:
-        """Make what is missing; return Lite0's agreement of int8 with f32, None without pictures.
+        """Build what is missing; return Lite0's int8 agreement with f32, None without pictures.
 
         VGG16's weights are random, so its int8 variant is for speed alone: it is calibrated on
-        variants of the test photographs, and no agreement is asked of it.
+        variants of the test photographs, and no agreement is required.
         """
         if _read(self.root / "made.json") != {"sources": self._sources}:
             self._export()
@@ -56,7 +56,7 @@ class Exports:
         (self.root / "made.json").write_text(json.dumps({"sources": self._sources}))
 
     def _quantise(self, model: str, pictures: Path) -> float | None:
-        """Quantise unless that has been done with the very same pictures."""
+        """Quantise, unless that was already done with the same pictures."""
         key = digest(path for path in pictures.iterdir() if path.is_file())
         note = self.root / model / "int8.json"
         known = _read(note)
@@ -75,12 +75,12 @@ class Exports:
 
 
 def sources_digest() -> str:
-    """Sum up what the exported models depend on."""
+    """Return a digest of what the exported models depend on."""
     return digest(path for pattern in SOURCES for path in HOME.glob(pattern))
 
 
 def digest(paths: Iterable[Path]) -> str:
-    """Sum up files by name and content."""
+    """Return a digest of the files' names and contents."""
     total = hashlib.sha256()
     for path in sorted(paths):
         if path.is_file():

@@ -1,4 +1,4 @@
-"""Requests at fixed times, whether or not answers come, and what became of each."""
+"""Sends requests at fixed times, whether or not answers come, and counts how each ended."""
 
 import asyncio
 import re
@@ -7,18 +7,18 @@ from collections import Counter
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-PATIENCE = 30.0  # seconds for which the last answers are waited for
-TICK = 0.01  # seconds; what falls due in one is sent together, for each waking has its cost
+PATIENCE = 30.0  # seconds to wait for the last answers
+TICK = 0.01  # seconds; requests due within one are sent together, because waking up costs time
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 CLOSES = re.compile(rb"\r\nconnection: *close\r\n", re.IGNORECASE)
 
 
 @dataclass
 class Flood:
-    """POST requests at `rate` a second; how they ended, and the good ones' latencies in seconds.
+    """POST requests at `rate` a second: how they ended, and the latencies of 200s in seconds.
 
-    HTTP is written and read by hand, for a client library takes half a millisecond of a core for a
-    request, which a flooded server on the same cores would lack.
+    HTTP is written and parsed by hand. A client library takes half a millisecond of a core per
+    request, which the flooded server on the same cores would lack.
     """
 
     url: str
@@ -28,7 +28,7 @@ class Flood:
     _idle: list["_Connection"] = field(default_factory=list)
 
     async def run(self, bodies: list[bytes], content_type: str, seconds: float) -> None:
-        """Send the bodies in turn for some seconds; then wait for the last answer."""
+        """Send the bodies in turn for some seconds, then wait for the last answers."""
         requests = [self._written(body, content_type) for body in bodies]
         begin, sent = time.monotonic(), []
         for number in range(round(self.rate * seconds)):
@@ -83,7 +83,7 @@ class _Connection(asyncio.Protocol):
         self._status: asyncio.Future[str] | None = None
 
     async def ask(self, request: bytes) -> str:
-        """Send a request and return its answer's status; raise OSError where none comes."""
+        """Send a request and return its answer's status; raise OSError if none comes."""
         if not self.is_open:  # the server closed it meanwhile
             raise ConnectionResetError
         self._arrived, self._status = b"", asyncio.get_running_loop().create_future()

@@ -1,4 +1,4 @@
-"""The load generator: wrk with a script that tells of every answer."""
+"""The load generator: wrk with a script that reports every answer."""
 
 import os
 import resource
@@ -16,11 +16,11 @@ WHY = (
     "in turn, and its script tells of every answer at little cost, which each result states"
 )
 SCRIPT = Path(__file__).with_name("pictures.lua")
-LOOK = 0.1  # seconds between two looks at what it has printed: they cost next to nothing
+LOOK = 0.1  # seconds between two reads of its output, which cost next to nothing
 
 
 class Generator:
-    """A wrk that runs until the block ends; a thread for each connection, as its script needs."""
+    """One run of wrk, with a thread for each connection, as its script needs."""
 
     def __init__(self, url: str, clients: int, longest: float, answer_within: int) -> None:
         self._command = ["wrk", f"-t{clients}", f"-c{clients}", f"-d{round(longest)}s"]
@@ -31,7 +31,7 @@ class Generator:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, bodies: list[Path], headers: dict[str, str], salt: str) -> None:
-        """Begin to post the bodies in turn; with a `salt` no body is the same twice."""
+        """Start to post the bodies in turn; with a `salt`, no body is the same twice."""
         listing = Path(self._directory.name, "bodies")
         listing.write_text("".join(f"{path}\n" for path in bodies))
         environment = {
@@ -46,13 +46,13 @@ class Generator:
             self._process = subprocess.Popen(self._command, env=environment, stdout=file)
 
     def answers(self) -> Iterator[list[Answer]]:
-        """Give what has been answered since the last look, until wrk ends."""
+        """Yield the answers since the last read, until wrk ends."""
         while self._process.poll() is None:
             time.sleep(LOOK)
             yield self._read()
 
     def stop(self) -> float:
-        """End wrk; return how much of one core it took, this process's reading included."""
+        """Stop wrk; return the share of one core that it took, including this process's reading."""
         self._process.send_signal(signal.SIGINT)
         self._process.wait()
         share = (_processor_seconds() - self._used) / (time.monotonic() - self._began)
@@ -60,7 +60,7 @@ class Generator:
         return share
 
     def close(self) -> None:
-        """End wrk, however it stands, and remove its files."""
+        """Kill wrk if it still runs, and remove its files."""
         if self._process:
             self._process.kill()
             self._process.wait()
@@ -76,6 +76,6 @@ class Generator:
 
 
 def _processor_seconds() -> float:
-    """Return what this process and the children it has waited for have used of the processor."""
+    """Return the processor seconds of this process and of the children it has waited for."""
     uses = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(use.ru_utime + use.ru_stime for use in uses)

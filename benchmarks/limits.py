@@ -1,4 +1,4 @@
-"""What bounds every server: the engine alone and decoding alone, measured in their environments."""
+"""The limits of every server: the engine alone and decoding alone, in their environments."""
 
 import json
 import subprocess
@@ -21,14 +21,14 @@ class Limits:
     seconds: float = 1.5
 
     def engines(self) -> dict[str, dict[str, Any]]:
-        """Measure the engine, by model and precision, at the precisions that are compared."""
+        """Return the engine's figures by model and precision, for all that are compared."""
         return {
             VGG16: {name: self.engine(VGG16, name) for name in PRECISIONS},
             LITE0: {FLOAT: self.engine(LITE0, FLOAT)},
         }
 
     def engine(self, model: str, precision: str, *batches: int) -> dict[str, Any]:
-        """Measure the engine with one model; what int8 leaves unquantised is computed in FLOAT."""
+        """Measure the engine with one model; int8 models compute unquantised parts in FLOAT."""
         path = self.repositories.saved_model(model)
         if precision == "int8":
             path = path.with_name(INT8[0])
@@ -56,7 +56,7 @@ class Limits:
 
 
 def _said(*command: object) -> dict[str, Any]:
-    """Run a program in the project's directory and return what its last line says."""
+    """Run a program in the project's directory and return the JSON object on its last line."""
     words = [str(word) for word in command]
     run = subprocess.run(words, cwd=HOME, capture_output=True, text=True, timeout=LONGEST)
     if run.returncode != 0:

@@ -1,4 +1,4 @@
-"""A load: one run of the generator, in which a window is counted once the server is warm."""
+"""A load: one run of the generator, counted over a window that opens once the server is warm."""
 
 import statistics
 import time
@@ -9,14 +9,14 @@ from pathlib import Path
 from benchmarks.answers import Answer, share
 from benchmarks.generator import Generator
 
-LONGEST_ANSWER = 30  # seconds that a run waits for what was asked before the window closed
+LONGEST_ANSWER = 30  # seconds to wait for answers to requests from before the window closed
 LONGEST_WARMING = 40  # seconds
 
 Window = tuple[float, float]
 
 
 class NoAnswers(Exception):
-    """Nothing was answered where a load was to be measured."""
+    """A load got too few answers to be measured."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Load:
-    """What a window of a load showed; latencies in milliseconds.
+    """The figures of a load's window; latencies in milliseconds.
 
-    `generator` is how much of one core the load generator took.
+    `generator` is the share of one core that the load generator took.
     """
 
     throughput: float
@@ -46,9 +46,9 @@ class Load:
 
 @dataclass(frozen=True)
 class Plan:
-    """How to press: warm for some seconds and answers, then count for some seconds.
+    """How to load a server: warm up for some seconds and answers, then count for some seconds.
 
-    `salt`, four characters, makes every body different, also from those of another salt.
+    `salt`, four characters, makes every body different, also from bodies with another salt.
     """
 
     clients: int = 16
@@ -59,26 +59,26 @@ class Plan:
 
 
 def press(target: Target, plan: Plan) -> Load:
-    """Let every client post one body after another; raise NoAnswers where that is in vain.
+    """Let every client post one body after another; raise NoAnswers if too few are answered.
 
-    Nothing is broken off between warming and counting: what a slow server has begun meanwhile
-    is not forgotten, and no abandoned request takes its time.
+    No request is aborted between warming up and counting: what a slow server has begun still
+    counts, and it spends no time on abandoned requests.
     """
     longest = LONGEST_WARMING + plan.seconds + LONGEST_ANSWER
     with closing(Generator(target.url, plan.clients, longest, LONGEST_ANSWER)) as generator:
         generator.start(target.bodies, target.headers, plan.salt)
         answers, window = _watch(generator, plan)
         used = generator.stop()
-    # A client that is still waiting for what it asked in the window has met an error too.
+    # A client still waiting for an answer to a request from the window counts as an error too.
     silent = plan.clients - len(_served(answers, window[1]))
     return measured(answers, window, generator.lost + silent, used)
 
 
 def measured(answers: list[Answer], window: Window, lost: int, generator: float) -> Load:
-    """Sum up what was answered in a window.
+    """Sum up the answers of a window.
 
-    An answer counts by the share of its time that lies in the window: counting heads instead would
-    be wrong by a whole batch at either end, a fifth of what a slow server answers.
+    An answer counts by the share of its time that lies in the window. Counting whole answers would
+    be wrong by a whole batch at either end, which is a fifth of a slow server's answers.
     """
     good = [answer for answer in answers if answer.status == 200]
     inside = [answer for answer in good if window[0] <= answer.end <= window[1]]
@@ -100,7 +100,7 @@ def measured(answers: list[Answer], window: Window, lost: int, generator: float)
 
 
 def _watch(generator: Generator, plan: Plan) -> tuple[list[Answer], Window]:
-    """Collect answers until every client has had one from after the window; return both."""
+    """Collect answers until every client got one after the window; return answers and window."""
     began, opened = time.monotonic(), 0.0
     answers: list[Answer] = []
     for news in generator.answers():
@@ -117,12 +117,12 @@ def _watch(generator: Generator, plan: Plan) -> tuple[list[Answer], Window]:
 
 
 def _is_over(answers: list[Answer], closed: float, now: float, clients: int) -> bool:
-    """Tell whether what was asked before the window closed has been answered, or is given up."""
+    """Tell whether all requests from before the window closed are answered, or given up."""
     if now < closed:
         return False
     return len(_served(answers, closed)) == clients or now > closed + LONGEST_ANSWER
 
 
 def _served(answers: list[Answer], closed: float) -> set[int]:
-    """Name the clients that have had an answer from after the window."""
+    """Return the clients that got an answer after the window."""
     return {answer.client for answer in answers if answer.end > closed}

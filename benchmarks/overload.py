@@ -1,9 +1,9 @@
 """Goodput under ten times the sustainable load: `make bench-overload`, about three minutes.
 
-Finds the peak with sixteen clients, then sends ten times as many requests a second, at fixed times
-whether or not answers come, finds the peak once more, for a machine's pace may change, and compares
-with the mean of the two. VGG16 is served, so that the load generator needs little of the machine;
-how much is part of the result.
+Finds the peak with sixteen clients, sends ten times as many requests a second, at fixed times
+whether or not answers come, then finds the peak again, because a machine's speed may change. The
+goodput is compared with the mean of the two peaks. VGG16 is served, so that the load generator
+needs little of the machine; the result states how much.
 """
 
 import argparse
@@ -46,13 +46,13 @@ def main() -> None:
 
 
 def judged(server: Server, flood: Flood, seconds: int) -> dict[str, Any]:
-    """Let the flood come and say how the server stood it."""
+    """Send the flood and report how the server coped."""
     before, used, began = server.memory(), time.process_time(), time.monotonic()
     asyncio.run(flood.run([photo.read_bytes() for photo in PHOTOS], "image/jpeg", seconds))
     lasted = time.monotonic() - began
     used = time.process_time() - used
     after = server.memory()
-    # What was admitted in the last moment is answered after it: goodput is over the whole time.
+    # Requests admitted last are answered after the flood, so goodput is over the whole time.
     good = flood.statuses["200"] / lasted
     p99 = statistics.quantiles(flood.latencies, n=100)[98] if len(flood.latencies) > 1 else None
     return {

@@ -12,7 +12,7 @@ Rows = list[list[str]]
 
 
 def page(results: dict[str, Any]) -> str:
-    """Return the whole page; what was not measured is said or left out."""
+    """Return the whole page; parts that were not measured are marked as such or left out."""
     parts = [_head(results), _goals(results["ratios"])]
     parts += [_loads(results, model) for model in results["loads"]]
     parts += [_engine(results), _alone(results), _resting(results), _cache(results)]

@@ -6,7 +6,7 @@ from typing import Any
 from benchmarks.spread import spread
 
 OURS, OTHERS, INK = "#0b62c4", "#9a9a9a", "black"
-NAMES, WIDE, BAR = 280, 420, 22  # pixels: beside the bars, the longest bar, a bar's line
+NAMES, WIDE, BAR = 280, 420, 22  # pixels: the names beside the bars, the longest bar, a row
 LEFT, TOP, RIGHT, BOTTOM = 60, 40, 600, 360
 
 

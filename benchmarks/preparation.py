@@ -26,7 +26,7 @@ def prepare(pictures: Path | None) -> Prepared:
     agreement = exports.prepare(pictures)
     repositories = Repositories(exports.root)
     repositories.lay_out()
-    started = exports.root / "started"  # goes when the models are exported anew
+    started = exports.root / "started"  # removed when the models are exported again
     if not started.exists():
         _start(repositories)
         started.touch()

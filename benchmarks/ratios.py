@@ -1,4 +1,4 @@
-"""The ratios by which a run is judged; where a part was not measured, a ratio is None."""
+"""The ratios that judge a run; a ratio is None if a part of it was not measured."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -64,7 +64,7 @@ def _best(results: dict[str, Any], model: str, names: Iterable[str]) -> float | 
 
 
 def _raw(results: dict[str, Any], precision: str) -> float | None:
-    """Return what the engine alone makes of VGG16 at its best batch size."""
+    """Return the engine's own throughput with VGG16 at its best batch size."""
     measured = [raw[VGG16][precision] for raw in results.get("raw", []) if VGG16 in raw]
     return spread(measured, "best").median if measured else None
 
@@ -80,7 +80,7 @@ def _least(*values: float | None) -> float | None:
 
 
 def _added(alone: dict[str, float] | None) -> float | None:
-    """Return what a lone request costs beyond inference and decoding, in ms."""
+    """Return what a single request costs beyond inference and decoding, in ms."""
     if not alone:
         return None
     return alone["gateway_p50_ms"] - alone["inference_p50_ms"] - alone["decode_p50_ms"]

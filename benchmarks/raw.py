@@ -62,7 +62,7 @@ def measure_engine(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def _side_by_side(arguments: argparse.Namespace, size: int) -> float:
-    """Return images a second where every core has batches of its own."""
+    """Return images a second when every core computes its own batches."""
     import openvino as ov
 
     queue = ov.AsyncInferQueue(
@@ -88,7 +88,7 @@ def find_labels(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def measure_decode(arguments: argparse.Namespace) -> dict[str, object]:
-    """Return the median time from JPEG bytes to the model's tensor, each photo as often, in ms."""
+    """Return the median ms from JPEG bytes to the model's tensor; all photos count equally."""
     from gateway.image import to_tensor
 
     photos = [path.read_bytes() for path in arguments.photos]
@@ -113,7 +113,7 @@ def compiled(path: Path, batch: int, precision: str, hint: str = "LATENCY") -> A
 def repeat(
     work: Callable[[Any], object], given: Iterable[Any], seconds: float | None = None
 ) -> list[float]:
-    """Do the work with one thing after another, for some seconds or once each; return times."""
+    """Do the work with each thing given, for some seconds or once each; return the times."""
     times: list[float] = []
     end = time.perf_counter() + (seconds or 0.0)
     for number, thing in enumerate(given):

@@ -22,7 +22,7 @@ NAP = 0.2  # seconds
 
 
 def measure(bodies: Bodies, seconds: float) -> dict[str, dict[str, Any]]:
-    """Return what a load through gateway and balancer showed, by the number of replicas."""
+    """Return the figures of a load through gateway and balancer, by the number of replicas."""
     found = {}
     replicas: list[dict[str, int]] = []
     with closing(StandIns(bodies.scratch / "replicas", NAP)) as stand_ins:

@@ -1,4 +1,4 @@
-"""What a run leaves: JSON for programs, a Markdown page for people, and plots."""
+"""What a run writes: JSON for programs, a Markdown page for people, and plots."""
 
 import json
 import platform
@@ -29,7 +29,7 @@ def write(results: dict[str, Any], directory: Path = RESULTS) -> Path:
 
 
 def machine() -> dict[str, Any]:
-    """Describe the processor; `cores` is what the cgroup's quota leaves of it."""
+    """Describe the processor; `cores` is what the cgroup's quota allows."""
     cpuinfo = Path("/proc/cpuinfo").read_text()
     models = [line for line in cpuinfo.splitlines() if line.startswith("model name")]
     words = set(cpuinfo.split())

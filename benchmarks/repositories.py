@@ -22,22 +22,22 @@ class Repositories:
     root: Path = KEPT / "repositories"
 
     def lay_out(self) -> None:
-        """Make them all; each asks for its one precision."""
+        """Create all repositories; each configures its own precision."""
         shutil.rmtree(self.root, ignore_errors=True)
         for model in WEIGHTS:
             for precision in PRECISIONS:
                 self._lay_out(model, precision)
 
     def of(self, model: str, precision: str) -> Path:
-        """Name a repository, with what `make serve` has beside a model too."""
+        """Return the path of a repository, which also has a model's companions."""
         return self.root / f"{model}-{precision}"
 
     def saved_model(self, model: str) -> Path:
-        """Name the SavedModel, beside which the int8 variant lies."""
+        """Return the path of the SavedModel; the int8 variant is beside it."""
         return self.exported / model / "1/model.savedmodel"
 
     def labels(self, model: str) -> Path:
-        """Name the file of a model's labels."""
+        """Return the path of a model's label file."""
         return self.exported / model / "labels.txt"
 
     def weight_bytes(self, model: str, precision: str) -> int:

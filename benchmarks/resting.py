@@ -1,4 +1,4 @@
-"""How soon EdgeLens answers on a prepared machine, and what Triton holds while nothing comes."""
+"""How soon EdgeLens is ready on a prepared machine, and how much memory Triton holds at rest."""
 
 import time
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def _memory(server: Server, repository: Path) -> dict[str, Any]:
 
 
 def _parts(server: Server, repository: Path) -> Iterator[tuple[str, int]]:
-    """Give the server and the models' processes by name, with their bytes."""
+    """Yield the server and the models' processes by name, with their size in bytes."""
     for command, size in server.processes():
         program = Path(command[0]).name if command else ""
         if program == SERVER:
@@ -45,7 +45,7 @@ def _parts(server: Server, repository: Path) -> Iterator[tuple[str, int]]:
 
 
 def _model_of(command: list[str], repository: Path) -> str:
-    """Name a stub's model: one of its arguments lies in the model's directory."""
+    """Return the name of a stub's model, in whose directory one of its arguments is."""
     for word in command[1:]:
         if Path(word).is_relative_to(repository):
             return Path(word).relative_to(repository).parts[0]

@@ -1,4 +1,4 @@
-"""The rounds: each starts every contender in turn, checks an answer, and presses it."""
+"""The rounds: each starts every contender in turn, checks an answer, and loads it."""
 
 import re
 import urllib.request
@@ -12,27 +12,27 @@ from benchmarks.load import Plan, Target, press
 from benchmarks.servers import Contender, Server, running
 
 WNID = re.compile(rb"n\d{8}")
-WARM_ANSWERS = 16  # each client has met the server once
-# BentoML's dispatcher sends its first batches, about 25 pictures, to learn how long they take.
+WARM_ANSWERS = 16  # one for each client
+# BentoML's dispatcher uses its first batches, about 25 pictures, to learn how long they take.
 LEARNT_ANSWERS = 48
 WARM_SECONDS = {VGG16: 2.0, LITE0: 1.5}
-SLOW = (*AS_DOCUMENTED, ARTICLE)  # float32: few answers a second, so they are counted for longer
+SLOW = (*AS_DOCUMENTED, ARTICLE)  # float32: few answers a second, so they are measured for longer
 
 
 class WrongAnswer(Exception):
-    """A contender sees something else in the picture than the model does."""
+    """A contender's label is none of the model's five best."""
 
 
 @dataclass(frozen=True)
 class Rounds:
-    """How contenders are measured; `seconds` by model, `best` labels of the first body."""
+    """How contenders are measured: `seconds` and the first body's `best` labels, by model."""
 
     bodies: Bodies
     seconds: dict[str, float]
     best: dict[str, list[str]]
 
     def measure(self, contender: Contender, model: str) -> dict[str, dict[str, Any]]:
-        """Start a contender and press it; EdgeLens' Triton is pressed by itself as well."""
+        """Start a contender and load it; EdgeLens's Triton is also loaded directly."""
         with running(contender) as server:
             loads = {contender.name: self._pressed(server, self.bodies.target(server), model)}
             if contender.name == GATEWAY_FLOAT:

@@ -1,4 +1,4 @@
-"""One run: every part in its order, within its time; a part that fails costs no other."""
+"""One run: every part in order, within its time; a part that fails does not affect the others."""
 
 import re
 import time
@@ -33,7 +33,7 @@ class Size:
 
 
 class Run:
-    """Collects results; the report is written again after every step worth keeping."""
+    """Collects results; the report is rewritten after every round."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Run:
         }
 
     def measure(self) -> Path:
-        """Measure everything; return the page that tells of it."""
+        """Measure everything; return the path of the page."""
         for name, part in self._parts().items():
             if re.search(self._size.only, name) and self._has_time(name):
                 self._attempt(name, partial(self._add, part))
@@ -74,13 +74,13 @@ class Run:
         return page
 
     def report(self) -> Path:
-        """Write what is known so far."""
+        """Write the results so far; return the path of the page."""
         self.results["measuring_seconds"] = round(self._clock.passed())
         self.results["ratios"] = ratios(self.results)
         return report.write(self.results, self._directory)
 
     def _parts(self) -> Mapping[str, Callable[[], dict[str, Any]]]:
-        """Return what is measured once, by its name on the terminal."""
+        """Return the parts that are measured once, by the name that the terminal shows."""
         seconds, repositories = self._size.seconds, self._prepared.repositories
         return {
             "start and rest": lambda: resting.measure(repositories),
@@ -101,13 +101,13 @@ class Run:
                 name = f"{contender.name}, {model} (round {number})"
                 if re.search(self._size.only, contender.name) and self._has_time(name):
                     self._attempt(name, partial(self._enter, rounds, contender, model))
-        # Two ratios divide by the engine's own speed: it is measured as often as the others.
+        # Two ratios divide by the engine's own speed, so it is measured as often as the others.
         if self._has_time(f"engine alone (round {number})"):
             self._attempt("engine alone", self._raw)
         self.results["rounds"] = number
 
     def _has_time(self, name: str) -> bool:
-        """Tell whether another contender may begin; the report says which one may not."""
+        """Tell whether there is time for another contender; if not, the report names it."""
         if self._clock.suffices(TURN):
             return True
         self.results["failed"][name] = "no time was left"
@@ -126,10 +126,10 @@ class Run:
         self.results["raw"].append(self._limits.engines())
 
     def _attempt(self, name: str, work: Callable[[], None]) -> None:
-        """Do a piece of work; what it raises becomes a line of the report."""
+        """Do a piece of work; an exception becomes a line of the report."""
         self._clock.say(name)
         try:
             work()
-        except Exception as error:  # one contender's failure, of whatever kind, is not the run's
+        except Exception as error:  # no failure of one contender may end the run
             self.results["failed"][name] = f"{type(error).__name__}: {error}"
             self._clock.say(f"FAILED: {name}: {error}")

@@ -1,4 +1,4 @@
-"""A contender that runs: started, awaited, measured from outside, and ended with all it started."""
+"""Starts a contender, waits for it, measures it from outside, and ends it and all it started."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ from benchmarks.places import HOME, KEPT, LOGS
 START = 90  # seconds a contender may take until it answers
 STOP = 15
 PORTS = ("HTTP", "GRPC", "METRICS", "HEALTH")
-# All a contender gets of the environment: nobody's settings slow one of them down.
+# The only variables that a contender inherits: no local setting may slow one of them down.
 PASSED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 
 
@@ -37,7 +37,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Server:
-    """A contender that answers; `start_seconds` is how long that took."""
+    """A contender that answers; `start_seconds` is how long its start took."""
 
     contender: Contender
     process: subprocess.Popen[bytes]
@@ -56,7 +56,7 @@ class Server:
     def memory(self, without: str = "") -> int:
         """Return the proportional resident size of the process tree in bytes.
 
-        A process whose command line names what it is to be `without` does not count.
+        A process whose command line has the argument `without` does not count.
         """
         return sum(size for words, size in self.processes() if not without or without not in words)
 
@@ -106,7 +106,7 @@ def _start(contender: Contender, port: int, ports: dict[str, int]) -> subprocess
 
 
 def log(name: str) -> Path:
-    """Name the file that has what a contender printed."""
+    """Return the path of the file with a contender's output."""
     return LOGS / f"{name.replace('/', '-')}.log"
 
 
@@ -130,7 +130,7 @@ def _answers(url: str) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Stop a contender and everything it started, also what left its process group."""
+    """Stop a contender and everything it started, including what left its process group."""
     children = tree(process.pid)[1:]
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(signal.SIGTERM)
@@ -147,7 +147,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def tree(pid: int) -> list[psutil.Process]:
-    """Return a process and all below it; nothing if it has gone."""
+    """Return a process and all its descendants; nothing if it is gone."""
     try:
         top = psutil.Process(pid)
         return [top, *top.children(recursive=True)]

@@ -1,4 +1,4 @@
-"""Triton replicas with a model that sleeps instead of computing, and the gateway before them."""
+"""Triton replicas whose model sleeps instead of computing, and the gateway in front of them."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from benchmarks.servers import PORTS, Contender, Server, free_port, running
 
 MODEL = Path(__file__).with_name("stand_in")
 NAP = 'string_value: "0.2"'  # seconds, as the model's configuration has it
-AT_ONCE = 2  # replicas that start side by side
+AT_ONCE = 2  # replicas that start at the same time
 
 
 class StandIns:
@@ -34,7 +34,7 @@ class StandIns:
             return list(pool.map(self._started, numbers))
 
     def close(self) -> None:
-        """End all replicas, side by side: each takes a second or two over it."""
+        """End all replicas at the same time, because each takes a second or two."""
         with ThreadPoolExecutor(max(1, len(self._stacks))) as pool:
             list(pool.map(ExitStack.close, self._stacks))
 
@@ -45,7 +45,7 @@ class StandIns:
 
     @contextmanager
     def _replica(self, number: int) -> Iterator[dict[str, int]]:
-        """Run one Triton with the stand-in; give its ports."""
+        """Run one Triton with the stand-in; yield its ports."""
         ports = {name: free_port() for name in PORTS}
         environment = {f"TRITON_{name}_PORT": str(port) for name, port in ports.items()}
         environment |= {
@@ -60,7 +60,7 @@ class StandIns:
 
 @contextmanager
 def gateway(name: str, grpc: int, metrics: int, threads: int) -> Iterator[Server]:
-    """Run one gateway process before the Triton, or the balancer, at these ports."""
+    """Run one gateway process in front of the Triton, or the balancer, at these ports."""
     environment = {
         "TRITON_URL": f"127.0.0.1:{grpc}",
         "TRITON_METRICS_URL": f"http://127.0.0.1:{metrics}/metrics",
