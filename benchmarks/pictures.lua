@@ -1,8 +1,8 @@
--- wrk script: posts the files named in BENCH_BODIES (one path a line), in turn, as they are.
--- BENCH_HEADERS holds "Name: value" lines. With BENCH_DISTINCT set, every body ends in other bytes,
--- so that no cache can answer; only for tensors, where each byte is a pixel.
--- For each answer it prints "client begin end status", times in seconds of the monotonic clock. wrk
--- must run a thread for each connection: only then is it known which request an answer belongs to.
+-- wrk script: posts the files listed in BENCH_BODIES (one path per line), in turn, as they are.
+-- BENCH_HEADERS holds "Name: value" lines. With BENCH_DISTINCT set, every body ends in different
+-- bytes, so that no cache can answer; this is only for tensors, where each byte is a pixel.
+-- For each answer it prints "client begin end status", with times in seconds of the monotonic clock.
+-- wrk must run a thread for each connection, or the script cannot match answers to requests.
 local ffi = require("ffi")
 ffi.cdef [[
     typedef struct { long sec; long nsec; } moment;

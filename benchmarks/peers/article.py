@@ -1,6 +1,6 @@
-"""The article's app: Flask's own server, Keras's VGG16 in the process, one `predict` a request.
+"""The article's app: Flask's own server, Keras's VGG16 in its process, one `predict` per request.
 
-Flask's server runs a thread for each request, which is its default, and nothing is batched.
+Flask's server runs a thread for each request, which is its default. Nothing is batched.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""BentoML with adaptive batching: an API service over a batchable one, each in its own process.
+"""BentoML with adaptive batching: an API service on top of a batchable one, in two processes.
 
 As https://docs.bentoml.com/en/latest/get-started/adaptive-batching.html shows for several services.
 """
@@ -14,9 +14,9 @@ from benchmarks.peers.engines import MAX_BATCH
 from benchmarks.peers.pictures import tensor, top5
 
 TIMEOUT = 60  # seconds, BentoML's default
-LATENCY = 10_000  # ms: of all sixteen clients at float32; a request foreseen to take longer is shed
-CONCURRENCY = 64  # more than the clients there are: it only tells the service what to expect
-QUIET = {"access": {"enabled": False}}  # no other contender writes a line for each request
+LATENCY = 10_000  # ms, for all sixteen clients at float32; requests expected to be slower are shed
+CONCURRENCY = 64  # more than there are clients: it only tells the service what to expect
+QUIET = {"access": {"enabled": False}}  # no other contender logs each request
 
 
 @bentoml.service(traffic={"timeout": TIMEOUT}, logging=QUIET)
@@ -34,8 +34,8 @@ class Classifier:
     model = bentoml.depends(Model)
 
     def __init__(self) -> None:
-        # Every hundred requests 1.4.40 closes the connections between its services under those that
-        # are on their way, and a tenth of them fail: without that it is measured at its best.
+        # Every hundred requests, 1.4.40 closes the connections between its services, and a tenth of
+        # the requests in flight fail. Without that, BentoML is measured at its best.
         self.model.to_async._session_manager.max_requests = sys.maxsize
 
     @bentoml.api(route="/predict")

@@ -9,7 +9,7 @@ import numpy as np
 
 SAVED_MODEL = Path(os.environ.get("BENCH_SAVED_MODEL", "."))
 ENGINE = os.environ.get("BENCH_ENGINE", "TensorFlow")
-# Half of the sixteen clients: while one batch is computed, the next one gathers and is decoded.
+# Half of the sixteen clients: while one batch is computed, the next is collected and decoded.
 MAX_BATCH = 8
 
 Model = Callable[[np.ndarray], np.ndarray]
@@ -18,7 +18,7 @@ Model = Callable[[np.ndarray], np.ndarray]
 def load(batched: bool = True) -> Model:
     """Return a function from UINT8 [N,224,224,3] to probabilities FP32 [N,classes].
 
-    Not `batched` is for servers whose threads call it side by side.
+    `batched=False` is for servers whose threads call it concurrently.
     """
     model = _tensorflow() if ENGINE == "TensorFlow" else _openvino(batched)
     # The first inference of a shape compiles or packs: no client should wait for that.
@@ -28,7 +28,7 @@ def load(batched: bool = True) -> Model:
 
 
 def _tensorflow() -> Model:
-    """As https://www.tensorflow.org/guide/saved_model loads and calls a SavedModel."""
+    """Load and call the SavedModel as https://www.tensorflow.org/guide/saved_model does."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(SAVED_MODEL))
@@ -42,7 +42,7 @@ def _tensorflow() -> Model:
 
 
 def _openvino(batched: bool) -> Model:
-    """Compile as OpenVINO's documents say for one request at a time, or for many.
+    """Compile as OpenVINO's documentation advises for one request at a time, or for many.
 
     https://docs.openvino.ai/2025/openvino-workflow/running-inference/optimize-inference/high-level-performance-hints.html
     """

@@ -1,6 +1,6 @@
 """Flask and the SavedModel in one process, behind gunicorn with threads; no batching.
 
-As https://flask.palletsprojects.com/en/stable/deploying/gunicorn/ says; gunicorn.conf.py beside
+Follows https://flask.palletsprojects.com/en/stable/deploying/gunicorn/; gunicorn.conf.py beside
 this file has the numbers.
 """
 

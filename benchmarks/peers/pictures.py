@@ -1,4 +1,4 @@
-"""What every peer does with a picture: decoding, crop and labels as EdgeLens has them."""
+"""What every peer does with a picture: decode, crop and label it as EdgeLens does."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ LABELS = [
     line.split(" ", 1)
     for line in Path(os.environ.get("BENCH_LABELS", os.devnull)).read_text().splitlines()
 ]
-# As in EdgeLens: pictures are decoded side by side, OpenCV's own threads would only compete.
+# As in EdgeLens: pictures are decoded concurrently, so OpenCV's own threads would only compete.
 cv2.setNumThreads(1)
 
 

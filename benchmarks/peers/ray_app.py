@@ -1,7 +1,7 @@
 """Ray Serve with `serve.batch`; decoding and inference in threads, so that batches form meanwhile.
 
-As https://docs.ray.io/en/latest/serve/advanced-guides/dyn-req-batch.html and
-https://docs.ray.io/en/latest/serve/advanced-guides/asyncio-best-practices.html show.
+Follows https://docs.ray.io/en/latest/serve/advanced-guides/dyn-req-batch.html and
+https://docs.ray.io/en/latest/serve/advanced-guides/asyncio-best-practices.html.
 """
 
 import argparse
@@ -17,8 +17,8 @@ from benchmarks.peers import engines
 from benchmarks.peers.engines import MAX_BATCH
 from benchmarks.peers.pictures import tensor, top5
 
-BATCH_WAIT = 0.005  # seconds: longer than sixteen clients need to ask again, far below a batch
-ONGOING = 64  # more than the clients there are, so that batches are filled
+BATCH_WAIT = 0.005  # seconds: more than sixteen clients need to ask again, far less than a batch
+ONGOING = 64  # more than there are clients, so that batches fill up
 CPUS = 2  # what the one replica may use; Ray limits OpenMP's threads to it
 
 
@@ -39,7 +39,7 @@ class Classifier:
 
 
 if __name__ == "__main__":
-    # Ray imports the deployment by its module's name, in processes of its own.
+    # Ray imports the deployment by its module's name, in its own processes.
     from benchmarks.peers.ray_app import Classifier as Deployment
 
     parser = argparse.ArgumentParser()
