@@ -16,12 +16,12 @@ with atheris.instrument_imports(include=["gateway", "PIL"]):
 
 CONTRACT = Contract(32, 24, 32, "center", "cubic", "RGB", "0-255")
 LIMITS = Limits(max_bytes=1 << 20, max_pixels=1_000_000)
-# The limits allow 4 MB a picture; the rest is for what Python and the decoders keep.
+# The limits allow 4 MB per picture; the rest is for what Python and the decoders keep.
 MAX_GROWTH_KB = 64 * 1024
 
 
 def decode_or_refuse(data: bytes) -> None:
-    """Let through what a client may be told; anything else stops the fuzzer."""
+    """Accept a tensor or a refusal that a client may see; anything else stops the fuzzer."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
         tensor = to_tensor(data, CONTRACT, LIMITS)
