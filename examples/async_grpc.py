@@ -1,4 +1,4 @@
-"""Classify pictures at the same time over gRPC with asyncio.
+"""Classify pictures concurrently over gRPC with asyncio.
 
 async_grpc.py [--url HOST:PORT] [--model NAME] PICTURE...
 """

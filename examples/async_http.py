@@ -1,4 +1,4 @@
-"""Classify pictures at the same time over HTTP with asyncio.
+"""Classify pictures concurrently over HTTP with asyncio.
 
 async_http.py [--url HOST:PORT] [--model NAME] PICTURE...
 """

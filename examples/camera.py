@@ -1,8 +1,8 @@
-"""Tell what a camera sees, whenever that changes: camera.py [--url URL] SOURCE
+"""Print what a camera sees, whenever that changes: camera.py [--url URL] SOURCE
 
 SOURCE is a camera's number (0 is the first) or device, the address of a stream (rtsp://...,
-http://...) or a video file. A camera's frames that come while one is being classified are skipped:
-what is told is never old. An API key, where the server asks for one, stands in API_KEY.
+http://...) or a video file. Frames that a camera sends while one is being classified are skipped,
+so the output is never stale. If the server asks for an API key, set it in API_KEY.
 """
 
 import argparse
@@ -21,8 +21,8 @@ import numpy as np
 import requests
 
 BUSY = (429, 502, 503, 504)
-AWAY = 2.0  # seconds until a server that cannot be reached is asked again
-BROKEN = 10  # frames in a row that cannot be read: more are the end
+AWAY = 2.0  # seconds before retrying a server that cannot be reached
+BROKEN = 10  # unreadable frames in a row that mean the end
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=0.5, help="seconds between two looks")
     parser.add_argument("--least", type=float, default=0.3, help="probability worth telling")
     options = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C counts while OpenCV waits, too
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C also works while OpenCV waits
 
     capture = cv2.VideoCapture(int(options.source) if options.source.isdigit() else options.source)
     if not capture.isOpened():
@@ -47,7 +47,7 @@ def main() -> None:
                 pass  # a video can wait
             if not best or best["probability"] < options.least:
                 continue
-            label = f"{best['wnid'] or ''} {best['label']}".lstrip()  # your own may have no wnid
+            label = f"{best['wnid'] or ''} {best['label']}".lstrip()  # own labels may have no wnid
             if label != told:
                 told = label
                 print(f"{moment} {label} ({best['probability']:.1%})", flush=True)
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def newest(capture: cv2.VideoCapture, every: float) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the newest frame and its time; a thread takes in all, or the camera would keep some."""
+    """Yield the time and the newest frame; a thread reads all frames, so that none is buffered."""
     latest: list[np.ndarray | None] = []
     came, enough = threading.Event(), threading.Event()
 
@@ -85,7 +85,7 @@ def newest(capture: cv2.VideoCapture, every: float) -> Iterator[tuple[str, np.nd
 
 
 def in_turn(capture: cv2.VideoCapture, every: float) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield frames of a video that are so many of its seconds apart, each after its place in it."""
+    """Yield a position in the video and its frame, once every `every` seconds of the video."""
     rate = capture.get(cv2.CAP_PROP_FPS) or 25
     step = max(1, round(every * rate))
     for number in itertools.count(step=step):
@@ -100,7 +100,7 @@ def in_turn(capture: cv2.VideoCapture, every: float) -> Iterator[tuple[str, np.n
 def classify(
     session: requests.Session, options: argparse.Namespace, frame: np.ndarray
 ) -> dict | None:
-    """Return the best label of a frame, or None where the server had no time for it."""
+    """Return the best label of a frame, or None if the server is busy or away."""
     _, picture = cv2.imencode(".jpg", frame)
     try:
         answer = session.post(
@@ -113,7 +113,7 @@ def classify(
     except (requests.ConnectionError, requests.Timeout):
         wait(AWAY, f"{options.url} does not answer")
         return None
-    if answer.status_code in BUSY:  # by the time it has some, there is a newer frame
+    if answer.status_code in BUSY:  # by the time it is free, there is a newer frame
         wait(float(answer.headers.get("Retry-After", AWAY)), reason(answer))
         return None
     if not answer.ok:
@@ -128,7 +128,7 @@ def wait(seconds: float, why: str) -> None:
 
 
 def reason(answer: requests.Response) -> str:
-    """Return the gateway's own sentence, or what there is if something else answers."""
+    """Return the gateway's error message, or the status if something else answers."""
     try:
         return str(answer.json()["error"]["message"])
     except (ValueError, KeyError, TypeError):

@@ -1,6 +1,6 @@
-"""Classify pictures by the gateway: gateway_client.py [--url URL] [--model NAME] PICTURE...
+"""Classify pictures through the gateway: gateway_client.py [--url URL] [--model NAME] PICTURE...
 
-An API key, where the server asks for one, stands in API_KEY.
+If the server asks for an API key, set it in API_KEY.
 """
 
 import argparse
@@ -12,8 +12,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-# A server that is busy, or starting again, says in Retry-After when to come back. Unless told so,
-# no POST is repeated; one of these changes nothing.
+# A server that is busy or restarting says in Retry-After when to ask again. By default no POST is
+# retried; these may be, because they change nothing on the server.
 AGAIN = Retry(total=8, backoff_factor=0.5, status_forcelist=(429, 503), allowed_methods=None)
 
 
@@ -41,12 +41,12 @@ def main() -> None:
         if not answer.ok:
             sys.exit(f"gateway_client.py: {picture}: {reason(answer)}")
         best = answer.json()["results"][0]["predictions"][0]
-        label = f"{best['wnid'] or ''} {best['label']}".lstrip()  # your own may have no wnid
+        label = f"{best['wnid'] or ''} {best['label']}".lstrip()  # own labels may have no wnid
         print(f"{picture}: {label} ({best['probability']:.1%})")
 
 
 def reason(answer: requests.Response) -> str:
-    """Return the gateway's own sentence, or what there is if something else answers."""
+    """Return the gateway's error message, or the status if something else answers."""
     try:
         return str(answer.json()["error"]["message"])
     except (ValueError, KeyError, TypeError):

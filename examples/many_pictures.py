@@ -1,4 +1,4 @@
-"""Classify all pictures below a directory, with a progress bar; one line of CSV for each.
+"""Classify all pictures below a directory, with a progress bar; print one line of CSV for each.
 
 many_pictures.py [--url HOST:PORT] [--model NAME] [--at-once N] DIRECTORY > labels.csv
 """

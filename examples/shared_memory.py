@@ -1,8 +1,8 @@
 """Classify a picture that Triton reads from shared memory instead of from a socket.
 
-For programs on the server's own host (in containers: with a common /dev/shm). Registering memory
-is closed to strangers, so the admin key must stand in TRITON_ADMIN_KEY, or in the file that a
-server started with `make serve` leaves in EDGELENS_RUNTIME_DIR, by default .cache/run.
+For programs on the server's own host (in containers: with a shared /dev/shm). Registering memory
+needs the admin key, in TRITON_ADMIN_KEY or in the file that a server started with `make serve`
+writes to EDGELENS_RUNTIME_DIR, by default .cache/run.
 
 shared_memory.py [--url HOST:PORT] [--model NAME] PICTURE...
 """
@@ -31,7 +31,7 @@ def main() -> None:
     headers = {"triton-grpc-protocol-x-edgelens-admin": key}
 
     encoded = np.array([[picture.read_bytes()] for picture in options.pictures], dtype=np.object_)
-    serialized = serialize_byte_tensor(encoded)  # each picture after its length
+    serialized = serialize_byte_tensor(encoded)  # each picture, preceded by its length
     size = len(serialized.item())
     name = f"edgelens_example_{os.getpid()}"
     region = shm.create_shared_memory_region(name, f"/{name}", size)

@@ -19,7 +19,7 @@ const client = new inference.GRPCInferenceService(address, grpc.credentials.crea
 });
 const infer = promisify(client.ModelInfer).bind(client);
 
-// A BYTES element is its length, four bytes little-endian, and then itself.
+// A BYTES element is its length, as four little-endian bytes, followed by its content.
 function element(bytes) {
   const length = Buffer.alloc(4);
   length.writeUInt32LE(bytes.length);
@@ -38,7 +38,7 @@ try {
       raw_input_contents: [element(readFileSync(picture))],
       outputs: [{ name: 'probabilities', parameters: { classification: { int64_param: 1 } } }],
     });
-    // "score:index:label", the label being a WordNet id and a name, which may hold colons
+    // "score:index:label"; the label is a WordNet id and a name, which may contain colons
     const [score, , ...label] = firstElement(answer.raw_output_contents[0]).split(':');
     console.log(`${picture}: ${label.join(':')} (${(100 * score).toFixed(1)} %)`);
   }
