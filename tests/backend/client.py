@@ -41,7 +41,7 @@ class Client:
             return stub.ModelInfer(request, timeout=60)
 
     def infer_at_once(self, model, requests):
-        """Send several requests at the same time; answers or exceptions, in order."""
+        """Send several requests at the same time; return answers or exceptions, in order."""
         with ThreadPoolExecutor(len(requests)) as pool:
             futures = [pool.submit(self.infer, model, **request) for request in requests]
             return [future.exception() or future.result() for future in futures]
@@ -57,7 +57,7 @@ class Client:
         ]
 
     def metric(self, *parts):
-        """Give the values of the metrics whose line holds all parts."""
+        """Return the values of the metrics whose line contains all parts."""
         url = f"http://127.0.0.1:{self.server.metrics_port}/metrics"
         with urllib.request.urlopen(url, timeout=10) as answer:
             lines = answer.read().decode().splitlines()

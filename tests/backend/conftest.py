@@ -22,7 +22,7 @@ def lines():
 
 @pytest.fixture(scope="session")
 def foreign(tmp_path_factory):
-    """Build the SavedModels with TensorFlow, in a process that takes TensorFlow with it."""
+    """Build the SavedModels with TensorFlow, in a process of its own that ends afterwards."""
     directory = tmp_path_factory.mktemp("Bücher und Maße")
     built = subprocess.run(
         [sys.executable, "-m", BUILDER, directory],
@@ -38,7 +38,7 @@ def foreign(tmp_path_factory):
 @pytest.fixture(scope="session")
 def server(foreign, tmp_path_factory):
     cache = tmp_path_factory.mktemp("schneller Vorrat für Übersetztes")
-    # On a busy machine the watchdog must not take slowness for death.
+    # On a busy machine the watchdog must not mistake a slow model for a dead one.
     patience = {"TRITON_PROBE_PERIOD": "600", "TRITON_PROBE_TIMEOUT": "60"}
     with start_inference(
         foreign / "repository", EDGELENS_CACHE_DIR=str(cache), **patience

@@ -1,4 +1,4 @@
-"""The config.pbtxt of each foreign model, None for one that has none."""
+"""The config.pbtxt of each foreign model; None for a model without one."""
 
 
 def parameter(key: str, value: str) -> str:
@@ -54,7 +54,7 @@ CONFIGS = {
     """,
 }
 
-# Models that serve another's SavedModel with a configuration of their own.
+# Models that serve another model's SavedModel with their own configuration.
 RELATIVES = {
     "chosen": ("signatures", ONE + parameter("signature", "triple") + parameter("threads", "1")),
     "chosen_as_nvidia_did": (

@@ -1,4 +1,4 @@
-"""Builds a repository of SavedModels that our exporter had no part in; run it with TensorFlow.
+"""Builds a repository of SavedModels that our exporter did not write; run it with TensorFlow.
 
 python tests/backend/foreign_models.py DIRECTORY
 """
@@ -63,7 +63,7 @@ def several_inputs(directory: Path) -> None:
 
 
 def constant_outputs(directory: Path) -> None:
-    """Beside its answer: what never changes, what is of all rows, and what Triton lacks."""
+    """Outputs beside its answer: constants, one of all rows together, and what Triton lacks."""
     save(
         directory / "1",
         spec([None, 2], tf.float32, "x"),
@@ -78,7 +78,7 @@ def constant_outputs(directory: Path) -> None:
 
 
 def all_types(directory: Path) -> None:
-    """One input and one output of every numeric type: the next number, or the opposite."""
+    """One input and one output of every numeric type: the next number, or a boolean's opposite."""
 
     def following(module: tf.Module, *tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         found = [tf.logical_not(t) if t.dtype == tf.bool else t + tf.cast(1, t.dtype)
@@ -90,7 +90,7 @@ def all_types(directory: Path) -> None:
 
 
 def strings(directory: Path) -> None:
-    """It writes how many rows it is given to Triton's log."""
+    """It writes the number of rows it is given to Triton's log."""
 
     def decode(module: tf.Module, text: tf.Tensor) -> dict[str, tf.Tensor]:
         tf.print("decoding", tf.shape(text)[0], "rows")
@@ -142,7 +142,7 @@ def nested(directory: Path) -> None:
 
 
 def many_variables(directory: Path) -> None:
-    """Its object graph is longer than 16 KB, the length OpenVINO 2026.4 takes for granted.
+    """Its object graph is longer than 16 KB, the length that OpenVINO 2026.4 assumes.
 
     Keras's variables are found only through that graph. It adds 1 to its input 130 times.
     """
@@ -162,9 +162,9 @@ def many_variables(directory: Path) -> None:
 
 
 def _make_unlucky(variables: Path) -> None:
-    """Change the checksum's last byte to one after which OpenVINO loses its way, as 1 in 2 does.
+    """Change the checksum's last byte to one that misleads OpenVINO, as 1 in 2 does.
 
-    OpenVINO takes it for the beginning of a long object graph; it does not verify the checksum.
+    OpenVINO takes it for the start of a long object graph; it does not verify the checksum.
     """
     index = read_table(memoryview((variables / "variables.index").read_bytes()))
     offset = wire.number(memoryview(index[OBJECT_GRAPH]), OFFSET)
@@ -185,7 +185,7 @@ def single_values(directory: Path) -> None:
 
 
 def boxes(directory: Path) -> None:
-    """The boxes that stay where they overlap: as many numbers as boxes, those left over zero."""
+    """The indices of the boxes that non-max suppression keeps, with zeros for the others."""
 
     def kept(module: tf.Module, corners: tf.Tensor, scores: tf.Tensor) -> dict[str, tf.Tensor]:
         most = tf.shape(corners)[0]
@@ -201,7 +201,7 @@ def boxes(directory: Path) -> None:
 
 
 def centred(directory: Path) -> None:
-    """What each row has beyond the first one."""
+    """The difference of each row from the first one."""
     save(
         directory / "1",
         spec([None, 2], tf.float32, "x"),
@@ -286,7 +286,7 @@ PARTS = ("constant_outputs", "strings", "unbatched", "signatures", "variable", "
 
 
 def main(target: Path) -> None:
-    """Build `repository/`, which loads, and `parts/`, from which tests make what must not."""
+    """Build `repository/`, which loads, and `parts/`, of which tests make models that must not."""
     repository, parts = target / "repository", target / "parts"
     for name, config in CONFIGS.items():
         globals()[name](repository / name)

@@ -1,8 +1,8 @@
-"""What stands in for Triton's logger where no Triton runs."""
+"""A stand-in for Triton's logger where no Triton runs."""
 
 
 class Lines:
-    """A logger that keeps what it is told."""
+    """A logger that keeps its messages."""
 
     def __init__(self):
         self.lines = []

@@ -1,4 +1,4 @@
-"""SavedModels that we did not write the exporter for, on the real Triton."""
+"""SavedModels that our exporter did not write, on the real Triton."""
 
 import base64
 import re
@@ -41,7 +41,7 @@ def test_several_inputs_and_outputs_of_different_types(client):
 
 
 def one_of_each(**given):
-    """Make the inputs of `all_types`, zeros but for the given ones."""
+    """Make the inputs of `all_types`: zeros, except for the given ones."""
     return {name: np.zeros([1, 2], name) for name in VALUES} | given
 
 
@@ -256,7 +256,7 @@ def test_requests_of_several_rows_get_their_own_rows_back(client):
 
 
 def test_requests_that_wait_together_are_not_mixed_where_boxes_suppress_each_other(client):
-    """Joined, the second request's boxes would be counted on from the first one's."""
+    """If joined, the second request's boxes would be numbered on from the first one's."""
     corners = np.float32([[0, 0, 1, 1], [0, 0, 1, 0.9], [2, 2, 3, 3]])
     scores = np.float32([[0.6], [0.9], [0.7]])
     requests = [{"corners": corners + 10 * index, "scores": scores} for index in range(4)]

@@ -1,4 +1,4 @@
-"""The weights stand in memory once."""
+"""The weights are in memory only once."""
 
 from pathlib import Path
 

@@ -114,7 +114,7 @@ def test_rows_run_apart_only_where_nothing_else_varies():
 
 
 def test_rows_of_a_model_that_remembers_run_together():
-    """The state is the request's: apart, each would know a part of what has come."""
+    """Each infer request has its own state: apart, each would see only a part of the input."""
     a = ops.parameter([-1, WIDTH], np.float32, "a")
     known = VariableInfo()
     known.data_shape, known.data_type, known.variable_id = a.partial_shape, Type.f32, "sum"
@@ -141,7 +141,7 @@ def rolled(rows, axis):
 
 
 def above_least(rows, axis):
-    """Find the least as TensorFlow's is converted: along the last axis of what is transposed."""
+    """Find the least as converted TensorFlow models do: transpose, then search the last axis."""
     order = ops.constant([1 - axis, axis])
     least = ops.topk(ops.transpose(rows, order), ops.constant(1), 1, "min", "value").output(0)
     return ops.subtract(rows, ops.transpose(least, order))
@@ -162,7 +162,7 @@ def test_a_batch_whose_rows_depend_on_each_other_is_computed_whole(layer, axis, 
 
 
 def scaled_if_large(rows):
-    """Take values beyond 1 for those of pictures, as many models do, by the largest of all rows."""
+    """Scale rows like pictures if the largest value of all rows exceeds 1, as many models do."""
     largest = ops.reduce_max(rows, ops.constant([0, 1]), keep_dims=True)
     return ops.select(
         ops.greater(largest, ops.constant(np.float32(1))),
@@ -172,7 +172,7 @@ def scaled_if_large(rows):
 
 
 def equal_rows(rows):
-    """Count the rows that are the same: none are, but by design."""
+    """Count for each row the rows that equal it; other rows do so only by design."""
     first, second = (ops.unsqueeze(rows, ops.constant(axis)) for axis in (0, 1))
     same = ops.reduce_logical_and(ops.equal(first, second), ops.constant([2]))
     counted = ops.reduce_sum(ops.convert(same, np.float32), ops.constant([1]), True)
@@ -180,7 +180,7 @@ def equal_rows(rows):
 
 
 def centred_in_sevens(rows):
-    """Refuse what is no multiple of seven, as models of patches do."""
+    """Refuse anything but a multiple of seven, as models that work on patches do."""
     return centred(ops.reshape(rows, ops.constant([0, -1, 7]), special_zero=True), 0)
 
 

@@ -30,7 +30,7 @@ def load(throughput: float) -> dict[str, Any]:
 
 
 def results() -> dict[str, Any]:
-    """Return a whole run of two rounds; VGG16's article app makes 4 a second, EdgeLens 20 or 40."""
+    """Return a run of two rounds; the article's VGG16 answers 4 a second, EdgeLens 20 or 40."""
     vgg16 = {name: [load(10.0), load(8.0)] for name in AS_DOCUMENTED}
     vgg16 |= {name: [load(16.0)] for name in SAME_ENGINE}
     vgg16 |= {GATEWAY_FLOAT: [load(20.0)], GATEWAY_INT8: [load(40.0)], ARTICLE: [load(4.0)]}

@@ -11,7 +11,7 @@ FULL = b"HTTP/1.1 503 Refused\r\ncontent-length: 0\r\nConnection: close\r\n\r\n"
 
 
 def flooded(answer: Callable[[bytes], bytes], rate: float, seconds: float) -> tuple[Flood, int]:
-    """Flood a server that answers a body so, b"" for a reset; return how many connections came."""
+    """Return the flood and its number of connections; an `answer` of b"" closes a connection."""
     connections: list[asyncio.Task[None]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

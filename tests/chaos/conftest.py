@@ -1,4 +1,4 @@
-"""A stack with one small model, to be harmed."""
+"""A stack with one small model, for fault injection."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ def small_repository(repository: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def triton(small_repository: Path) -> Iterator[Running]:
-    """Without its response cache, which would answer for a broken model."""
+    """A Triton without its response cache, which would answer for a broken model."""
     with start_inference(small_repository, TRITON_CACHE_BYTES="0") as running:
         yield running
 

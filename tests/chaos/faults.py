@@ -1,4 +1,4 @@
-"""What can happen to the processes of a running stack, done to them on purpose."""
+"""Faults of the processes of a running stack, injected on purpose."""
 
 import contextlib
 import os
@@ -66,7 +66,7 @@ def starving() -> Iterator[None]:
 
 
 def _decodes(stub: psutil.Process) -> bool:
-    """Tell whether a stub decodes pictures for direct clients; the gateway does without it."""
+    """Tell whether a stub decodes pictures for direct clients; the gateway does not need it."""
     return any("_decode/" in argument for argument in stub.cmdline())
 
 

@@ -1,4 +1,4 @@
-"""How long a stack takes to notice a fault and to be ready again, and what is honest meanwhile."""
+"""How long a stack takes to notice a fault and be ready again, and which answers are honest."""
 
 import os
 import re
@@ -15,12 +15,12 @@ from tests.servers import Running
 from tests.waiting import wait_until
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "60"))
-IS_JUDGED = SECONDS >= 300  # the long form; elsewhere a slow machine may take its time
+IS_JUDGED = SECONDS >= 300  # the long form; in the short one a slow machine may take longer
 NOTICED_WITHIN = 10.0
 READY_WITHIN = 10.0
-DEADLINE = 10.0  # of a request, by the gateway's default
-PATIENCE = 90.0  # only a limit for the waits
-HONEST = {"200", "429", "503", "504"}  # 504: what was under way when something froze
+DEADLINE = 10.0  # of a request; the gateway's default
+PATIENCE = 90.0  # only bounds the waits
+HONEST = {"200", "429", "503", "504"}  # 504: a request in flight when something froze
 TREATMENTS = re.compile(
     r"^edgelens_(?:model_reloads|triton_restarts)_total\S* (\S+)$", re.MULTILINE
 )
@@ -38,7 +38,7 @@ class Healing:
         return f"{self.fault}: noticed after {self.noticed:.1f} s, ready after {self.ready:.1f} s"
 
     def assert_in_time(self) -> None:
-        """A frozen process shows only by what it does not do; a dead one at once."""
+        """Check the times; a frozen process shows only by silence, so healing counts from then."""
         assert self.noticed <= NOTICED_WITHIN, self
         since = self.noticed if self.fault.startswith("freeze") else 0.0
         assert self.ready - since <= READY_WITHIN, self
@@ -51,7 +51,7 @@ def treatments(triton: Running) -> float:
 
 
 def harm(name: str, triton: Running, gateway: Gateway, load: Outcomes) -> Healing:
-    """Inject a fault that surely shows; return once all is ready and clients are answered."""
+    """Inject a fault that must be noticed; return once all is ready and clients are answered."""
     before, begin = treatments(triton), time.monotonic()
     FAULTS[name](psutil.Process(triton.process.pid))
     wait_until(lambda: treatments(triton) > before, "the fault is noticed", PATIENCE)
@@ -68,7 +68,7 @@ def await_service(urls: list[str], load: Outcomes) -> None:
 
 
 def assert_honest(load: Outcomes) -> None:
-    """Every request was answered, if with a refusal then with a proper one, and in time."""
+    """Check that every request got an answer or a proper refusal, in time."""
     assert not load.wrong
     assert set(load.statuses) <= HONEST
     if IS_JUDGED:

@@ -20,7 +20,7 @@ BMP_HEADER = 54  # bytes
 
 
 class Picture:
-    """A photograph as two kinds of clients send it: the file, and bitmaps of which no two agree."""
+    """A photograph as two kinds of clients send it: the file, or a bitmap that never repeats."""
 
     def __init__(self, photo: Photo) -> None:
         self.wnid = photo.wnid
@@ -38,7 +38,7 @@ class Picture:
         return self._jpeg, "image/jpeg"
 
     def distinct(self) -> tuple[bytes, str]:
-        """Return the picture with other pixels in its middle: no cache can answer it."""
+        """Return the picture with different pixels in its middle, so that no cache can answer."""
         bitmap = self._bitmap.copy()
         bitmap[self._middle : self._middle + 8] = os.urandom(8)
         return bytes(bitmap), "image/bmp"

@@ -2,7 +2,7 @@
 
     python -m tests.chaos.soak --minutes 30 [--url http://127.0.0.1:5000]
 
-Needs a running `make serve` on this machine; its processes are found by its supervisor.
+Needs a running `make serve` on this machine; finds its processes through its supervisor.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""schemathesis holds the running gateway, before a real Triton, to its OpenAPI document."""
+"""schemathesis checks a gateway in front of a real Triton against its OpenAPI document."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Ten thousand generated bad requests: never a 5xx but an honest 503 or 504, and no memory kept."""
+"""Ten thousand generated bad requests: no 5xx except an honest 503 or 504, no memory leaked."""
 
 import base64
 import json
@@ -27,7 +27,7 @@ PATHS = ("/v1/classify", "/predict")
 
 
 def broken(chance: random.Random) -> bytes:
-    """Return the bytes of a real picture, cut, flipped, spliced or with a lying header."""
+    """Return the bytes of a real picture, cut, flipped, spliced or with a false header."""
     data = bytearray(chance.choice(PICTURES))
     kind = chance.randrange(5)
     if kind == 0:
@@ -51,7 +51,7 @@ def nested(chance: random.Random) -> bytes:
 
 
 def body(chance: random.Random) -> tuple[bytes, str]:
-    """Return a request body and its content type, seldom a true one."""
+    """Return a request body and a content type, which is seldom the right one."""
     kind = chance.randrange(6)
     picture = broken(chance)
     if kind == 0:
@@ -88,7 +88,7 @@ def query(chance: random.Random) -> str:
 
 
 def raw(chance: random.Random) -> bytes:
-    """Return what is hardly HTTP: its request line, a header, the length or the body is broken."""
+    """Return malformed HTTP: the request line, a header, the length or the body is broken."""
     line = chance.choice(
         (b"POST /v1/classify HTTP/1.1", b"POST /predict HTTP/9.9", b"GET", b"\0\xff")
     )
@@ -116,12 +116,12 @@ def status_of(url: str, data: bytes) -> str:
 
 
 def resident(processes: list[psutil.Process]) -> int:
-    """Return the memory of processes, all of which must live."""
+    """Return the memory of processes, all of which must be alive."""
     return sum(process.memory_info().rss for process in processes)
 
 
 def rested(url: str, *groups: list[psutil.Process]) -> list[int]:
-    """Return each group's memory after some good pictures, which make every part warm."""
+    """Return each group's memory after some good pictures, which warm up every part."""
     with steady_load(url) as load:
         wait_until(lambda: load.answered > 100, "all parts are warm", 60)
     return [resident(group) for group in groups]
@@ -169,7 +169,7 @@ def test_what_is_hardly_http_is_refused_or_cut_off(gateway: Gateway) -> None:
         data = raw(chance)
         status = status_of(gateway.url, data)
         statuses[status] += 1
-        # 501 is HTTP's own word for a transfer coding that a server does not know.
+        # HTTP prescribes 501 for a transfer coding that a server does not know.
         assert status[0] == "4" or status in ("100", "501", "closed", "silence"), data[:200]
     assert statuses["400"] > RAW_COUNT / 4
     assert is_ready(gateway.url)

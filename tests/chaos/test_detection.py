@@ -1,4 +1,4 @@
-"""At the default settings, everyone who is asked says within ten seconds that a model is ill."""
+"""With the default settings, every endpoint reports within ten seconds that a model is ill."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ ILL = {"launcher": "edgelens_inference_ready 0.0", "gateway": "edgelens_triton_r
 
 
 class Witness:
-    """One endpoint's readiness and metric, and when each first told of the fault."""
+    """One endpoint's readiness and metric, and when each first reported the fault."""
 
     def __init__(self, url: str, sign: str) -> None:
         self._url, self._sign = url, sign
@@ -27,7 +27,7 @@ class Witness:
         self.told: dict[str, float] = {}
 
     def knows(self) -> bool:
-        """Ask; tell whether both have told by now."""
+        """Ask; tell whether both have reported it by now."""
         if not is_ready(self._url):
             self._note("/readyz")
         if self._sign in requests.get(f"{self._url}/metrics", timeout=5).text:
@@ -56,7 +56,7 @@ def test_an_ill_model_is_reported_by_readiness_and_metrics(
     urls = {"launcher": f"http://{triton.host}:{triton.health_port}", "gateway": gateway.url}
     wait_until(lambda: all(map(is_ready, urls.values())), "all is well", PATIENCE)
     launcher = psutil.Process(triton.process.pid)
-    # A dead model is often healed before a client, and so the gateway, misses anything.
+    # A dead model is often healed before a client, and so the gateway, notices anything.
     healer = unattended(launcher) if who == "gateway" else nullcontext()
     with steady_load(gateway.url, clients=2) as load, healer:
         wait_until(lambda: load.answered > 10, "the load is steady", PATIENCE)

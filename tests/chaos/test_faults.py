@@ -1,4 +1,4 @@
-"""Faults under load: what fails, fails honestly, and what broke is mended without help.
+"""Faults under load: failures are reported honestly, and what broke heals without help.
 
 CHAOS_SECONDS is how long the mixed run lasts; `make test-chaos CHAOS_SECONDS=600` is the long one,
 which also judges how fast the stack is ready again.
@@ -91,7 +91,7 @@ def test_mixed_faults_lose_nothing_silently(
 
 
 def test_the_cache_does_not_repeat_a_failure(caching: Running, caching_gateway: Gateway) -> None:
-    """Triton 24.10 caches what a dying stub left unanswered as an empty answer."""
+    """Triton 24.10 caches an empty answer to a request that a dying stub left unanswered."""
     with steady_load(caching_gateway.url) as load:
         wait_until(lambda: load.answered > 50, "the load is steady", PATIENCE)
         harm("kill-all-stubs", caching, caching_gateway, load)

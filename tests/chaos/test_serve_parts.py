@@ -1,4 +1,4 @@
-"""`make serve` under load: whichever of its parts is killed or frozen, all come back."""
+"""`make serve` under load: whichever part is killed or frozen, all parts come back."""
 
 import signal
 import time
@@ -21,13 +21,13 @@ PARTS: dict[str, Callable[[Serve], psutil.Process]] = {
     "launcher": lambda running: running.child("-m", "inference"),
     "triton": lambda running: triton(running.child("-m", "inference")),
 }
-# What a client meets while the gateway is away, and where it was killed within an answer.
+# What a client sees while the gateway is away, and when it was killed during an answer.
 CUT_OFF = {"ConnectionError", "ChunkedEncodingError"}
 SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
 
 
 def harm(running: Serve, fault: str, part: str, load: Outcomes) -> str:
-    """Do something to a part; return how long it took until it was gone, and all was well."""
+    """Kill or freeze a part; report how long it took until it was gone, and until all was well."""
     begin, victim = time.monotonic(), PARTS[part](running)
     victim.send_signal(SIGNALS[fault])
     wait_until(lambda: gone([victim]), f"the {part} is gone", PATIENCE)
@@ -47,7 +47,7 @@ def test_every_part_comes_back(
             for part in PARTS:
                 wait_until(lambda: is_ready(running.url), "all is well", PATIENCE)
                 told.append(harm(running, fault, part, load))
-    # No balancer stands before the gateway: while it is away, connections fail.
+    # There is no balancer in front of the gateway: while it is away, connections fail.
     unanswered = Counter({s: n for s, n in load.statuses.items() if not s.isdigit()})
     with capsys.disabled():
         print(f"\n{load}", *told, sep="\n  ")
