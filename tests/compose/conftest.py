@@ -1,4 +1,4 @@
-"""One running stack for all tests of it, from a fresh clone; nothing of it stays."""
+"""One running stack for all its tests, from a fresh clone; nothing of it remains."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.compose.stack import Stack, fresh_clone
 from tests.photos import Photo, photos
 
 IMAGES = ("edgelens-inference:test", "edgelens-gateway:test", "edgelens-export:test")
-# What needs no engine first; then the running stack, and what needs no more than its images last.
+# Tests without an engine come first, then those of the running stack, last those of its images.
 ORDER = ("kubernetes", "stack", "fuzz", "tls", "proxy", "faults", "down", "bundle", "swarm")
 
 
@@ -31,7 +31,7 @@ def engine() -> None:
 
 @pytest.fixture(scope="session")
 def clone(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh clone, on a machine that has no images of ours yet (but the builder's cache)."""
+    """A fresh clone, on a machine that has none of our images yet (except the builder's cache)."""
     for image in IMAGES:
         if docker("images", "--quiet", image):
             docker("image", "rm", "--force", image)
@@ -62,7 +62,7 @@ def scaled(stack: Stack, hammer: Photo) -> Stack:
 
 @pytest.fixture(scope="session")
 def resting(stack: Stack, hammer: Photo) -> Stack:
-    """The stack after `docker compose down`: its images and its model are all there is."""
+    """The stack after `docker compose down`: only its images and its model remain."""
     stack.wait_for_label(hammer.data)
     stack.compose("down", "--timeout", "5")
     return stack

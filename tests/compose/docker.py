@@ -1,4 +1,4 @@
-"""The Docker command line, as far as the container tests need it."""
+"""The parts of the Docker command line that the container tests need."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Clients that keep asking while a test breaks something, and what became of their requests."""
+"""Clients that keep asking while a test breaks something, and how their requests ended."""
 
 import threading
 import time
@@ -62,7 +62,7 @@ class Client:
 
 
 class Load:
-    """Clients at work, and what they have met since a moment."""
+    """Running clients, and the outcomes of their requests."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
@@ -78,10 +78,10 @@ class Load:
             client.thread.join(CLIENT_LIMIT)
 
     def expect_none_lost(self, since: float, kinds: tuple[str, ...] = ALL) -> None:
-        """Wait until all that is under way has ended; fail if any request since then did."""
+        """Wait until all requests in flight have ended; fail if any since `since` was lost."""
         now = time.monotonic()
         wait_until(
-            # What begins after a moment shows that all before it has ended.
+            # A client's next request shows that its earlier ones have ended.
             lambda: all(client.begun >= now for client in self._clients),
             "every client has finished a request",
             CLIENT_LIMIT,

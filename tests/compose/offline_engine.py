@@ -22,7 +22,7 @@ exec dockerd --config-file {0}/daemon.json --data-root {0}/data --exec-root {0}/
 
 @dataclass(frozen=True)
 class OfflineEngine:
-    """The engine's socket, as an environment for docker, and the process to enter it by."""
+    """The engine's socket, as an environment for docker, and the process whose namespace it has."""
 
     env: dict[str, str]
     process: subprocess.Popen[bytes]
@@ -35,7 +35,7 @@ class OfflineEngine:
 
 @contextmanager
 def offline_engine(place: Path) -> Iterator[OfflineEngine]:
-    """Start the engine in `place` (short: socket paths have a limit); it and its data vanish."""
+    """Run the engine in `place` (short: socket paths have a limit), then remove it and its data."""
     (place / "daemon.json").write_text("{}")
     command = [tool("unshare"), "--net", "--mount", "bash", "-c", START.format(place)]
     with (place / "log").open("wb") as log:

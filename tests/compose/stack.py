@@ -14,11 +14,11 @@ from tests.waiting import wait_until
 
 HOME = Path(__file__).resolve().parents[2]
 JPEG = {"Content-Type": "image/jpeg"}
-START_LIMIT = 240.0  # seconds; generous, the export included
+START_LIMIT = 240.0  # seconds; generous, and includes the export
 
 
 def fresh_clone(where: Path) -> Path:
-    """Clone the project, with what is changed in tracked files but not committed yet."""
+    """Clone the project, including uncommitted changes to tracked files."""
     run("git", "clone", "--quiet", HOME, where)
     changes = subprocess.run(
         ["git", "diff", "--binary", "HEAD"], cwd=HOME, check=True, capture_output=True
@@ -69,12 +69,12 @@ class Stack:
         return run("docker", "compose", *arguments, env=self.env, cwd=self.directory)
 
     def up(self, **scale: int) -> None:
-        """Start, or change the number of replicas of what runs."""
+        """Start the stack, or change the number of replicas of a running one."""
         options = [word for name, n in scale.items() for word in ("--scale", f"{name}={n}")]
         self.compose("up", "--detach", *options)
 
     def remove(self) -> None:
-        """Leave nothing of the project, its model included."""
+        """Remove everything of the project, including its model."""
         self.compose("down", "--volumes", "--timeout", "5", "--remove-orphans")
 
     def containers(self, service: str) -> list[str]:
@@ -82,7 +82,7 @@ class Stack:
         return sorted(self.compose("ps", "--format", "{{.Name}}", service).split())
 
     def wait_for_label(self, photo: bytes) -> requests.Response:
-        """Ask until a picture is classified; the answer."""
+        """Ask until a picture is classified; return the answer."""
         answers: list[requests.Response] = []
 
         def answered() -> bool:
@@ -103,7 +103,7 @@ class Stack:
         return sum_metric(f"http://{address_of(balancer)}:8404/metrics", start)
 
     def wait_for_replicas(self, number: int, backend: str = "triton_grpc") -> None:
-        """Wait until the balancer has exactly so many replicas in service."""
+        """Wait until the balancer has exactly this many replicas in service."""
         metric = f'haproxy_backend_active_servers{{proxy="{backend}"}}'
         (balancer,) = self.containers("balancer")
 
@@ -162,7 +162,7 @@ def kill_from_outside(container: str) -> None:
 
 
 def tool(name: str) -> str:
-    """Name a program of the host that a test needs."""
+    """Return the path of a program of the host; fail if it is missing."""
     found = shutil.which(name)
     assert found, f"{name} is missing on this machine"
     return found

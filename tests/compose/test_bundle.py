@@ -18,7 +18,7 @@ LIMIT = 120.0  # seconds
 
 @pytest.fixture
 def bundle(resting: Stack, tmp_path: Path) -> Iterator[Path]:
-    """The archive of the stack that rests here, with the model of its volume."""
+    """The archive of the stopped stack, with the model of its volume."""
     archive = tmp_path / "edgelens.tar"
     run("scripts/bundle", archive, cwd=resting.directory, env=resting.env)
     yield archive

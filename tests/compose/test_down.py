@@ -6,7 +6,7 @@ from tests.compose.docker import docker
 from tests.compose.stack import Stack
 from tests.photos import Photo
 
-WARM = 60.0  # seconds until a label; generous, for the machine may be busy
+WARM = 60.0  # seconds until a label; generous, because the machine may be busy
 # Prints the versions of all models, and when they were written.
 VERSIONS = (
     "import pathlib as p\nfor v in sorted(p.Path('/models').glob('*/[1-9]*')): print(v, v.stat())"

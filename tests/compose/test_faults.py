@@ -110,13 +110,13 @@ def test_nothing_is_lost_when_a_replica_freezes(scaled: Stack, load: Load):
         wait_until(lambda: time.monotonic() - began > FROZEN, "its requests are taken away", 60)
     finally:
         docker("unpause", victim)
-    # The engine notices later than the balancer, and Compose goes by the engine.
+    # The engine notices later than the balancer, and Compose relies on the engine.
     expect_return(scaled, victim, losses)
     load.expect_none_lost(began)
 
 
 def pauses(container: str) -> bool:
-    """Freeze a container; the engine gives up where a process of it starts another meanwhile."""
+    """Freeze a container; return False if the engine fails because a process starts another."""
     try:
         docker("pause", container)
     except DockerError as error:
@@ -130,7 +130,7 @@ def pauses(container: str) -> bool:
     "restart, kinds",
     [
         ("restart", ALL),
-        # What was more than the balancer's buffer holds dies with the gateway that had it.
+        # A request larger than the balancer's buffer is lost with the gateway that had it.
         ("kill", (GATEWAY, HTTP, GRPC, MANY)),
     ],
     ids=["restart", "kill"],
@@ -153,7 +153,7 @@ def test_nothing_is_lost_when_one_of_two_gateways_restarts(
 
 
 def expect_return(stack: Stack, replica: str, losses: float) -> None:
-    """Wait until a replica serves again; the balancer must have taken it out meanwhile."""
+    """Wait until a replica serves again; meanwhile, the balancer must have taken it out."""
     wait_until(lambda: stack.losses() > losses, "the balancer takes it out of service", 60)
     stack.wait_for_replicas(3)
     wait_until(lambda: is_healthy(replica), "the engine calls it healthy", 120)

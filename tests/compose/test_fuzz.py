@@ -16,9 +16,9 @@ from tests.photos import Photo
 REFUSED = {
     "refused",
     "unknown",
-    "answered",  # what makes sense after all: a damaged photo, a smaller class count
-    "empty",  # Triton sees 32 bits of a class count
-    "HTTP 403",  # a name that makes another path of it
+    "answered",  # it makes sense after all: a damaged photo, a smaller class count
+    "empty",  # Triton sees only 32 bits of a class count
+    "HTTP 403",  # a name that changes the path
     "HTTP 413",
     str(grpc.StatusCode.RESOURCE_EXHAUSTED),
 }

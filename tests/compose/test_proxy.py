@@ -1,4 +1,4 @@
-"""A proxy in front of the balancer, whose clients are told apart where it is trusted."""
+"""A proxy in front of the balancer: its clients are told apart if it is trusted."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +16,7 @@ ANYBODY = "TRUSTED_PROXY=0.0.0.0/0"
 
 @pytest.fixture(params=[ANYBODY, ""], ids=["trusted", "not trusted"])
 def balancer(stack: Stack, request: pytest.FixtureRequest) -> Iterator[tuple[str, bool]]:
-    """A balancer before a gateway that counts its clients' requests; whether it trusts proxies."""
+    """A balancer's URL, and whether it trusts proxies; its gateway limits its clients' rate."""
     gateway, name = f"{stack.project}-counting", f"{stack.project}-behind-a-proxy"
     settings = dict(text.split("=") for text in (SLOW, request.param) if text)
     behind = replace(stack, extra={**stack.extra, **settings})
@@ -38,7 +38,7 @@ def test_clients_of_a_trusted_proxy_are_told_apart(balancer: tuple[str, bool]) -
 
 
 def status(url: str, client: str) -> int:
-    """Post no picture, as a proxy does for a client."""
+    """Post an empty body, as a proxy does for a client."""
     try:
         return requests.post(url, headers={"X-Forwarded-For": client}, timeout=5).status_code
     except requests.ConnectionError:  # HAProxy is still starting

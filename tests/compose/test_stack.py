@@ -86,7 +86,7 @@ def test_only_the_published_ports_are_open(stack: Stack, hammer: Photo):
     ours = set(open_ports(stack.bind)) - set(open_ports("127.0.0.78"))
     published = {stack.port, stack.http_port, stack.grpc_port}
     assert ours == published
-    # What is published on every address answers on the other one too: ask the engine as well.
+    # A port published on every address answers on the other one too, so ask the engine as well.
     containers = map(json.loads, stack.compose("ps", "--format", "json").splitlines())
     doors = [door for container in containers for door in container["Publishers"] or ()]
     assert {(d["URL"], d["PublishedPort"]) for d in doors if d["PublishedPort"]} == {
@@ -112,7 +112,7 @@ def test_other_paths_of_triton_are_forbidden(stack: Stack, method: str, path: st
     connection.request(method, path, b"{}" if method == "POST" else None)
     with closing(connection):
         answer = connection.getresponse()
-        # The balancer's own words: the request has not reached Triton.
+        # The balancer's own message: the request has not reached Triton.
         assert (answer.status, answer.read()) == (403, REFUSAL)
 
 
@@ -166,7 +166,7 @@ def test_messages_that_triton_reads_carelessly_do_not_reach_it(stack: Stack, opt
         pytest.raises(InferenceServerException) as refusal,
     ):
         client.infer(MODEL, [entry], **options)
-    # Who still sends when it is refused meets the end of the stream instead of the words.
+    # A client that still sends when it is refused sees the stream end instead of the message.
     said = refusal.value.message()
     assert "uncompressed, of no more than 64 MB" in said or (not options and "RST_STREAM" in said)
 
@@ -390,7 +390,7 @@ def answers(infer: Callable[..., object]) -> bool:
 
 
 def request(pictures: int = 1) -> service_pb2.ModelInferRequest:
-    """Return a whole call, for clients that tritonclient would let share one connection."""
+    """Return a whole call; with tritonclient, the clients would share one connection."""
     message = service_pb2.ModelInferRequest(model_name=MODEL)
     message.inputs.add(name="image", datatype="UINT8", shape=[pictures, 224, 224, 3])
     message.raw_input_contents.append(bytes(pictures * 224 * 224 * 3))

@@ -16,7 +16,7 @@ NAME = "edgelens-test-swarm"
 TRITON = f"{NAME}_triton"
 GOOD, BAD = "edgelens-inference:test-good", "edgelens-inference:test-bad"
 SETTINGS = {"UPDATE_MONITOR": "5s", "GATEWAY_REPLICAS": "1"}
-# A replica may take minutes to start on a busy machine; one that never will need not.
+# A replica may take minutes to start on a busy machine; one that never starts need not take them.
 IMPATIENT = ("--health-start-period", "2s", "--health-retries", "2", "--health-interval", "1s")
 BRIDGE = "docker_gwbridge"  # what joining a swarm adds to an engine
 # Runs, but no model will ever infer.
@@ -39,13 +39,13 @@ def swarm(images: tuple[str, ...], stack_settings: Stack) -> Iterator[Stack]:
     finally:
         leave_swarm()
         if not bridges:
-            # The engine lets go of it a little after it has left.
+            # The engine releases it shortly after it has left.
             wait_until(lambda: succeeds("network", "rm", BRIDGE), "the swarm's bridge is gone", 60)
 
 
 @pytest.fixture(scope="module")
 def updates(images: tuple[str, ...]) -> Iterator[None]:
-    """Two updates of the inference image: one that is as good, one that never gets ready."""
+    """Two updates of the inference image: one that works, and one that never gets ready."""
     docker("tag", images[0], GOOD)
     build = f"printf '{NEVER_READY.format(images[0])}' | docker build --quiet -t {BAD} -"
     run("bash", "-c", build.replace("\n", "\\n"))
