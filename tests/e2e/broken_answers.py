@@ -1,4 +1,4 @@
-"""Sends broken requests to a Triton, or to what stands before it, and says how each ended."""
+"""Sends broken requests to a Triton, or to a balancer in front of it; says how each ended."""
 
 import http.client
 import json
@@ -24,7 +24,7 @@ ENDS = {
 
 
 class Endpoints(NamedTuple):
-    """Where Triton's two protocols are spoken."""
+    """The host and ports of Triton's two protocols."""
 
     host: str
     http_port: int
@@ -49,7 +49,7 @@ def ask_all(
 
 
 def ask_http(triton: Endpoints, case: Case) -> tuple[str, str]:
-    """Return how it ended, in a word or as its status, and the server's words or the best label."""
+    """Return the outcome, a word or a status, and the server's message or the best label."""
     envelope = envelope_of(case) if case.envelope is None else case.envelope
     content = b"" if case.region else case.content
     version = f"/versions/{quoted(case.version)}" if case.version else ""
@@ -107,13 +107,13 @@ def ask_grpc(stub: "service_pb2_grpc.GRPCInferenceServiceStub", case: Case) -> t
 
 
 def spelled(probabilities: Sequence[float]) -> str:
-    """Spell an answer without classification as Triton spells one with it, but for the label."""
+    """Format an answer without classification like one with it, except for the label."""
     best = int(np.argmax(probabilities))
     return f"{probabilities[best]}:{best}:"
 
 
 def verdict(case: Case, best: str) -> tuple[str, str]:
-    """Judge an answer: of a request that makes sense, it must be the right label."""
+    """Judge an answer: a request that makes sense must get the right label."""
     if case.right is None:
         return "answered", best
     return ("right" if case.right.wnid in best else "wrong label"), best

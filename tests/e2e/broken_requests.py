@@ -1,4 +1,4 @@
-"""Requests to Triton that are broken in one way each, and some that make sense, made by chance."""
+"""Random requests to Triton, each broken in one way, and some that make sense."""
 
 import random
 import struct
@@ -17,7 +17,7 @@ DATATYPES = ["BOOL", "UINT8", "INT8", "INT16", "INT64", "FP16", "FP32", "FP64", 
 
 @dataclass(frozen=True)
 class Case:
-    """A request; `right` is the photo whose label it must get, if it is one that makes sense."""
+    """A request; if it makes sense, `right` is the photo whose label it must get."""
 
     kind: str
     model: str

@@ -1,4 +1,4 @@
-"""A real Chromium and the upload page in it, as a person meets them."""
+"""A real Chromium and the upload page in it, as a person sees them."""
 
 import base64
 import json
@@ -82,7 +82,7 @@ class Page:
         self.driver.get(self.url + path)
 
     def open_ready(self) -> None:
-        """Open the page and wait until it has said which model answers."""
+        """Open the page and wait until it says which model answers."""
         self.open()
         self.wait(lambda: "version" in self.text("model-line"), "the model is named")
 
@@ -133,7 +133,7 @@ class Page:
         return self.driver.find_element(By.XPATH, f"//button[@aria-label='{name}']")
 
     def retry(self, name: str) -> WebElement:
-        """Return the button that asks for a picture again; its name may tell when it may."""
+        """Return the button that retries a picture; its name may say when that is possible."""
         found = f"//button[contains(@class, 'retry')][contains(@aria-label, ': {name}')]"
         return self.driver.find_element(By.XPATH, found)
 
@@ -206,12 +206,12 @@ class Page:
         return [event["params"] for event in self._events if event["method"] == method]
 
     def requests(self, method: str = "") -> list[str]:
-        """Return the addresses the page has asked for."""
+        """Return the addresses that the page has requested."""
         sent = [event["request"] for event in self.events("Network.requestWillBeSent")]
         return [request["url"] for request in sent if method in ("", request["method"])]
 
     def errors(self) -> list[str]:
-        """Take what the console complains about, once."""
+        """Return the console's errors and warnings since the last call."""
         found = self.driver.get_log("browser")
         return [entry["message"] for entry in found if entry["level"] in ("SEVERE", "WARNING")]
 
@@ -222,7 +222,7 @@ class Page:
         return found[-1]
 
     def accessible(self) -> list[dict[str, Any]]:
-        """Return the accessibility tree's nodes that assistive technology is told of."""
+        """Return the accessibility tree's nodes that assistive technology can see."""
         nodes = self.cdp("Accessibility.getFullAXTree")["nodes"]
         return [node for node in nodes if not node["ignored"]]
 

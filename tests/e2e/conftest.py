@@ -26,14 +26,14 @@ GATEWAY_PYTHON = HOME / ".venv/bin/python"
 
 @dataclass(frozen=True)
 class Gateway:
-    """A gateway process of its own and where it answers."""
+    """A gateway process and the address where it answers."""
 
     url: str
     process: subprocess.Popen[bytes]
 
 
 def cached_repository() -> Path:
-    """Return the repository for the exporter as it is; of others, only the newest is kept."""
+    """Return the repository of the current exporter; keep only the newest of the others."""
     repository = CACHE / f"model_repository-{sources_digest()[:12]}"
     others = [path for path in CACHE.glob("model_repository*") if path != repository]
     for path in sorted(others, key=lambda path: path.stat().st_mtime)[:-1]:
@@ -135,7 +135,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
 
 @pytest.fixture
 def page(browser: webdriver.Chrome, gateway_url: str) -> Iterator[Page]:
-    """The page, ready; afterwards it must have asked no other host and complained of nothing."""
+    """The page, ready; afterwards, it must have contacted no other host and logged no error."""
     yield from checked(Page(browser, gateway_url))
 
 

@@ -1,7 +1,7 @@
 """Compute with Keras what the served VGG16 must answer. Runs in the exporter's environment.
 
 Reads tensors.npy (UINT8 RGB [N,224,224,3]) in the directory given and writes probabilities.npy, and
-swapped.npy: what a client would get that mixed up red and blue.
+swapped.npy, which has what a client that mixed up red and blue would get.
 """
 
 import sys

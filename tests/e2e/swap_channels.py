@@ -1,6 +1,6 @@
 """Run in the exporter's environment: `swap_channels.py SAVEDMODEL TARGET`.
 
-Writes a SavedModel that takes RGB for BGR, as happens to whoever mixes up OpenCV and Keras.
+Writes a SavedModel that takes RGB for BGR, as happens when someone mixes up OpenCV and Keras.
 """
 
 import sys

@@ -66,7 +66,7 @@ def gateway(server: Running) -> Iterator[str]:
 
 @pytest.fixture
 def only_version_1(server: Running, models: Path) -> Iterator[None]:
-    """The server has version 1 alone when a test begins; its new versions go when it ends."""
+    """Serve only version 1 when a test begins; remove its new versions when it ends."""
     if loaded(server)[MODEL] != {"1"}:
         assert deploy(server, models, "--version", "1", "--keep", "0").returncode == 0
     yield
@@ -74,7 +74,7 @@ def only_version_1(server: Running, models: Path) -> Iterator[None]:
 
 
 def add(models: Path, version: int, source: Path) -> None:
-    """Add a version, with the golden answer that a right one would give."""
+    """Add a version, with the golden answer that a correct one would give."""
     (models / MODEL / str(version)).symlink_to(source)
     config = models / MODEL / "config.pbtxt"
     with config.open("a") as file:
@@ -112,7 +112,7 @@ def policy(models: Path) -> str:
 
 @dataclass
 class Load:
-    """Clients of four kinds that ask until told to stop, or for as long as it takes to REQUESTS."""
+    """Clients of four kinds that ask until told to stop and `least` requests have ended."""
 
     server: Running
     gateway: str
@@ -166,7 +166,7 @@ class Load:
         return self.direct(self.grpc, tritonclient.grpc, number)
 
     def direct(self, client, module, number: int) -> str | None:
-        """Send a tensor nobody sent before beside the golden one: no cache can answer."""
+        """Send a new tensor beside the golden one, so that no cache can answer."""
         noise = np.random.default_rng(number).integers(0, 256, self.tensor.shape, np.uint8)
         batch = np.stack([self.tensor, noise])
         image = module.InferInput("image", list(batch.shape), "UINT8")
@@ -202,7 +202,7 @@ class Load:
 
 @contextmanager
 def under_load(server: Running, gateway: str, models: Path, least: int = 0) -> Iterator[Load]:
-    """Keep 8 clients asking while the block runs, until they have asked at least so often."""
+    """Keep 8 clients asking while the block runs, and until `least` requests have ended."""
     load = Load(server, gateway, least)
     load.grpc = tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{server.grpc_port}")
     load.tensor = decoded(load.grpc)
@@ -254,7 +254,7 @@ def test_a_version_with_swapped_channels_never_serves(
 def test_a_version_that_fails_in_service_is_taken_back(
     server: Running, models: Path, repository: Path, only_version_1: None
 ) -> None:
-    """The ensemble's decoder squeezes: only the model in service can show that."""
+    """The ensemble's decoder squeezes, which only the model in service can show."""
     add(models, 2, repository / MODEL / "1")
     config = models / f"{MODEL}_decode/config.pbtxt"
     right = config.read_text()
@@ -306,7 +306,7 @@ def test_a_new_version_comes_into_service_without_losing_a_request(
         assert f"{MODEL}_image over HTTP" in rolled.stdout
         assert loaded(server)[MODEL] == {"1"}
         assert "versions: [ 1 ]" in policy(models)
-    # Triton 24.10 looks a version up again to label its answers: a client of its own tries again.
+    # Triton 24.10 looks a version up again to label its answers; a direct client has to retry.
     assert all(UNLOADING in failure for failure in load.failures)
     assert not any("gateway" in failure for failure in load.failures)
     assert len(load.failures) <= CLIENTS

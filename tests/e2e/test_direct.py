@@ -125,13 +125,13 @@ def test_the_pictures_of_one_request_are_decoded_as_a_batch(triton: Running) -> 
     before = spared_runs(triton)
     found = ask(triton, "gRPC", f"{MODEL}_image", encoded(*(photo.data for photo in PHOTOS)))
     assert [wnid for wnid, _ in found] == [photo.wnid for photo in PHOTOS]
-    # A probe of the watchdog's adds one to both counters, and changes nothing here.
+    # A probe of the watchdog adds one to both counters, which changes nothing here.
     spared = len(PHOTOS) - 1
     wait_until(lambda: spared_runs(triton) - before == spared, "it was counted as one run", 10)
 
 
 def spared_runs(triton: Running) -> float:
-    """Count how many runs of the decoder its batches have spared."""
+    """Count the runs of the decoder that batching has saved."""
     url = f"http://127.0.0.1:{triton.metrics_port}/metrics"
     lines = requests.get(url, timeout=10).text.splitlines()
     pictures, runs = (
@@ -142,7 +142,7 @@ def spared_runs(triton: Running) -> float:
 
 
 def test_a_broken_picture_among_requests_at_the_same_time_fails_alone(triton: Running) -> None:
-    """The decoder takes them one by one, and the model joins the good ones that wait for it."""
+    """The decoder takes them one by one, and the model batches the good ones that wait."""
     good = [photo.data for photo in PHOTOS] * 2
     bad = [BROKEN[i % len(BROKEN)].read_bytes() for i in range(len(good))]
     pictures = [picture for pair in zip(bad, good, strict=True) for picture in pair]

@@ -1,4 +1,4 @@
-"""A Triton that hangs: whoever asks is refused at once, until it answers again."""
+"""A Triton that hangs: requests are refused at once, until it answers again."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,14 +19,14 @@ PHOTO = photos()[0]
 
 @pytest.fixture
 def triton(repository: Path, tmp_path: Path) -> Iterator[Running]:
-    """A Triton of the test's own, for a freeze is hard on what others use."""
+    """A Triton for this test alone, because a freeze would disturb other tests."""
     with start_inference(copy_repository(repository, tmp_path / "models")) as running:
         yield running
 
 
 @contextmanager
 def frozen(triton: Running) -> Iterator[None]:
-    """Stop Triton, and the launcher that would heal it, in their tracks."""
+    """Freeze Triton, and the launcher that would heal it."""
     launcher = psutil.Process(triton.process.pid)
     parts = [launcher, *launcher.children(recursive=True)]
     for part in parts:
@@ -43,7 +43,7 @@ def classify(url: str) -> requests.Response:
 
 
 def test_nobody_waits_for_a_frozen_triton(triton: Running) -> None:
-    """Who waited for it in vain would be answered 504."""
+    """A client that waited for it in vain would get a 504."""
     with running_gateway(triton) as gateway:
         with frozen(triton):
             wait_until(lambda: not is_ready(gateway.url), "the gateway notices", 60)

@@ -1,11 +1,11 @@
 """Thousands of broken requests to Triton's own endpoints: each is refused, and nothing dies.
 
-What makes sense is answered, and right. All else is a 400 or INVALID_ARGUMENT; a model, a version
-or a shared memory region that nobody knows is a 404 or NOT_FOUND. Triton 24.10's HTTP front end
-has one answer that no backend can change, a 500 for JSON that it cannot read: text that is no JSON
-(or is cut by a lying Inference-Header-Content-Length), a value of another type than the protocol
-says, and a negative number in `shape`, `classification` or `binary_data_size`. Of a class count it
-sees 32 bits: a multiple of 2**32 over gRPC is answered with no class at all.
+A request that makes sense gets the right answer. All others get a 400 or INVALID_ARGUMENT; an
+unknown model, version or shared memory region gets a 404 or NOT_FOUND. Triton 24.10's HTTP front
+end has one answer that no backend can change, a 500 for JSON that it cannot read: text that is no
+JSON (or is cut by a wrong Inference-Header-Content-Length), a value of another type than the
+protocol says, and a negative number in `shape`, `classification` or `binary_data_size`. Triton sees
+only 32 bits of a class count: a multiple of 2**32 over gRPC is answered with no class at all.
 """
 
 import random
@@ -39,9 +39,9 @@ def endpoints(triton: Running) -> Endpoints:
 
 
 def is_own_answer(triton: Running, case: Case, answer: str) -> bool:
-    """Compare an answer to a picture with the model's own, to what the decoder makes of it.
+    """Compare the answer to a picture with the model's answer to the decoder's tensor of it.
 
-    The decoder's words are taken: OpenCV 4.11 and 5.0 differ about 1 in 100 damaged photos.
+    Triton's own decoder makes it: OpenCV 4.11 and 5.0 differ about 1 in 100 damaged photos.
     """
     image = tritonclient.grpc.InferInput("image", [1, 1], "BYTES")
     image.set_data_from_numpy(np.array([[case.content[4:]]], dtype=np.object_))
@@ -93,7 +93,7 @@ def test_broken_requests_are_refused_and_harm_nobody(
 
 
 def expected_of(case: Case, protocol: str) -> set[str]:
-    """Say which ends a request may have; the module's docstring says why."""
+    """Return the outcomes that a request may have; the module's docstring says why."""
     if case.right:
         return {"right"}
     if case.kind == "shared memory":

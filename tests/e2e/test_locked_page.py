@@ -1,4 +1,4 @@
-"""The page before a gateway that asks for a key, which allows hardly any request."""
+"""The page of a gateway that asks for a key, with a key that allows hardly any request."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,14 +18,14 @@ PHOTOS = photos()
 PATHS = [photo.path for photo in PHOTOS]
 LABELS = [photo.label for photo in PHOTOS]
 KEY_RATE = 0.001  # requests a second: the second one is refused, however slow this machine is
-PAUSE = 1000  # seconds, that it asks for
+PAUSE = 1000  # seconds that the refusal asks clients to wait
 
 
 @pytest.fixture
 def locked(
     browser: webdriver.Chrome, triton: Running, tmp_path: Path
 ) -> Iterator[tuple[Page, Gateway, str]]:
-    """A page whose gateway asks for a key, and the key, which allows hardly any request."""
+    """A page whose gateway asks for a key, the gateway, and a key for hardly any request."""
     file = tmp_path / "keys"
     key = add_key(file, "tester", KEY_RATE)
     gateway = start_gateway(triton, API_KEYS_FILE=str(file))
@@ -50,7 +50,7 @@ def test_a_locked_and_busy_server(locked: tuple[Page, Gateway, str], tmp_path: P
 
     cards = page.classify(PATHS[:9])
     assert best(cards) == LABELS[:8]
-    assert cards[8].state == "failed"  # for the server asks for more patience than the page has
+    assert cards[8].state == "failed"  # the server asks for a longer wait than the page allows
     assert f"At most {KEY_RATE} requests a second." in cards[8].text
     retry = page.retry(PATHS[8].name)
     assert retry.text.startswith("Try again in ")

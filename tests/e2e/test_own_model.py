@@ -13,7 +13,7 @@ from tests.photos import photos
 from tests.servers import start_inference
 
 LABELS = ["apple", "pear", "plum", "fig", "quince"]
-# What a reader has already: a model that was trained on pictures as the sample contract makes them.
+# What a reader already has: a model trained on pictures as the sample contract prepares them.
 TRAINED = """
 import keras
 keras.utils.set_random_seed(3)
@@ -25,7 +25,7 @@ keras.Sequential([
     keras.layers.Dense(5, "softmax"),
 ]).save("mine.keras")
 """
-# What Keras itself says of a photo.
+# What Keras itself answers for a photo.
 ASKED = """
 import json, sys
 import keras, numpy as np

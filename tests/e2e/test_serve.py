@@ -25,7 +25,7 @@ PHOTO = photos()[0]
 MODEL = "efficientnet_lite0"
 READY = "EdgeLens is ready: "
 MAKE_SERVE = ("make", "--silent", "serve")
-HANGS = 60  # seconds after which something that should end is taken to hang
+HANGS = 60  # seconds after which something that should end counts as hanging
 
 
 @dataclass
@@ -130,7 +130,7 @@ def classify(url: str) -> str:
 
 
 def segments() -> set[str]:
-    """Return what runs that have ended left in shared memory."""
+    """Return what ended runs left in shared memory."""
     runs = {path.name: Run.from_name(path.name) for path in Path("/dev/shm").iterdir()}
     return {name for name, run in runs.items() if run and run.is_gone()}
 
@@ -203,7 +203,7 @@ def test_what_was_admitted_is_answered_after_ctrl_c(serve: Callable[..., Serve])
 
 
 def changes(repository: Path) -> dict[Path, int]:
-    """Return when each version, each of its files, and each environment was changed last."""
+    """Return when each version, each of its files, and each environment last changed."""
     versions = list(repository.glob(f"{MODEL}*/[0-9]*"))
     files = [file for version in versions for file in version.rglob("*")]
     stamps = [HOME / ".venv/.gateway", HOME / ".venv-inference/.export"]
@@ -222,7 +222,7 @@ def test_a_second_start_neither_installs_nor_exports(
 
 
 def test_every_start_says_which_model_stands_in(serve: Callable[..., Serve]) -> None:
-    # A proxy is for the internet, not for what runs beside it.
+    # A proxy is for the internet, not for servers on this machine.
     running = serve(http_proxy="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9")
     wait_until(lambda: READY in running.log.read_text(), "the page's address is shown", 30)
     assert f"edgelens: {MODEL} stands in for vgg16" in running.log.read_text()
@@ -322,7 +322,7 @@ def test_a_full_disk_under_its_log_stops_nothing(launch: Callable[..., Serve]) -
     wait_until(lambda: is_ready(running.url), "serve is ready", 120)
     gateway, launcher = running.child("-m", "gateway"), running.child("-m", "inference")
     (triton,) = [child for child in launcher.children() if child.name() == "tritonserver"]
-    for part in (gateway, triton):  # their healing is told on the terminal
+    for part in (gateway, triton):  # the terminal reports their healing
         part.kill()
     wait_until(lambda: gone([gateway, triton]), "both are gone", 10)
     wait_until(lambda: is_ready(running.url), "both are back", 90)

@@ -147,10 +147,10 @@ def test_vgg16_equals_keras(triton: Running, repository: Path, tmp_path: Path) -
 
 
 def test_a_request_past_its_deadline_is_dropped_before_it_is_inferred(triton: Running) -> None:
-    """VGG16 is busy with some batches when one comes whose client waits for a moment."""
+    """VGG16 is busy with some batches when one comes whose client waits only briefly."""
     shape = [16, 224, 224, 3]
     tensor = tritonclient.grpc.InferInput("image", shape, "UINT8")
-    # Unlike those of any run before: the response cache would answer the same ones at once.
+    # Different in every run: the response cache would answer repeated ones at once.
     tensor.set_data_from_numpy(np.random.default_rng().integers(0, 256, shape, np.uint8))
     late = tritonclient.grpc.InferInput("image", shape, "UINT8")
     late.set_data_from_numpy(np.random.default_rng().integers(0, 256, shape, np.uint8))
@@ -210,7 +210,7 @@ def test_concurrent_single_pictures_are_batched(gateway_url: str, triton: Runnin
 def test_a_repeated_picture_is_answered_without_an_inference(
     gateway_url: str, triton: Running
 ) -> None:
-    """Probes are the only inferences meanwhile; no two of them are alike."""
+    """Probes are the only inferences meanwhile, and no two of them are alike."""
     picture = distinct(PHOTOS[0].data, 0xCACE)
 
     def send() -> str:

@@ -40,7 +40,7 @@ ANSWERS = (
 
 
 class StandIn(BaseHTTPRequestHandler):
-    """Answers with what it is given, one after the other, and then with the last."""
+    """Gives the prepared answers one after the other, and then repeats the last."""
 
     left: list[tuple[int, str]]
 

@@ -21,7 +21,7 @@ FIRST, SECOND = PHOTOS[:2]
 
 
 def square(path: Path) -> np.ndarray:
-    """Return the middle of a photograph, as large as every frame."""
+    """Return the middle of a photograph, in the size of every frame."""
     pixels = cv2.imread(str(path))
     side = min(pixels.shape[:2])
     top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
@@ -29,7 +29,7 @@ def square(path: Path) -> np.ndarray:
 
 
 class NetworkCamera(BaseHTTPRequestHandler):
-    """Sends what `seen` holds, and each time a broken frame, until it holds nothing."""
+    """Sends `seen` and a broken frame in turn, until `seen` is None."""
 
     seen: np.ndarray | None = None
 
