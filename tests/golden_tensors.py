@@ -1,4 +1,4 @@
-"""The tensors that both environments must make of the same pictures, as SHA-256."""
+"""The tensors that both environments must make from the same pictures, as SHA-256."""
 
 import csv
 import hashlib

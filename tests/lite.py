@@ -7,7 +7,7 @@ MODEL = "efficientnet_lite0"
 
 
 def copy_repository(source: Path, target: Path) -> Path:
-    """Copy the texts of the three models and link the versions; returns `target`."""
+    """Copy the three models' text files and link their versions; return `target`."""
     for name in (MODEL, f"{MODEL}_decode", f"{MODEL}_image"):
         (target / name).mkdir(parents=True)
         for entry in (source / name).iterdir():

@@ -109,7 +109,7 @@ def await_ready(process: "subprocess.Popen[bytes]", directory: Path) -> dict:
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """Stop the launcher in order, by force if need be; Triton dies with it."""
+    """Stop the launcher cleanly, or by force if need be; Triton dies with it."""
     if process.poll() is None:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -29,7 +29,7 @@ def repository(exported: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def fine_tuned_vgg16(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
-    """Return what saves a small VGG16 that somebody has fine-tuned to a number of classes."""
+    """Return a function that saves a small VGG16 fine-tuned to a number of classes."""
     base = keras.applications.VGG16(weights=None, include_top=False, input_shape=(SIDE, SIDE, 3))
 
     def save(classes: int) -> Path:

@@ -32,14 +32,14 @@ SPEC = CATALOG[SMALL]
 
 
 class Fickle(keras.layers.Layer):
-    """Answers otherwise in the graph that is written than where it is called at once."""
+    """Answers differently in the written graph than when it is called eagerly."""
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         return x if tf.executing_eagerly() else tf.roll(x, 1, axis=-1)
 
 
 def fickle(input_shape: tuple[int, int, int], classes: int, **_: object) -> keras.Model:
-    """Return a model whose SavedModel must differ from it, as a builder of the catalog does."""
+    """Stand in for a builder of the catalog; the model differs from its own SavedModel."""
     head = (keras.layers.Flatten(), keras.layers.Dense(classes, "softmax"), Fickle())
     return keras.Sequential([keras.Input(input_shape), *head])
 

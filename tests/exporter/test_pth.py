@@ -15,7 +15,7 @@ VALUES = np.arange(12, dtype="<f4")
 
 
 class Storage:
-    """Stands for torch.FloatStorage: pickled by that name, and by reference where it is used."""
+    """Stands in for torch.FloatStorage: pickled by that name, and by reference where it is used."""
 
 
 Storage.__module__, Storage.__qualname__, Storage.__name__ = "torch", "FloatStorage", "FloatStorage"
@@ -36,7 +36,7 @@ class Reference:
 
 
 def opcodes(value: object) -> bytes:
-    """Pickle, in protocol 2, what a hand can write but Python's pickler would check."""
+    """Pickle in protocol 2, without the checks of Python's own pickler."""
     if isinstance(value, Call):
         arguments = b"".join(opcodes(a) for a in value.arguments)
         return f"c{value.module}\n{value.name}\n".encode() + b"(" + arguments + b"tR"

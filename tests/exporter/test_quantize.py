@@ -36,7 +36,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def quantized(
     exported: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, str]:
-    """Return a version directory with its int8 variant, and what was said of it."""
+    """Return a version directory with its int8 variant, and the report about it."""
     repository = shutil.copytree(exported, tmp_path_factory.mktemp("int8") / "models")
     version = repository / SMALL / "1"
     return version, quantize(version, pictures, 0.95)

@@ -41,7 +41,7 @@ def test_a_failed_export_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_export_left_is_swept_but_not_a_running_ones(tmp_path: Path) -> None:
-    for name in ("models/.export-1-x", ".models-export-1-x"):  # in a container all are process 1
+    for name in ("models/.export-1-x", ".models-export-1-x"):  # in containers, all are process 1
         (tmp_path / name).mkdir(parents=True)
     with staging(tmp_path / "models") as running:
         with staging(tmp_path / "models"):
@@ -59,7 +59,7 @@ def test_nothing_is_staged_where_a_stock_triton_looks(tmp_path: Path) -> None:
 
 
 def test_a_volume_is_staged_in_without_a_version_to_load() -> None:
-    volume = Path("/dev/shm")  # like a container's /models, one cannot move files out of it
+    volume = Path("/dev/shm")  # as with a container's /models, files cannot be moved out of it
     with staging(volume) as stage:
         assert stage.parent == volume
         (stage / STAGED).mkdir()

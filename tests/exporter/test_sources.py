@@ -16,7 +16,7 @@ CLOSED = "http://127.0.0.1:9"
 
 
 def without_internet(home: Path) -> dict[str, str]:
-    """Return an environment in which every download fails and none was made before."""
+    """Return an environment in which every download fails and nothing was downloaded before."""
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), CLOSED)
     return {**os.environ, **proxies, "no_proxy": "", "NO_PROXY": "", "KERAS_HOME": str(home)}
 

@@ -1,4 +1,4 @@
-"""Configurations beside config.pbtxt when another version is exported."""
+"""What becomes of the configurations beside config.pbtxt when another version is exported."""
 
 from pathlib import Path
 
