@@ -1,4 +1,4 @@
-"""A gateway's server over real connections, and what tests say to it."""
+"""A gateway's server over real connections, and what tests send to it."""
 
 import http.client
 import socket
@@ -37,7 +37,7 @@ class Running:
         )
 
     def say(self, raw: bytes) -> bytes:
-        """Send raw bytes and return all that comes until the server closes."""
+        """Send raw bytes and return everything that comes until the server closes."""
         with self.connect() as connection:
             connection.sendall(raw)
             return read_all(connection)
@@ -52,7 +52,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def status_of_next(connection: socket.socket) -> int:
-    """Read one whole answer of a connection that stays open."""
+    """Read one whole answer from a connection that stays open; return its status."""
     answer = http.client.HTTPResponse(connection)
     answer.begin()
     answer.read()
@@ -63,7 +63,7 @@ Serve = Callable[..., Running]
 
 
 def refused(running: Running) -> bool:
-    """Tell whether a request was refused whose body is still arriving."""
+    """Tell whether a request that is still arriving was refused."""
     return any(channel.request.refusal for channel in arriving(running))
 
 
@@ -73,7 +73,7 @@ def arriving(running: Running) -> list[Any]:
 
 
 def maintain(running: Running) -> None:
-    """Let the server look after its connections at its next turn."""
+    """Make the server check its connections in the next turn of its loop."""
     running.server.next_channel_cleanup = 0
     running.server.pull_trigger()
 
@@ -81,7 +81,7 @@ def maintain(running: Running) -> None:
 def hold_request(
     running: Running, triton: StubTriton
 ) -> tuple[threading.Event, threading.Thread, list[Any]]:
-    """Send a picture that is under inference until the event is set; say whose answer comes."""
+    """Send a picture whose inference lasts until an event is set; return it, thread and results."""
     hold = hold_inferences(triton)
     thread, results = in_background(running.classify)
     assert triton.entered.acquire(timeout=20)
@@ -107,6 +107,6 @@ def in_background(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]
 
 
 def post_as(running: Running, client: str) -> requests.Response:
-    """Classify, saying that a proxy took the request from this client."""
+    """Classify as a proxy that took the request from this client."""
     headers = {**JPEG, "X-Forwarded-For": f"6.6.6.6, {client}"}
     return requests.post(f"{running.url}/v1/classify", data=picture(), headers=headers, timeout=20)

@@ -1,4 +1,4 @@
-"""What stands in for Triton, and what tests ask a gateway with."""
+"""A stand-in for Triton, and what tests ask a gateway with."""
 
 import base64
 import threading
@@ -55,13 +55,13 @@ def model_config(name: str, **parameters: str) -> Any:
 
 @dataclass
 class StubTriton:
-    """Answer the colour of each picture; fail, wait and switch versions as a test wants it."""
+    """Answer the colour of each picture; fail, wait and switch versions as a test demands."""
 
     configs: dict[tuple[str, str], Any] = field(
         default_factory=lambda: {("colours", "1"): model_config("colours")}
     )
     failure: Exception | None = None
-    retired: set[str] = field(default_factory=set)  # versions that nobody has told the catalog of
+    retired: set[str] = field(default_factory=set)  # the catalog does not know that these are gone
     versions: list[str] = field(default_factory=list)
     inferred: dict[tuple[str, str], float] = field(default_factory=dict)
     batches: list[tuple[str, int]] = field(default_factory=list)

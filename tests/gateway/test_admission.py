@@ -7,7 +7,7 @@ from gateway.errors import Overloaded, TooManyRequests
 
 
 class Clock:
-    """A clock that tests turn."""
+    """A clock that tests set."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -208,7 +208,7 @@ def test_clients_that_left_have_no_share_any_more(clock: Clock) -> None:
     admission = build(clock, limit=10)
     for number in range(9):
         answer(admission.enter(f"passer-by {number}"))
-    for _ in range(20):  # it is never silent itself for long
+    for _ in range(20):  # the steady client itself is never idle for long
         clock.now += IDLE_AFTER / 10
         first = admission.enter("steady")
         if clock.now < 1000 + IDLE_AFTER:

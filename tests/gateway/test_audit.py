@@ -1,4 +1,4 @@
-"""`make audit`: silence of the advisory service is never taken for good news."""
+"""`make audit`: no news from the advisory service is never taken for good news."""
 
 import subprocess
 from pathlib import Path
@@ -7,12 +7,12 @@ import pytest
 
 AUDIT = Path(__file__).resolve().parents[2] / "scripts/audit"
 FOUND = """echo '{"dependencies": [{"name": "jinja2", "vulns": [{"id": "X"}]}]}'; exit 1"""
-# The version that is known to be vulnerable comes in a temporary file, ours by name.
+# The version known to be vulnerable comes in a temporary file; our lock files come by name.
 KNOWS = f"""case "$*" in *requirements/*) exit %d;; *) {FOUND};; esac"""
 
 
 def audit(home: Path, fake: str) -> subprocess.CompletedProcess[str]:
-    """Run the script with this in the place of pip-audit."""
+    """Run the script with this in place of pip-audit."""
     program = home / ".venv-audit/bin/pip-audit"
     program.parent.mkdir(parents=True)
     program.write_text(f"#!/bin/sh\n{fake}\n")

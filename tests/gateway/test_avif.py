@@ -33,7 +33,7 @@ def avif(stream: bytes, items: int = 1, extents: int = 1, deep: bool = False) ->
     entries = [struct.pack(">IHH4s", 2 << 24, n + 1, 0, b"av01") for n in range(items)]
     infos = b"\0\0\0\0" + struct.pack(">H", items + 1) + b"".join(box(b"infe", e) for e in entries)
     extent = struct.pack(">II", at, len(stream))
-    # A grid has its few bytes elsewhere, and in pieces: it is no AV1 picture.
+    # A grid is no AV1 picture: its few bytes are elsewhere, and in pieces.
     grid = struct.pack(">IHH4s", 2 << 24, 999, 0, b"grid")
     infos += box(b"infe", grid)
     locations = struct.pack(">HHHH", 999, 1, 0, 2) + bytes(16)

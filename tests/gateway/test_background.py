@@ -1,4 +1,4 @@
-"""Work beside the requests goes on, whatever happens in it, and ends when it is told to."""
+"""Background work goes on, whatever happens in it, and ends when it is told to."""
 
 import threading
 from collections.abc import Callable

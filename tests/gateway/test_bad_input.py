@@ -62,7 +62,7 @@ SOUND = sound_pictures()
 
 
 def outcome(data: bytes) -> str:
-    """Return "tensor" or the name of the refusal; anything else is for the test to show."""
+    """Return "tensor" or the name of the refusal; anything else makes the test fail."""
     try:
         tensor = to_tensor(data, CONTRACT)
     except REFUSALS as refusal:

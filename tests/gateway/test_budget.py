@@ -71,7 +71,7 @@ def test_a_body_that_finds_no_room_is_refused_without_a_thread(
         assert refused.status_code == 503
         assert int(refused.headers["Retry-After"]) >= 1
         assert refused.json()["success"] is False
-        # The body has gone by: the same connection serves on.
+        # The body was read and dropped, so the same connection goes on.
         assert session.get(f"{running.url}/healthz", timeout=20).status_code == 200
     hold.set()
     thread.join(20)

@@ -28,7 +28,7 @@ LONG_AGO = 60  # seconds
 
 
 def serve_through_a_narrow_pipe(serve: Serve) -> Running:
-    """Return a gateway that can keep only a few bytes of answers nobody reads."""
+    """Return a gateway that can buffer only a few bytes of answers that nobody reads."""
     running = serve(threads=1)
     running.server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     running.server.adj.outbuf_high_watermark = 4096
@@ -37,7 +37,7 @@ def serve_through_a_narrow_pipe(serve: Serve) -> Running:
 
 @contextlib.contextmanager
 def silent_readers(running: Running, count: int, said: bytes) -> Iterator[list[socket.socket]]:
-    """Connect clients that send all this and read nothing."""
+    """Connect clients that send `said` and read nothing."""
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(socket.socket()) for _ in range(count)]
         for client in clients:

@@ -1,4 +1,4 @@
-"""A server that was told to stop: what it still answers, and what it takes no more."""
+"""A server that was told to stop: what it still answers, and what it no longer accepts."""
 
 import pytest
 import requests

@@ -277,7 +277,7 @@ def tiff(tags: dict[int, int]) -> bytes:
 
 
 def png(depth: int, kind: int, extra: int) -> bytes:
-    """Return a PNG of 10 x 10 pixels that has so many bytes more behind its last row."""
+    """Return a PNG of 10 x 10 pixels with this many extra bytes after its last row."""
     row = 1 + 10 * (3 if kind == 2 else 1) * depth // 8
     packed = zlib.compress(bytes(10 * row) + bytes(extra))
     parts = [(b"IHDR", struct.pack(">IIBBBBB", 10, 10, depth, kind, 0, 0, 0)), (b"IDAT", packed)]

@@ -1,4 +1,4 @@
-"""No picture takes more than 200 MB, and none more than its header was counted for."""
+"""No picture takes more than 200 MB, and none more than was counted from its header."""
 
 from collections.abc import Callable
 
@@ -45,7 +45,7 @@ LARGEST: dict[str, Callable[[], bytes]] = {
 
 @pytest.fixture(scope="module", autouse=True)
 def warm() -> None:
-    """Load the decoders first: their code is no picture's memory."""
+    """Load the decoders first, so that their code does not count as a picture's memory."""
     for name in ("plain.jpg", "alpha.png", "rgb16.png", "lossy.webp", "multipage.tif"):
         to_tensor((DATA / "odd_images" / name).read_bytes(), CONTRACT)
     for kind in ("AVIF", "WEBP", "GIF"):

@@ -9,7 +9,7 @@ import pytest
 from tests.golden_tensors import golden, tensor_hash
 from tests.servers import HOME
 
-# OpenCV told to do as it would on a processor that lacks these; IPP, to do as on an older one.
+# OpenCV acts as on a processor without these features, and IPP as on an older one.
 PROCESSORS = {
     "no AVX-512": {"OPENCV_CPU_DISABLE": "AVX512_SKX", "OPENCV_IPP": "avx2"},
     "no AVX": {"OPENCV_CPU_DISABLE": "AVX512_SKX,AVX2,FMA3,AVX", "OPENCV_IPP": "sse42"},

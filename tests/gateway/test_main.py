@@ -97,7 +97,7 @@ def test_a_port_in_use_is_one_sentence() -> None:
 
 
 def broken_pictures() -> Iterator[bytes]:
-    """Yield damaged pictures of which the libraries that decode them like to complain."""
+    """Yield damaged pictures that make the decoding libraries complain."""
     for kind in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "AVIF", "BMP"):
         sound = encode(scene(96, 72), kind)
         for at in range(30, len(sound) - 40, max(40, len(sound) // 20)):

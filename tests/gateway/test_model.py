@@ -1,4 +1,4 @@
-"""What a model's configuration says of its versions: Triton has one for all of them."""
+"""What a model's configuration says about its versions: Triton has one for all of them."""
 
 import pytest
 from tritonclient.grpc import model_config_pb2

@@ -28,7 +28,7 @@ class Clock:
 
 
 def is_woken(readiness: Readiness) -> bool:
-    """Tell whether the next check follows at once, and take that back."""
+    """Tell whether the next check follows at once, and reset that."""
     wake = readiness._background._wake
     woken = wake.is_set()
     wake.clear()
@@ -36,7 +36,7 @@ def is_woken(readiness: Readiness) -> bool:
 
 
 class WatchedTriton(StubTriton):
-    """Keep the tensors that were sent; let something happen while they are inferred."""
+    """Record the tensors that were sent; let something happen while they are inferred."""
 
     meanwhile: Callable[[], None] = staticmethod(lambda: None)
 

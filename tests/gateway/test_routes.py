@@ -195,7 +195,7 @@ def test_the_answer_names_the_weights_of_the_version_that_answered(
     gateway = start()
     assert gateway.classify().get_json()["weights"] == "imagenet"
     assert gateway.classify(query="?version=1").get_json()["weights"] == "random"
-    triton.versions = ["1"]  # asked for the newest, Triton has just gone back to the older one
+    triton.versions = ["1"]  # Triton was just rolled back when it is asked for the newest
     body = gateway.classify().get_json()
     assert (body["version"], body["weights"]) == ("1", "random")
 

@@ -112,7 +112,7 @@ def test_a_hanging_triton_keeps_nobody_waiting_for_a_thread(
     refused = running.classify()
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
     assert refused.json()["error"]["code"] == "triton_unavailable"
-    assert first.is_alive()  # so that there was no thread for the second one
+    assert first.is_alive()  # so there was no thread for the second one
     hold.set()
     first.join(20)
 
@@ -126,7 +126,7 @@ def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
 def test_the_loop_is_woken_however_often_without_waiting(serve: Serve) -> None:
     running = serve()
     running.server.stop()
-    running.thread.join(20)  # so that nobody empties the pipe
+    running.thread.join(20)  # now nobody empties the pipe
     waking, _ = in_background(lambda: [running.server.pull_trigger() for _ in range(70_000)])
     waking.join(20)
     assert not waking.is_alive()

@@ -1,4 +1,4 @@
-"""What is said where nobody reads it."""
+"""Printing to an output that nobody reads."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ SPEAKS = "import os, gateway.terminal; gateway.terminal.say('It works on.'); os.
 
 
 def status(output: int) -> int:
-    """Return how a process ends that speaks there, and then has something to do."""
+    """Return the exit status of a process that prints there and then goes on."""
     return subprocess.run([sys.executable, "-c", SPEAKS], stdout=output, check=False).returncode
 
 

@@ -30,7 +30,7 @@ TENSOR = np.arange(224 * 224 * 3, dtype=np.uint32).astype(np.uint8).reshape(224,
 
 
 class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """Answer two labels a picture, after the failures and the waiting a test asks for."""
+    """Answer two labels per picture, after the failures and the waiting that a test asks for."""
 
     def __init__(self) -> None:
         self.failures: list[tuple[grpc.StatusCode, str]] = []
@@ -62,7 +62,7 @@ class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
 
 @dataclass
 class Standin:
-    """The server, a client of it, and the pauses that client would have made."""
+    """The server, a client of it, and the pauses that the client would have made."""
 
     servicer: Servicer
     client: TritonClient

@@ -1,4 +1,4 @@
-"""Whom the server takes for the client, with a proxy in front and without."""
+"""Which address the server takes for the client's, with and without a proxy in front."""
 
 import socket
 

@@ -91,7 +91,7 @@ def test_a_plus_that_was_not_escaped_is_still_read() -> None:
 def test_blanks_in_base64_are_read_as_what_they_were(kind: str, head: str) -> None:
     data = random.Random(7).randbytes(900)
     text = as_base64(data)
-    pluses = head + text.replace("+", " ")  # a form was read, and sent on otherwise
+    pluses = head + text.replace("+", " ")  # a form's value, read and then sent on in another way
     folded = head + " ".join(text[at : at + 76] for at in range(0, len(text), 76))  # echo $text
     for sent in (pluses, folded):
         got = read(data={"image": sent}, content_type=kind) if kind else read_json({"image": sent})
@@ -196,7 +196,7 @@ def test_hostile_forms_are_refused() -> None:
         nameless = b"--x\r\nContent-Type: image/png\r\n\r\nx\r\n--x--\r\n"
         read(data=nameless, content_type="multipart/form-data; boundary=x")
     environ = EnvironBuilder(method="POST", data=b"--x--\r\n").get_environ()
-    environ["CONTENT_TYPE"] = "multipart/form-data"  # which the builder would give a boundary
+    environ["CONTENT_TYPE"] = "multipart/form-data"  # the builder would add a boundary
     with pytest.raises(BadRequest, match="boundary"):
         read_pictures(Request(environ), LIMITS)
 
@@ -250,7 +250,7 @@ def test_text_that_stands_for_too_many_bytes_is_that_pictures_error() -> None:
 
 
 class NoRoom(io.RawIOBase):
-    """A body that cannot be read for want of room."""
+    """A body that cannot be read because there is no room."""
 
     def __init__(self, failure: type[Exception]) -> None:
         self.failure = failure
