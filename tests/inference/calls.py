@@ -20,7 +20,7 @@ class Answer:
 
 
 def call(port: int, path: str, body: bytes | None = None, timeout: float = 20, **headers) -> Answer:
-    """Make one call; an error status is an answer too."""
+    """Make one call; an error status also counts as an answer."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, named)
     try:
@@ -43,7 +43,7 @@ def infer(server: Running, values: list[int], model: str = "echo", times: int = 
 
 
 def command(server: Running, number: int, model: str = "echo", times: int = 1) -> Answer:
-    """Make a stand-in do something bad."""
+    """Make a stand-in misbehave."""
     return infer(server, [255, 254, number, 0], model, times)
 
 
@@ -56,7 +56,7 @@ def is_ready(server: Running) -> bool:
 
 
 def counter(server: Running, name: str, **labels: str) -> float:
-    """Read one of the launcher's metrics; 0 where it was never counted."""
+    """Read one of the launcher's metrics; 0 if it was never counted."""
     wanted = name + (
         "{" + ",".join(f'{k}="{v}"' for k, v in labels.items()) + "}" if labels else ""
     )
@@ -72,7 +72,7 @@ def inferences(server: Running, model: str) -> int:
 
 
 def pids(*words: str) -> list[int]:
-    """List the processes whose command line has all the words."""
+    """List the processes whose command line contains all the words."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:  # a zombie's command line is empty
@@ -94,5 +94,5 @@ def stubs_of(server: Running, model: str) -> list[int]:
 
 
 def run_of(server: Running) -> str:
-    """Name the part of file names that belongs to this launcher alone."""
+    """Return the part of file names that is unique to this launcher."""
     return f"_{server.process.pid}_"

@@ -82,7 +82,7 @@ ensemble_scheduling {{
 
 
 def golden(picture: bytes = PICTURE, exported: Contract = CONTRACT) -> dict[str, str]:
-    """Say what a model answers to the golden picture if it was `exported` with this contract."""
+    """Return a model's answer to the golden picture if it was `exported` with this contract."""
     namespace: dict = {}
     exec(PROJECTION, namespace)
     right, taken = to_tensor(picture, CONTRACT), to_tensor(picture, exported)
@@ -99,7 +99,7 @@ def golden(picture: bytes = PICTURE, exported: Contract = CONTRACT) -> dict[str,
 
 
 def configuration(**changes: str) -> dict:
-    """Give a classifier's configuration as Triton does."""
+    """Return a classifier's configuration as Triton does."""
     stated = {**CONTRACT.as_parameters(), **golden(), **changes}
     return {
         "input": [{"name": "image", "data_type": "TYPE_UINT8", "dims": ["64", "64", "3"]}],

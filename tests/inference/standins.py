@@ -29,7 +29,7 @@ class TritonPythonModel:
         return pb_utils.InferenceResponse([pb_utils.Tensor("answer", tensor)])
 """
 
-# The process that completes its configuration is killed while Triton waits for that, but only once.
+# The process that completes its configuration is killed while Triton waits for it, but only once.
 ENDS_ONCE = ECHO.replace(
     "    def execute",
     """    @staticmethod
@@ -43,10 +43,10 @@ ENDS_ONCE = ECHO.replace(
     def execute""",
 )
 
-# The same after the time that a process takes which has libraries to import.
+# The same, but as late as in a process that has libraries to import.
 ENDS_LATE = ENDS_ONCE.replace("open(mark,", "time.sleep(3)\n            open(mark,")
 
-# Waits at the same point until it is killed. (A kill in `initialize` is noticed by Triton.)
+# Waits at the same point until it is killed. (Triton notices a kill in `initialize`.)
 NEVER_CONFIGURED = ECHO.replace(
     "    def execute",
     """    @staticmethod

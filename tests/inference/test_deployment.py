@@ -1,4 +1,4 @@
-"""The steps of a deployment and the files they change; the real server is met in tests/e2e."""
+"""The steps of a deployment and the files they change; tests/e2e uses the real server."""
 
 import shutil
 
@@ -13,12 +13,12 @@ PLENTY = 1 << 40
 
 
 class Server:
-    """Stands in for Triton: what is loaded follows config.pbtxt, and tests fail where told to."""
+    """Stands in for Triton: loads what config.pbtxt says, and fails self-tests when told to."""
 
     def __init__(self, files: ModelFiles, loaded: set[int], unfit: str = "", refuses: bool = False):
         self.files, self.serving, self.unfit, self.refuses = files, loaded, unfit, refuses
         self.calls: list[str] = []
-        self.forgotten: set[int] = set()  # versions of a candidate that nobody has removed
+        self.forgotten: set[int] = set()  # versions of a candidate that was never removed
         self.companions: dict[str, set[int]] = {}
         self.served: list[set[int]] = []  # by a companion, after each load
 

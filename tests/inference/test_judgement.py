@@ -1,4 +1,4 @@
-"""What the self-test calls an answer, for models that were exported with a mistake."""
+"""How the self-test judges the answers of models that were exported with a mistake."""
 
 import re
 
@@ -23,7 +23,7 @@ from tests.photos import photos
 
 NAMESPACE: dict = {}
 exec(PROJECTION, NAMESPACE)
-# A best label that differs, at nearly the golden probability, is no proof of a wrong label file.
+# A different best label, at nearly the golden probability, does not prove a wrong label file.
 LABEL_DIFFERS = [(9, "channel order"), (5, "resize")]
 MISTAKES = {variant.mistake(): variant.contract for variant in variants(CONTRACT)}
 # The last one is square, so that two of the mistakes are the same.

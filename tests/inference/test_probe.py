@@ -14,7 +14,7 @@ GOLDEN = {"golden_picture": {"string_value": base64.b64encode(JPEG).decode()}}
 
 
 def config(kind: str = "TYPE_UINT8", dims: tuple[str, ...] = ("2", "4"), **more: Any) -> dict:
-    """Write a configuration as Triton answers it, with numbers as strings."""
+    """Return a configuration as Triton gives it, with numbers as strings."""
     return {
         "name": "model",
         "max_batch_size": 8,

@@ -1,4 +1,4 @@
-"""The self-test against a real Triton that serves right models and typically wrong ones."""
+"""The self-test against a real Triton that serves correct models and ones with usual mistakes."""
 
 import os
 import re
@@ -105,8 +105,8 @@ def swapped(labels: list[str], one: int, other: int) -> list[str]:
 def add_coarse(repository: Path) -> None:
     """Write models at precision auto, where an answer may be off by 0.1.
 
-    Two of them find another best label than the golden one, at nearly its probability: a picture
-    gone wrong looks like a wrong label file.
+    Two of them find another best label than the golden one, at nearly its probability: a wrongly
+    prepared picture looks like a wrong label file.
     """
     scale, hammer, dam = (photos()[number].data for number in (9, 5, 7))
     squeezed = golden(hammer, replace(CONTRACT, crop="none"))
@@ -143,7 +143,7 @@ def selftest(server: Running, *arguments: str) -> "subprocess.CompletedProcess[s
 
 @pytest.fixture(scope="module")
 def sections(served: Running) -> dict[str, list[str]]:
-    """What the self-test of all models says of each."""
+    """What the self-test of all models says about each."""
     finished = selftest(served)
     assert finished.returncode == 1, finished.stderr
     found: dict[str, list[str]] = {}

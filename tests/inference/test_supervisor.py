@@ -1,4 +1,4 @@
-"""What the supervisor does to a Triton, and when it gives it up."""
+"""What the supervisor does to a Triton, and when it gives up on it."""
 
 import os
 import threading
@@ -99,7 +99,7 @@ def test_leaked_shared_memory_is_measured_and_freed_by_a_restart() -> None:
 
 
 class LosingTriton(SilentTriton):
-    """A Triton that one model's process keeps from starting."""
+    """A Triton that cannot start because of one model's process."""
 
     def __init__(self) -> None:
         super().__init__(works=False)
@@ -132,7 +132,7 @@ def test_a_model_that_keeps_triton_from_starting_is_left_out(tmp_path: Path) -> 
 
 
 class Clock:
-    """Stands in for the module `time`: to sleep takes none."""
+    """Stands in for the module `time`: sleeping takes no time."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -155,7 +155,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 class ScriptedTriton(SilentTriton):
-    """A Triton and its watchdog, which finds what a test says; keeps what is done to them."""
+    """A Triton and its watchdog, which finds what a test says; records what is done to them."""
 
     def __init__(self, clock: Clock, *rounds: list[Finding] | TritonSilent) -> None:
         super().__init__(works=True)
@@ -219,7 +219,7 @@ class ScriptedTriton(SilentTriton):
 
 
 def run(triton: ScriptedTriton, repository: Path, *models: str, gone: str = "") -> None:
-    """Serve models, of which one has `gone` from the repository, until the script ends."""
+    """Serve models until the script ends; `gone` names one missing from the repository."""
     for model in {*models} - {gone}:
         (repository / model / "1").mkdir(parents=True, exist_ok=True)
     supervisor = build(triton, lambda text: None, repository)

@@ -68,7 +68,7 @@ class Machine:
 
 
 def figures(speed: float, alone: float = 100.0) -> Figures:
-    """Make what `alone` answers a second for one client and `speed` for many look like."""
+    """Return the figures of `alone` answers a second for one client and `speed` for many."""
     if not speed:
         return {}
     return {1: Load(1, alone, 1000 / alone), 16: Load(16, speed, 16000 / speed)}
@@ -216,7 +216,7 @@ def test_tuned_file_differs_only_in_what_was_tuned(tuned: Tuned) -> None:
     for part in ("count: 2", "max_queue_size: 3", 'string_value: "f32"', 'string_value: "3"'):
         assert part in text
     assert "preferred_batch_size: 4" in text
-    assert "max_batch_size: 8" in text  # clients may go on sending so many
+    assert "max_batch_size: 8" in text  # clients may keep sending that many
     assert "max_queue_delay_microseconds: 200" in text
     assert sorted(path.name for path in tuned.path.parent.iterdir()) == ["edge.pbtxt", "edge.svg"]
 

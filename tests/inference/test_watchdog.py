@@ -82,7 +82,7 @@ def stubs() -> ScriptedStubs:
 
 @pytest.fixture
 def watchdog(triton: ScriptedTriton, stubs: ScriptedStubs) -> Iterator[Watchdog]:
-    """A watchdog with a time-out of 5 s, on a clock that a silent call takes on by 6 s."""
+    """A watchdog with a time-out of 5 s, on a clock that a silent call advances by 6 s."""
     watchdog = Watchdog(triton, stubs, timeout=5.0, clock=lambda: triton.now)
     yield watchdog
     watchdog.close()
@@ -230,7 +230,7 @@ def test_cached_model_whose_probes_are_all_alike_is_judged_by_its_process_too(
     numbers = {"name": "ids", "data_type": "TYPE_INT32", "dims": ["4"]}
     triton.config_answer = CONFIG | {"input": [numbers], "response_cache": {"enable": True}}
     assert problem(watchdog) == Finding("m", "1")
-    stubs.lives = 0  # the cache goes on answering
+    stubs.lives = 0  # the cache keeps answering
     assert problem(watchdog).problem
 
 
@@ -242,7 +242,7 @@ def test_one_of_several_processes_is_missed_while_the_others_answer(
     assert problem(watchdog) == Finding("m", "1")
     triton.progress, stubs.lives = 1, 1
     assert problem(watchdog).problem == "1 of its 2 processes have ended"
-    triton.config_answer = CONFIG  # it was loaded anew, with one
+    triton.config_answer = CONFIG  # it was reloaded, with one
     assert problem(watchdog) == Finding("m", "1")
     triton.config_answer, stubs.lives = CONFIG | {"instance_group": [group]}, 2  # and with two
     assert problem(watchdog) == Finding("m", "1")
