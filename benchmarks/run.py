@@ -101,7 +101,7 @@ class Run:
                 name = f"{contender.name}, {model} (round {number})"
                 if re.search(self._size.only, contender.name) and self._has_time(name):
                     self._attempt(name, partial(self._enter, rounds, contender, model))
-        # A ratio divides by the speed of the engine alone, so it is measured as often as the others.
+        # A ratio divides by the engine's own speed, so it is measured as often as the others.
         if self._has_time(f"engine alone (round {number})"):
             self._attempt("engine alone", self._raw)
         self.results["rounds"] = number

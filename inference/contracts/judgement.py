@@ -11,8 +11,8 @@ Ask = Callable[[Pixels], Answer]
 
 # A mistake explains an answer if its tensor gets one this many times nearer to the golden answer.
 SUSPICION = 3.0
-# How far low precision alone moves the golden probability. bf16 moves 12 photos by at most 0.02, and
-# "auto" mostly means bf16. An answer that is further off is looked into, even if it is tolerated.
+# How far low precision alone moves the golden probability. bf16 moves twelve photos by at most 0.02,
+# and "auto" mostly means bf16. A greater deviation is looked into, even if it is tolerated.
 NOISE = {"f32": 3e-4, "bf16": 0.01, "int8": 0.03}
 NOISE_AT_AUTO = 0.02
 # Two answers of one model to one tensor differ by less, whatever they were batched with.
