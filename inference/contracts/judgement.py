@@ -11,7 +11,7 @@ Ask = Callable[[Pixels], Answer]
 
 # A mistake explains an answer if its tensor gets one this many times nearer to the golden answer.
 SUSPICION = 3.0
-# How far low precision alone moves the golden probability. bf16 moves twelve photos by at most 0.02,
+# How far low precision alone moves the golden probability: bf16 by at most 0.02 for twelve photos,
 # and "auto" mostly means bf16. A greater deviation is looked into, even if it is tolerated.
 NOISE = {"f32": 3e-4, "bf16": 0.01, "int8": 0.03}
 NOISE_AT_AUTO = 0.02
