@@ -59,7 +59,7 @@ _SPECS = (
         "efficientnet_lite0",
         "exporter.efficientnet_lite:efficientnet_lite0",
         Normalisation.LITE,
-        "for small boxes, its weights need no download; 19 MB",
+        "for small machines; its weights need no download; 19 MB",
     ),
     ModelSpec(
         "resnet50", f"{_KERAS}.resnet:ResNet50", Normalisation.CAFFE, "a common standard; 102 MB"
@@ -68,13 +68,13 @@ _SPECS = (
         "densenet121",
         f"{_KERAS}.densenet:DenseNet121",
         Normalisation.TORCH,
-        "few weights, much work; 32 MB",
+        "few weights, much computation; 32 MB",
     ),
     ModelSpec(
         "inception_v3",
         f"{_KERAS}.inception_v3:InceptionV3",
         Normalisation.SYMMETRIC,
-        "sees 299x299 pixels; 95 MB",
+        "takes 299x299 pixels; 95 MB",
         size=299,
         resize_shorter_side=342,
     ),

@@ -44,13 +44,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--weights",
         metavar="imagenet|random|FILE",
-        help="default imagenet; a FILE is .keras, .h5 or .weights.h5; .pth for efficientnet_lite0",
+        help="default: imagenet; FILE is .keras, .h5, .weights.h5, or .pth for efficientnet_lite0",
     )
     parser.add_argument(
         "--labels",
         type=Path,
         metavar="FILE",
-        help="plain text, one label a line, in the order of the outputs",
+        help="plain text, one label per line, in the order of the outputs",
     )
     parser.add_argument("--version", type=_version, help="default: the next free number")
     parser.add_argument(
@@ -73,22 +73,22 @@ def _parser() -> argparse.ArgumentParser:
         type=_share,
         metavar="SHARE",
         default=MINIMUM_AGREEMENT,
-        help="refuse an int8 variant whose best label agrees less often (default %(default)s)",
+        help="refuse an int8 variant whose top-1 agreement is lower (default: %(default)s)",
     )
     actions = parser.add_mutually_exclusive_group()
-    actions.add_argument("--list", action="store_true", help="list the models, then stop")
+    actions.add_argument("--list", action="store_true", help="list the models and exit")
     actions.add_argument(
         "--default",
         action="store_true",
-        help="export a model for `make serve` unless one is there: vgg16 with ImageNet weights, "
-        "else efficientnet_lite0; $WEIGHTS (a file, or random) always gets a vgg16",
+        help="export a model for `make serve` unless there is one: vgg16 with ImageNet weights, "
+        "or efficientnet_lite0 without them; $WEIGHTS (a file, or random) always adds vgg16",
     )
     return parser
 
 
 def _version(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return int(text)
 
 

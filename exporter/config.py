@@ -41,7 +41,7 @@ output { name: "$output" data_type: TYPE_FP32 dims: [ $classes ] label_filename:
 instance_group { count: 1 kind: KIND_CPU }
 dynamic_batching { preferred_batch_size: [ 8 ] }
 response_cache { enable: true }
-# `make deploy` changes this line, once it has tested a version: no restart brings in another one.
+# `make deploy` changes this line after it has tested a version; a restart serves no other version.
 version_policy { specific { versions: [ 1 ] } }
 model_warmup {
   name: "one picture"

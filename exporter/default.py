@@ -55,7 +55,7 @@ def _export_first(repository: Path, weights: str) -> None:
         deferred.export(Job(CATALOG[EMBEDDED], "imagenet", repository))
         _say(
             f"VGG16's ImageNet weights cannot be downloaded here, so {EMBEDDED} is served with its "
-            "own real ImageNet weights (WEIGHTS=FILE make serve takes a file of VGG16's)"
+            "own real ImageNet weights (to use a file of VGG16's: WEIGHTS=FILE make serve)"
         )
 
 
@@ -66,7 +66,7 @@ def _ready(repository: Path) -> list[str]:
 
 def _described(weights: str) -> str:
     if weights == "random":
-        return "random weights, as asked for: its labels mean nothing"
+        return "random weights, as requested: its labels mean nothing"
     return "ImageNet weights" if weights == "imagenet" else f"the weights in {weights}"
 
 

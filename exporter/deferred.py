@@ -21,7 +21,7 @@ def _require_weights(weights: str) -> None:
         return
     if Path(weights).is_dir():
         raise ExportError(
-            f"{weights} is a directory; a SavedModel is not exported but put into the repository:"
+            f"{weights} is a directory; a SavedModel needs no export, put it into the repository:"
             " see model_repository/README.md"
         )
     raise ExportError(

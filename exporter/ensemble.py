@@ -18,8 +18,8 @@ input { name: "image" data_type: TYPE_STRING dims: [ 1 ] }
 output { name: "tensor" data_type: TYPE_UINT8 dims: [ $height, $width, 3 ] }
 
 instance_group { count: 2 kind: KIND_CPU }
-# Requests are decoded each on its own: the BYTES of one whose length lies would, in 24.10, fail all
-# that are batched with it. One request may hold many pictures, and the classifier batches as ever.
+# Each request is decoded on its own: in 24.10, one whose BYTES state a wrong length would fail all
+# requests in its batch. A request may still hold many pictures, and the classifier still batches.
 dynamic_batching { preferred_batch_size: [ 1 ] }
 
 """)

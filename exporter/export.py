@@ -66,10 +66,10 @@ class Written:
     def _what_next(self) -> str:
         model, version = self.target.model, self.target.version
         if served_version(self.target.model_dir / "config.pbtxt") == version:
-            return "a server that is running already serves it once it is started again"
+            return "a server that is already running serves it after a restart"
         return (
             f"not in service yet: `make deploy MODEL={model} VERSION={version}` tests it beside the"
-            " present version, then switches (in containers: deploy/README.md)"
+            " current version, then switches to it (in containers: deploy/README.md)"
         )
 
 
@@ -133,7 +133,7 @@ def _has_other_labels(target: Target, labels: list[str]) -> bool:
 def _require_same_labels(target: Target, labels: list[str]) -> None:
     if _has_other_labels(target, labels):
         raise ExportError(
-            f"{target.model_dir / LABEL_FILE} has other labels than these weights, and all "
+            f"{target.model_dir / LABEL_FILE} and these weights have different labels, but all "
             "versions of a model share them; export to another --repository, or replace the only "
             "version with --version N --force"
         )
@@ -163,8 +163,8 @@ def _checked(source: Source, path: Path, contract: Contract, labels: list[str]) 
         )
     if expected.min() < -TOLERANCE or expected.max() > 1 + TOLERANCE:
         raise ExportError(
-            f"the model answers {expected.min():.3g} to {expected.max():.3g}, which are no"
-            " probabilities; let it end in a softmax or a sigmoid; nothing was written"
+            f"the model answers {expected.min():.3g} to {expected.max():.3g}, which are not"
+            " probabilities; end it with a softmax or a sigmoid; nothing was written"
         )
     return golden_of(tensor, expected, labels)
 

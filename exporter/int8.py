@@ -17,7 +17,7 @@ def quantize_version(job: Job, weights: str | None, pictures: Path, minimum: flo
     quantised by mistake.
     """
     if not pictures.is_dir():
-        raise ExportError(f"there is no directory {pictures}; --quantize takes one with pictures")
+        raise ExportError(f"there is no directory {pictures}; --quantize takes one of pictures")
     model_dir = job.repository / job.spec.name
     existing = versions_in(model_dir)
     version = job.version or max(existing, default=1)

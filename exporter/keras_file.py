@@ -45,20 +45,20 @@ def model_from_file(spec: ModelSpec, path: Path) -> tuple[ModelSpec, Any]:
     if path.suffix == ".keras":
         return _whole_model(spec, path)
     if path.suffix not in HDF5:
-        raise ExportError(f"{path} is of no kind that is read; give .h5, .weights.h5 or .keras")
+        raise ExportError(f"{path} has an unknown format; give a .h5, .weights.h5 or .keras file")
     try:
         with h5py.File(path) as file:
             whole = "model_config" in file.attrs
             legacy = "layer_names" in file.attrs
             shapes = _shapes_in(file)
     except OSError as error:
-        raise ExportError(f"{path} is not an HDF5 file, or a damaged one") from error
+        raise ExportError(f"{path} is not an HDF5 file, or is damaged") from error
     return _whole_model(spec, path) if whole else (spec, _filled(spec, path, shapes, legacy))
 
 
 def _whole_model(spec: ModelSpec, path: Path) -> tuple[ModelSpec, Any]:
     if path.suffix == ".keras" and not zipfile.is_zipfile(path):  # Keras would call it missing
-        raise ExportError(f"{path} is not a .keras file, or a damaged one")
+        raise ExportError(f"{path} is not a .keras file, or is damaged")
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     # The type of the error depends on the layer that Keras cannot read.
@@ -69,8 +69,8 @@ def _whole_model(spec: ModelSpec, path: Path) -> tuple[ModelSpec, Any]:
     spec = spec if size == spec.size else spec.resized(size)
     if not _begins_with(_shapes(model), _shapes(build(spec, None, top=False))):
         raise ExportError(
-            f"the model in {path} is not {spec.name}: its first layers differ (how to serve any"
-            " architecture says model_repository/README.md)"
+            f"the model in {path} is not {spec.name}: its first layers differ"
+            " (model_repository/README.md says how to serve any architecture)"
         )
     _require_one_normalisation(spec, model, path)
     return spec, _with_probabilities(model, path)
@@ -100,13 +100,13 @@ def _require_one_normalisation(spec: ModelSpec, model: Any, path: Path) -> None:
     if spec.normalisation is Normalisation.NONE:
         if not found:
             raise ExportError(
-                f"the model in {path} does not normalise its input, as {spec.name} does itself; "
+                f"the model in {path} does not normalise its input, but {spec.name} must; "
                 "build it with include_preprocessing=True, copy the weights, and save the result"
             )
     elif found:
         raise ExportError(
             f"the model in {path} normalises its input itself before its first convolution "
-            f"({', '.join(found)}), and the exporter would do so again; build it without that, "
+            f"({', '.join(found)}), and the exporter would do so again; build it without these, "
             "copy the weights of its layers, and save the result"
         )
 
@@ -115,7 +115,9 @@ def _with_probabilities(model: Any, path: Path) -> Any:
     """Return a model that ends in probabilities, [N,classes]; a single output becomes two."""
     shape = model.output_shape
     if not (isinstance(shape, tuple) and len(shape) == 2 and shape[1]):
-        raise ExportError(f"the model in {path} returns {shape}, not one row of classes a picture")
+        raise ExportError(
+            f"the model in {path} returns {shape}, not one row of classes per picture"
+        )
     last = _last_activation(model)
     if shape[1] == 1:
         return _with_both_classes(model, last, path)

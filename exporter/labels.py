@@ -26,7 +26,7 @@ def read_labels(path: Path) -> list[str]:
         labels.pop()
     if not labels or "" in labels:
         line = labels.index("") + 1 if labels else 1
-        raise ExportError(f"line {line} of {path} is empty; give one label a line")
+        raise ExportError(f"line {line} of {path} is empty; give one label per line")
     return labels
 
 
@@ -38,9 +38,9 @@ def labels_for(classes: int, path: Path | None) -> list[str]:
     if path is None:
         raise ExportError(
             f"the weights have {classes} classes, not ImageNet's {len(labels)}; "
-            "name them with --labels FILE, one label a line"
+            "name them with --labels FILE, one label per line"
         )
     raise ExportError(
         f"{path} has {len(labels)} labels but the weights have {classes} classes; "
-        "give one label a line, in the order of the model's outputs"
+        "give one label per line, in the order of the model's outputs"
     )

@@ -53,7 +53,7 @@ class _Unpickler(pickle.Unpickler):
             return _tensor
         if module == "torch" and name in DTYPES:
             return DTYPES[name]
-        raise pickle.UnpicklingError(f"{module}.{name} is not allowed in a file of weights")
+        raise pickle.UnpicklingError(f"{module}.{name} is not allowed in a weights file")
 
     def persistent_load(self, pid: Any) -> str:
         kind, dtype, key, _device, _length, view = pid

@@ -60,12 +60,12 @@ def quantize(version_dir: Path, pictures: Path, minimum: float) -> str:
     agreement = compare(core, full, small, tensors[1::2])
     if agreement.top1 < minimum:
         raise ExportError(
-            f"int8 is not good enough: {agreement}, and {minimum:.0%} is asked for; nothing was "
-            "written (more pictures like those to come may help, or --min-agreement)"
+            f"int8 is not good enough: {agreement}, but {minimum:.0%} is required; nothing was "
+            "written (give more pictures like those to be classified, or lower --min-agreement)"
         )
     _save(small, version_dir)
     out = len(files) - len(tensors)
-    without = f"; {out} of {len(files)} files are no pictures and were left out" if out else ""
+    without = f"; {out} of {len(files)} files are not pictures and were skipped" if out else ""
     return f"{version_dir / INT8_MODEL}: {agreement}{without}"
 
 

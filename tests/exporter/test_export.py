@@ -127,8 +127,8 @@ def test_a_second_version_keeps_the_users_config(
         "  input   image: UINT8 [N,224,224,3], RGB",
         "  output  probabilities: FP32 [N,1000]",
         f"  golden picture: {golden['label']} ({golden['probability']:.2%})",
-        f"  not in service yet: `make deploy MODEL={SMALL} VERSION=2` tests it beside the present"
-        " version, then switches (in containers: deploy/README.md)",
+        f"  not in service yet: `make deploy MODEL={SMALL} VERSION=2` tests it beside the current"
+        " version, then switches to it (in containers: deploy/README.md)",
     ]
 
 

@@ -233,10 +233,10 @@ def test_weights_without_the_catalogs_last_layer_are_refused(
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("a.onnx", "of no kind that is read"),
+        ("a.onnx", "has an unknown format"),
         ("a.h5", "not an HDF5 file"),
         ("a.keras", "not a .keras file"),
-        ("a.pth", "of no kind that is read"),
+        ("a.pth", "has an unknown format"),
     ],
 )
 def test_a_file_that_is_nothing_of_the_kind_is_refused(

@@ -53,7 +53,7 @@ def test_the_default_falls_back_to_real_weights_and_says_so(tmp_path: Path) -> N
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(ExportError, match=r"there is no file nowhere\.h5"):
         deferred.export(Job(CATALOG["vgg16"], "nowhere.h5", Path("anywhere")))
-    with pytest.raises(ExportError, match="is a directory; a SavedModel is not exported but put"):
+    with pytest.raises(ExportError, match="is a directory; a SavedModel needs no export"):
         deferred.export(Job(CATALOG["vgg16"], "exporter", Path("anywhere")))
 
 
