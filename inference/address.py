@@ -34,7 +34,7 @@ class Address:
         except ValueError:  # a port that is no number, a bracket that is not closed
             scheme, host, port = "", None, None
         if not host or scheme not in PORTS:
-            raise AddressError(f"{text} is no address; give one like http://127.0.0.1:8000")
+            raise AddressError(f"{text} is not an address; give one like http://127.0.0.1:8000")
         given = PORTS[scheme] if port is None else port
         return cls(scheme, host, given, parts.path.rstrip("/"))
 

@@ -81,7 +81,7 @@ def write_private(path: Path, text: str) -> None:
     except OSError as exc:
         raise LaunchError(
             f"Cannot write {path} ({exc.strerror}): set EDGELENS_RUNTIME_DIR and"
-            " TRITON_READY_FILE to places of yours."
+            " TRITON_READY_FILE to places you can write to."
         ) from None
 
 

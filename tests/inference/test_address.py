@@ -28,7 +28,7 @@ def test_an_address_is_read_as_it_is_meant(text: str, address: Address) -> None:
     "text", ["", "http://", "ftp://box", "box:port", "box:99999", "http://[::1"]
 )
 def test_what_is_no_address_says_what_one_looks_like(text: str) -> None:
-    with pytest.raises(AddressError, match="is no address; give one like http://"):
+    with pytest.raises(AddressError, match="is not an address; give one like http://"):
         Address.parse(text)
 
 

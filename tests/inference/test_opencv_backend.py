@@ -63,7 +63,7 @@ def test_the_configuration_gives_the_contract_and_the_names() -> None:
         ({"output": [{"name": "t", "data_type": "TYPE_FP32", "dims": [224, 224, 3]}]}, "TYPE_FP32"),
         (
             {"output": [{"name": "t", "data_type": "TYPE_UINT8", "dims": [3, 224, 224]}]},
-            r"\[3, 224, 224\], but the contract in its parameters makes it .*\[224, 224, 3\]",
+            r"\[3, 224, 224\], but the contract in its parameters requires .*\[224, 224, 3\]",
         ),
     ],
 )

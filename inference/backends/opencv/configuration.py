@@ -32,7 +32,7 @@ class Configuration:
         except ContractError as error:
             raise LoadError(error.message) from None
         if int(config.get("max_batch_size", 0)) < 1:
-            raise LoadError("config.pbtxt must say max_batch_size: 1 or more, for [N,1] pictures")
+            raise LoadError("config.pbtxt must set max_batch_size to 1 or more, for [N,1] pictures")
         return cls(
             contract=contract,
             limits=_limits(parameters),
@@ -54,12 +54,12 @@ def _only(config: Mapping[str, Any], side: str, kind: str, dims: list[int]) -> s
     """Name the only input or output, which must be of one kind and shape."""
     entries = config.get(side, [])
     if len(entries) != 1:
-        raise LoadError(f"config.pbtxt must name one {side}, and it names {len(entries)}")
+        raise LoadError(f"config.pbtxt must name one {side}, but it names {len(entries)}")
     found = [int(size) for size in entries[0].get("dims", [])]
     if entries[0].get("data_type") != kind or found != dims:
         raise LoadError(
             f"config.pbtxt says {side} '{entries[0]['name']}' is {entries[0].get('data_type')}"
-            f" {found}, but the contract in its parameters makes it {kind} {dims}"
+            f" {found}, but the contract in its parameters requires {kind} {dims}"
         )
     return str(entries[0]["name"])
 

@@ -52,4 +52,4 @@ def _elements(request: Any, name: str) -> list[Any] | str:
     try:
         return list(pb_utils.get_input_tensor_by_name(request, name).as_numpy().ravel())
     except Exception as error:  # the stub raises what its parser meets, a lying length included
-        return f"The input '{name}' holds no readable BYTES ({error})."
+        return f"The BYTES of input '{name}' cannot be read ({error})."

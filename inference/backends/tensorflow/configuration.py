@@ -64,7 +64,7 @@ def check(config: Config, signature: Signature) -> None:
         raise LoadError(
             f"config.pbtxt says max_batch_size {config['max_batch_size']}, but signature"
             f" '{signature.name}' has no batch dimension: {_fixed(offered(config, signature))};"
-            " say max_batch_size: 0"
+            " set max_batch_size: 0"
         )
     controls = _control_inputs(config)
     inputs, outputs = _by_name(config.get("input", [])), _by_name(config.get("output", []))
@@ -189,7 +189,7 @@ def _check_features(config: Config) -> None:
         )
     for field in ("batch_input", "batch_output"):
         if config.get(field):
-            raise LoadError(f"config.pbtxt has a {field}, which this backend cannot make")
+            raise LoadError(f"config.pbtxt has a {field}, which this backend does not support")
     if config.get("sequence_batching", {}).get("state"):
         raise LoadError("config.pbtxt has an implicit sequence state, which is not supported")
     if config.get("model_transaction_policy", {}).get("decoupled"):
@@ -202,7 +202,7 @@ def _check_carried(signature: Signature) -> None:
         if not tensor.is_of_tritons_type:
             raise LoadError(
                 f"signature '{signature.name}' has '{tensor.name}', which is {tensor.data_type}:"
-                " Triton cannot carry that; save the model with another type in its place"
+                " Triton cannot carry that; save the model with another type"
             )
         if tensor.shape == ():
             raise LoadError(

@@ -15,7 +15,7 @@ def savedmodel_of(config: Mapping[str, Any], version: Path) -> Path:
     """Name the SavedModel of a version directory. Raises LoadError if it cannot be one."""
     if config.get("platform") == GRAPHDEF:
         raise LoadError(
-            f"platform {GRAPHDEF} is not supported: export the model as a SavedModel and say"
+            f"platform {GRAPHDEF} is not supported: export the model as a SavedModel and set"
             ' platform: "tensorflow_savedmodel"'
         )
     path = version / (config.get("default_model_filename") or DEFAULT_FILE)

@@ -27,8 +27,8 @@ class OpenVinoEngine:
         if task.signature.strings:
             listed = ", ".join(f"'{name}'" for name in task.signature.strings)
             raise LoadError(
-                f"OpenVINO has no strings, and the signature's {listed} are TYPE_STRING, which"
-                ' engine "tensorflow" can carry'
+                f"OpenVINO has no strings, but the signature's {listed} are TYPE_STRING: serve"
+                ' this model with engine "tensorflow"'
             )
         self.precision = choose_precision(task)
         self._batched = task.max_batch_size > 0
@@ -86,7 +86,7 @@ def _check_range(name: str, array: Array) -> None:
         lowest, highest = int(array.min()), int(array.max())
         if lowest < -(1 << 31) or highest >= 1 << 31:
             raise RequestError(
-                f"input '{name}' holds {lowest if lowest < -(1 << 31) else highest}, and OpenVINO"
+                f"input '{name}' holds {lowest if lowest < -(1 << 31) else highest}, but OpenVINO"
                 ' computes in 32 bits: serve this model with engine "tensorflow"'
             )
 
@@ -97,8 +97,8 @@ def _positions(ports: list[Any], tensors: tuple[Any, ...]) -> dict[str, int]:
     for tensor in tensors:
         if tensor.name not in found:
             raise LoadError(
-                f"OpenVINO's model has no tensor '{tensor.name}', as happens with an output that"
-                " is constant: name in config.pbtxt only the outputs that are needed"
+                f"OpenVINO's model has no tensor '{tensor.name}', as happens if an output is"
+                " constant: in config.pbtxt, name only the outputs that are needed"
             )
     return {tensor.name: found[tensor.name] for tensor in tensors}
 

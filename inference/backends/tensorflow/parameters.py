@@ -9,7 +9,7 @@ from inference.backends.tensorflow.errors import LoadError
 
 ENGINES = ("auto", "openvino", "tensorflow")
 PRECISIONS = ("auto", "f32", "bf16", "int8")
-REFUSED = {"TF_INIT_OPS_FILE": "it belongs to GraphDef models, and this backend runs SavedModels"}
+REFUSED = {"TF_INIT_OPS_FILE": "it belongs to GraphDef models, but this backend runs SavedModels"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Options:
         given = model_config.parameters(config)
         for name, reason in REFUSED.items():
             if name in given:
-                raise LoadError(f"parameter {name} cannot be obeyed: {reason}")
+                raise LoadError(f"parameter {name} is not supported: {reason}")
         return cls(
             engine=_choice(given, "engine", ENGINES),
             precision=_choice(given, "precision", PRECISIONS),

@@ -40,7 +40,7 @@ class ServedModel:
         )
         batched = task.max_batch_size > 0
         if batched and engine.mixes_rows:
-            log.info("its rows depend on each other: every request is computed by itself")
+            log.info("its rows depend on each other, so each request is computed alone")
         batcher = Batcher(engine.run, batched=batched and not engine.mixes_rows)
         return cls(task, engine, batcher)
 

@@ -95,7 +95,7 @@ def find_graph(model: memoryview, tag: str, directory: Path) -> memoryview:
         return graphs[0]
     if not graphs:
         raise LoadError(
-            f"{directory}/saved_model.pb is not that of a SavedModel but, perhaps, a frozen graph:"
+            f"{directory}/saved_model.pb does not belong to a SavedModel; it may be a frozen graph:"
             " export the model as a SavedModel"
         )
     known = sorted({known for graph in graphs for known in tags(graph)})
