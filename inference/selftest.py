@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     count = len(report.deviations)
-    say(f"{count} deviation{'s' if count != 1 else ''}" if count else "All as the contract says.")
+    say(f"{count} deviation{'s' if count != 1 else ''}" if count else "No deviations.")
     return 1 if count else 0
 
 
@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Check a running Triton against its own contract: golden picture, tensor,"
         " labels, batch and ensemble, over HTTP and gRPC.",
         epilog="A probability may differ from the contract's by 0.001 at precision f32, 0.03 at"
-        " bf16, 0.1 at int8 or auto. Exit status: 0 as promised, 1 deviations, 2 not checked.",
+        " bf16, 0.1 at int8 or auto. Exit status: 0 no deviation, 1 deviations, 2 not checked.",
     )
     parser.add_argument("url", metavar="URL", help="HTTP endpoint, e.g. http://127.0.0.1:8000")
     parser.add_argument("--model", metavar="M", help="default: every model with a contract")
@@ -75,7 +75,7 @@ def _models(options: argparse.Namespace, http: Endpoint) -> list[str]:
     """Name the models to check. Raises Unreachable if there is none or none can be found."""
     if options.model:
         if not is_classifier(options.model):
-            raise Unreachable(f"{options.model} goes with a model: check that one")
+            raise Unreachable(f"{options.model} belongs to a model: check that one")
         try:
             http.config(options.model, options.version)
         except Deviation as error:

@@ -58,7 +58,7 @@ class Check:
         if expected.max_batch_size > 1:
             checks["batch"] = self._check_batch
         else:
-            self.report.note("it takes one picture a request, so there is no batch to check")
+            self.report.note("it takes one picture per request, so there is no batch to check")
         for endpoint in self.endpoints:
             for what, check in checks.items():
                 self.report.check(
@@ -102,7 +102,7 @@ class Check:
             gap = float(np.abs(found - alone).max())
             if not gap <= expected.tolerance:
                 raise Deviation(
-                    f"a picture gets another answer in a batch of {len(batch)} than alone: a"
+                    f"a picture gets a different answer in a batch of {len(batch)} than alone: a"
                     f" probability differs by {gap:.4f}"
                 )
 

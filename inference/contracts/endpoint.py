@@ -130,7 +130,7 @@ def _translated(address: str) -> Iterator[None]:
             raise Unreachable(f"nothing answers at {address}") from None
         raise Deviation(f"the server refuses: {error.message()}") from None
     except HTTPException:
-        told = f"what answers at {address} is not HTTP (gRPC's port?), or was cut off"
+        told = f"the answer from {address} is not HTTP (gRPC's port?), or was cut off"
         raise Unreachable(told) from None
     except (OSError, ValueError) as error:
         raise Unreachable(f"nothing answers at {address} ({error})") from None

@@ -80,12 +80,12 @@ class Expectation:
         for other in variants(self.contract):
             if _sha256(self._tensor(other.contract)) == self.tensor_sha256:
                 raise Deviation(
-                    f"{other.swapped()}, by config.pbtxt's parameters and the SHA-256 of the"
-                    " golden tensor"
+                    f"{other.swapped()}, according to config.pbtxt's parameters and the SHA-256 of"
+                    " the golden tensor"
                 )
         raise Deviation(
-            "the golden picture becomes another tensor than golden_tensor_sha256 says, and no"
-            " usual mistake explains it: compare the parameters with those of the export"
+            "the golden picture's tensor does not match golden_tensor_sha256, and no usual mistake"
+            " explains it: compare the parameters with those of the export"
         )
 
     def tensors_gone_wrong(self) -> dict[str, Pixels]:
@@ -119,7 +119,7 @@ def _tensor(
 def _given(parameters: Mapping[str, str], name: str) -> str:
     value = parameters.get(name, "")
     if not value:
-        raise Deviation(f"config.pbtxt lacks the parameter {name}: nothing to check with")
+        raise Deviation(f"config.pbtxt lacks the parameter {name}: nothing to compare with")
     return value
 
 
@@ -127,7 +127,7 @@ def _number(parameters: Mapping[str, str], name: str) -> float:
     try:
         return float(_given(parameters, name))
     except ValueError:
-        raise Deviation(f"parameter {name} is no number: '{parameters[name][:40]}'") from None
+        raise Deviation(f"parameter {name} is not a number: '{parameters[name][:40]}'") from None
 
 
 def _picture(text: str) -> bytes:

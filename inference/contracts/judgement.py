@@ -31,7 +31,7 @@ def judge(answer: Answer, expected: Expectation, ask: Ask) -> str | None:
     # Before the labels are judged: a picture that went wrong may well get another label.
     mistake = _explanation(off, fits, expected, ask)
     if mistake:
-        return f"{mistake}: the model expects that, against its own contract"
+        return f"{mistake}: the model expects that, contrary to its own contract"
     return _mislabelled(answer, expected) if fits else _difference(answer, expected)
 
 
@@ -65,7 +65,7 @@ def _mislabelled(answer: Answer, expected: Expectation) -> str | None:
         return None
     return (
         "wrong label file: it is not the one the model was exported with (labels_sha256 in"
-        " config.pbtxt; where it was changed on purpose, remove that parameter)"
+        " config.pbtxt; if it was changed on purpose, remove that parameter)"
     )
 
 
@@ -76,7 +76,7 @@ def _difference(answer: Answer, expected: Expectation) -> str:
     sure = expected.probability > 2 * expected.tolerance
     if answer.label != expected.label and close and sure:
         return (
-            f"wrong label file: class {answer.best} is called '{answer.label}', and the contract"
+            f"wrong label file: class {answer.best} is called '{answer.label}', but the contract"
             f" says '{expected.label}'"
         )
     return (
@@ -91,7 +91,7 @@ def _renamed(answer: Answer, direct: Answer) -> str:
     number = next(n for n in classes if answer.labels.get(n) != direct.labels.get(n))
     ours, theirs = (labels.get(number, "") for labels in (answer.labels, direct.labels))
     return (
-        f"wrong label file: class {number} is called '{ours}', and by the model itself '{theirs}'"
+        f"wrong label file: class {number} is called '{ours}', but by the model itself '{theirs}'"
     )
 
 
@@ -108,7 +108,7 @@ def judge_ensemble(
     if distance > SAME["f32"] and answer.distance(wrong[nearest]) < distance / SUSPICION:
         return nearest
     if distance > same:
-        return f"it answers {answer}, but the model itself {direct} to the same picture"
+        return f"it answers {answer}, but the model itself {direct} for the same picture"
     if answer.labels != direct.labels:
         return _renamed(answer, direct)
     if answer.version != direct.version:

@@ -52,7 +52,7 @@ def test_no_mistake_is_taken_for_another(photo: int, mistake: str, precision: st
     answer = ask(expected.tensor())
     found = judge(answer, expected, ask)
     if answer.label != expected.label or expected.gap(answer) > expected.tolerance:
-        assert found == f"{mistake}: the model expects that, against its own contract"
+        assert found == f"{mistake}: the model expects that, contrary to its own contract"
     else:
         assert found is None or found.startswith(mistake)
 
