@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"deploy: cannot change the repository: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("deploy: interrupted; what was served before is served on", file=sys.stderr)
+        print("deploy: interrupted; what was served before is still served", file=sys.stderr)
         return 130
     return 0
 
@@ -59,19 +59,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m inference.deploy",
         description="Load a version beside the one that serves, self-test it with its golden"
-        " picture, switch to it, and go back if it fails. Run it where the server's repository"
-        " is; TRITON_ADMIN_KEY, or the file of the launcher, opens the server.",
+        " picture, switch to it, and roll back if it fails. Run it where the server's repository"
+        " is. The admin key comes from TRITON_ADMIN_KEY or from the launcher's file.",
     )
     parser.add_argument("model", metavar="MODEL")
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--version", type=_positive, metavar="N", help="serve version N")
-    action.add_argument("--rollback", action="store_true", help="serve the version before")
+    action.add_argument("--rollback", action="store_true", help="serve the previous version")
     parser.add_argument(
         "--keep",
         type=_natural,
         default=1,
         metavar="COUNT",
-        help="how many older versions stay loaded and addressable (default 1)",
+        help="how many older versions stay loaded and addressable (default: 1)",
     )
     parser.add_argument("--repository", type=Path, metavar="DIR", help="default: MODEL_REPOSITORY")
     parser.add_argument("--url", metavar="URL", help="default: http://TRITON_HOST:TRITON_HTTP_PORT")
@@ -80,16 +80,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _deployment(options: argparse.Namespace) -> Deployment:
     if not is_classifier(options.model):
-        raise DeployError(f"{options.model} goes with a model: deploy that one, and it follows")
+        raise DeployError(f"{options.model} belongs to a model: deploy that one, and it follows")
     settings = Settings.from_env(os.environ, options.repository)
     default = Address("http", settings.reachable_host, settings.http_port)
     address = _address(options.url) if options.url else default
     http = Endpoint.http(address.netloc)
     if not http.is_live():
         starting = not options.url and _is_starting(settings)
-        advice = (
-            "Triton is being started, try again" if starting else "start the server, or give --url"
-        )
+        advice = "Triton is starting, try again" if starting else "start the server, or give --url"
         raise DeployError(f"nothing answers at http://{address.netloc}: {advice}")
     key = find_admin_key(os.environ)
     client = TritonClient(address.host, address.port, key)
@@ -121,8 +119,8 @@ def _address(url: str) -> Address:
         raise DeployError(str(error)) from None
     if address.scheme != "http" or address.path:
         raise DeployError(
-            f"{url} is not Triton's own address, which is like http://127.0.0.1:8000: deployments"
-            " talk to it beside its repository, not through https or a proxy"
+            f"{url} is not Triton's own address; give one like http://127.0.0.1:8000: a deployment"
+            " talks to Triton itself, not through https or a proxy"
         )
     return address
 
@@ -130,7 +128,7 @@ def _address(url: str) -> Address:
 def _positive(text: str) -> int:
     number = _natural(text)
     if number < 1:
-        raise argparse.ArgumentTypeError("versions begin with 1")
+        raise argparse.ArgumentTypeError("versions start at 1")
     return number
 
 

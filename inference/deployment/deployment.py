@@ -76,8 +76,8 @@ class Deployment:
         if gone := set(loaded).difference(self.files.versions()):
             raise DeployError(
                 f"version {_listed(gone)} of {self.files.model} is loaded, but its files are gone"
-                f" from {self.files.directory}, so nothing could go back to it: put them back, or"
-                " give it up with --keep 0"
+                f" from {self.files.directory}, so a rollback to it is impossible: restore them,"
+                " or unload it with --keep 0"
             )
 
     def _require_memory(self, versions: list[int], purpose: str) -> None:
@@ -88,7 +88,7 @@ class Deployment:
     def _try_apart(self, version: int) -> None:
         """Load a version under another name and self-test it there. Raises DeployError."""
         files, server = self.files, self.server
-        title = f"{files.model} v{version}, tested apart"
+        title = f"{files.model} v{version}, tested separately"
         try:
             if server.versions(files.candidate):  # a deployment was killed
                 server.unload(files.candidate)
@@ -139,12 +139,12 @@ class Deployment:
                 return "nothing is served"
             if not there:
                 serving = _listed(self.server.versions(self.files.model))
-                return f"the files of what served before are gone; version {serving} serves"
+                return f"the previous version's files are gone; version {serving} serves"
             self.server.load(self.files.model)
             self._load_companions(max(there))
         except (DeployError, Unreachable) as error:
             then = f"serves version {max(there)}" if there else "serves what config.pbtxt says"
-            return f"going back failed too: {error}; a server that starts again {then}"
+            return f"the rollback failed too: {error}; after a restart, the server {then}"
         return f"version {max(there)} serves again"
 
     def _pin_ensemble(self, version: int) -> None:

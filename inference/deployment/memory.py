@@ -19,7 +19,7 @@ def require_memory(directories: list[Path], available: int, purpose: str) -> Non
     needed = sum(needed_for(directory) for directory in directories)
     if needed > available:
         raise DeployError(
-            f"{purpose} takes about {_spell(needed)} of memory, and {_spell(available)} are"
+            f"{purpose} takes about {_spell(needed)} of memory, but only {_spell(available)} is"
             " available: free some, raise the limit, or unload another model first"
         )
 

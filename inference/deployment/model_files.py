@@ -75,7 +75,9 @@ class ModelFiles:
             with locked(self.directory):
                 yield
         except BlockingIOError:
-            raise DeployError(f"another deployment of {self.model} is at work") from None
+            raise DeployError(
+                f"another deployment of {self.model} is running; try again when it has ended"
+            ) from None
 
     def text(self) -> str | None:
         """Return what the configuration says, None if there is none."""

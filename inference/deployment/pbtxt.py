@@ -55,7 +55,7 @@ def _end_of_field(tokens: list[tuple[str, int, int]], position: int) -> int:
         more = position < len(tokens) and word[0] in "\"'" and tokens[position][0][0] in "\"'"
         if depth == 0 and not more:
             return position
-    raise DeployError("config.pbtxt ends in the middle of a field: mend it first")
+    raise DeployError("config.pbtxt ends in the middle of a field: fix it first")
 
 
 def _tokens(text: str) -> Iterator[tuple[str, int, int]]:
@@ -65,7 +65,7 @@ def _tokens(text: str) -> Iterator[tuple[str, int, int]]:
         match = _TOKEN.match(text, position)
         if match is None:
             line = text.count("\n", 0, position) + 1
-            raise DeployError(f"config.pbtxt cannot be read at line {line}: mend it first")
+            raise DeployError(f"config.pbtxt cannot be read at line {line}: fix it first")
         if not match[0].isspace() and not match[0].startswith("#"):
             yield match[0], match.start(), match.end()
         position = match.end()

@@ -99,8 +99,8 @@ class Server:
             if error.status != FORBIDDEN:
                 raise DeployError(str(error)) from None
             raise DeployError(
-                "the server does not take this admin key: set TRITON_ADMIN_KEY to the one it was"
-                " started with, or EDGELENS_RUNTIME_DIR to where its launcher left it"
+                "the server does not accept this admin key: set TRITON_ADMIN_KEY to the one it was"
+                " started with, or EDGELENS_RUNTIME_DIR to its launcher's directory"
             ) from None
         except TritonError as error:
             raise DeployError(f"the server does not answer: {error}") from None

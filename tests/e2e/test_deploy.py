@@ -318,7 +318,7 @@ def test_a_new_version_comes_into_service_without_losing_a_request(
     [
         (["--version", "9"], {}, "there is no version 9"),
         (["--rollback"], {}, "there is no version of efficientnet_lite0 before 1"),
-        (["--version", "1"], {"TRITON_ADMIN_KEY": "not-the-key"}, "does not take this admin key"),
+        (["--version", "1"], {"TRITON_ADMIN_KEY": "not-the-key"}, "does not accept this admin key"),
         (["--version", "1", "--url", "http://127.0.0.1:9"], {}, "nothing answers at"),
     ],
     ids=["missing version", "nothing to go back to", "wrong key", "no server"],

@@ -101,7 +101,7 @@ def test_a_server_that_is_still_starting_is_told_from_one_that_is_not_there(
 ) -> None:
     monkeypatch.setenv("MODEL_REPOSITORY", server.env["MODEL_REPOSITORY"])
     monkeypatch.setenv("TRITON_HTTP_PORT", "9")
-    for health_port, advice in ((server.health_port, "being started, try again"), (9, "--url")):
+    for health_port, advice in ((server.health_port, "is starting, try again"), (9, "--url")):
         monkeypatch.setenv("TRITON_HEALTH_PORT", str(health_port))
         assert main(["cat", "--version", "1"]) == 1
         assert advice in capsys.readouterr().err

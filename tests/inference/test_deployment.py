@@ -212,9 +212,9 @@ def test_a_server_that_is_away_hides_neither_the_failure_nor_what_comes(files: M
                 raise DeployError("the server does not answer")
             super().load(model)
 
-    with pytest.raises(DeployError, match=r"failed in service.*going back failed") as told:
+    with pytest.raises(DeployError, match=r"failed in service.*the rollback failed") as told:
         deployment(files, Away(files, loaded={1})).deploy(2, keep=1)
-    assert "starts again serves version 1" in str(told.value)
+    assert "after a restart, the server serves version 1" in str(told.value)
     assert "versions: [ 1 ]" in policy(files)
 
 
@@ -229,7 +229,7 @@ def test_a_server_that_dies_is_started_again_with_the_old_number_of_the_ensemble
 
     server = Dying(files, {1}, unfit="cat")
     server.companions = beside.companions
-    with pytest.raises(DeployError, match="going back failed"):
+    with pytest.raises(DeployError, match="the rollback failed"):
         deployment(files, server).deploy(2, keep=1)
     assert ModelFiles(files.repository, "cat_image").config.read_text().endswith("[ 1 ] } }\n")
 
@@ -264,7 +264,7 @@ def test_a_failure_with_nothing_to_go_back_to_leaves_what_the_next_start_can_loa
 ) -> None:
     shutil.rmtree(files.version(1))
     server = Server(files, {1}, unfit="cat")
-    with pytest.raises(DeployError, match="what served before are gone; version 2 serves"):
+    with pytest.raises(DeployError, match="previous version's files are gone; version 2 serves"):
         deployment(files, server).deploy(2, keep=0)
     assert policy(files) == "version_policy { specific { versions: [ 2 ] } }"
 
@@ -304,5 +304,5 @@ def test_roll_back_goes_to_the_version_before(files: ModelFiles) -> None:
 
 
 def test_a_second_deployment_at_the_same_time_is_refused(files: ModelFiles) -> None:
-    with files.locked(), pytest.raises(DeployError, match="another deployment of cat is at work"):
+    with files.locked(), pytest.raises(DeployError, match="another deployment of cat is running"):
         deployment(files, Server(files, {1})).deploy(2, keep=1)

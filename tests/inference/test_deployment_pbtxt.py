@@ -26,7 +26,7 @@ def test_only_the_top_level_field_is_replaced(before: str, after: str) -> None:
 
 @pytest.mark.parametrize("text", ["name: {", "x: [1, 2", 'x: "unclosed\n'])
 def test_a_broken_configuration_is_refused(text: str) -> None:
-    with pytest.raises(DeployError, match=r"config\.pbtxt .*mend it first"):
+    with pytest.raises(DeployError, match=r"config\.pbtxt .*fix it first"):
         with_field(text, "name", ': "b"')
 
 
