@@ -92,7 +92,7 @@ def check_glibc(version: str) -> None:
     parts = tuple(int(part) for part in number.split(".")[:2] if part.isdigit())
     if name != "glibc" or parts < LEAST_GLIBC:
         raise LaunchError(
-            f"Triton's wheel needs glibc {LEAST_GLIBC[0]}.{LEAST_GLIBC[1]} or newer and this"
+            f"Triton's wheel needs glibc {LEAST_GLIBC[0]}.{LEAST_GLIBC[1]} or newer, but this"
             f" system has {version or 'another C library'}: use Debian 12, Ubuntu 22.04 or newer,"
             " or the container image."
         )
@@ -115,6 +115,6 @@ def check_libpython(libraries: tuple[Path, ...], name: str = f"libpython{PYTHON}
         ctypes.CDLL(name)
     except OSError:
         raise LaunchError(
-            f"{name} is missing, so Triton could load no model:"
+            f"{name} is missing, so Triton could not load any model:"
             f" run `apt-get install libpython{PYTHON}` or use a Python built with --enable-shared."
         ) from None

@@ -75,7 +75,7 @@ def require_open_files() -> None:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if 0 <= most < LEAST_FILES:  # -1: no limit
         raise LaunchError(
-            f"A process may have only {most} files open here, and Triton needs {LEAST_FILES}:"
+            f"A process may have only {most} files open here, but Triton needs {LEAST_FILES}:"
             " raise that limit (`ulimit -n 1024`, or LimitNOFILE= of a service)."
         )
 

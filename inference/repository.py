@@ -69,7 +69,7 @@ def require_models(repository: Path) -> list[str]:
 
 def lacks_version(model: str) -> str:
     """Say why a model is not served."""
-    return f"{model} has no version; its SavedModel belongs into {model}/1/model.savedmodel."
+    return f"{model} has no version; its SavedModel belongs in {model}/1/model.savedmodel."
 
 
 def versions_in(model: Path) -> list[int]:

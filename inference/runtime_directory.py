@@ -26,6 +26,6 @@ def runtime_directory(path: Path) -> Iterator[Path]:
         except OSError as exc:
             raise LaunchError(
                 f"Cannot make {path} ({exc.strerror}):"
-                " set EDGELENS_RUNTIME_DIR to a directory of yours."
+                " set EDGELENS_RUNTIME_DIR to a directory you can write to."
             ) from None
         yield path

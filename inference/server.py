@@ -70,7 +70,7 @@ class TritonServer:
             if time.monotonic() > deadline:
                 raise LaunchError(
                     f"Triton was not ready after {self._settings.start_timeout:g} s:"
-                    f" see {self.log.path}, or allow more with TRITON_START_TIMEOUT."
+                    f" see {self.log.path}, or allow more time with TRITON_START_TIMEOUT."
                 )
             time.sleep(0.05)
 
@@ -80,8 +80,8 @@ class TritonServer:
             self.kill()
             raise ProcessLost(
                 lost[0],
-                f"The process of model {lost[0]} died while Triton was loading it, perhaps for want"
-                f" of memory: see {self.log.path} and the system's log.",
+                f"The process of model {lost[0]} died while Triton was loading it; it may have run"
+                f" out of memory: see {self.log.path} and the system's log.",
             )
 
     @property
@@ -101,13 +101,13 @@ class TritonServer:
         """Say how the process ended."""
         code = self._process.poll() if self._process else None
         if code is not None and code < 0:
-            return f"was ended by {signal.Signals(-code).name}"
+            return f"was killed by {signal.Signals(-code).name}"
         return f"ended with status {code}"
 
     def reason(self) -> str:
         """Say in one line why the process that ended did not start."""
         if self._process and self._process.poll() == -signal.SIGKILL:
-            return f"it {self.ending()}, perhaps for want of memory: see the system's log."
+            return f"it {self.ending()}; it may have run out of memory: see the system's log."
         return self.log.reason() or self.ending()
 
     def close_segments(self) -> None:

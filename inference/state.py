@@ -26,13 +26,13 @@ class Metrics:
         )
         self.reloads = Counter(
             "edgelens_model_reloads",
-            "Reloads of a model that no longer inferred",
+            "Reloads of a model that had stopped inferring",
             ["model"],
             registry=self.registry,
         )
         self.failures = Counter(
             "edgelens_probe_failures",
-            "Probes that found a model which does not infer",
+            "Probes that found a model that does not infer",
             ["model"],
             registry=self.registry,
         )
@@ -44,7 +44,7 @@ class Metrics:
         )
         self.leaked = Gauge(
             "edgelens_leaked_shared_memory_bytes",
-            "Shared memory that models which died have left behind",
+            "Shared memory left behind by models that died",
             registry=self.registry,
         )
         self.ready = Gauge(

@@ -133,7 +133,7 @@ class Supervisor:
         if not self._server.is_running():
             return f"Triton {self._server.ending()}"
         if self._is_leaking():
-            return "Triton's shared memory is full of what dead models left"
+            return "Triton's shared memory is full of what dead models left behind"
         return ""
 
     def _is_leaking(self) -> bool:
@@ -175,7 +175,9 @@ class Supervisor:
             cached = self._settings.cache_bytes and self._watchdog.is_cached(finding.model)
             if cached and not helpless:
                 # Triton 24.10 caches a failed answer as an empty one and repeats it from then on.
-                self._restart(f"{finding.model} failed ({finding.problem}), maybe into the cache")
+                self._restart(
+                    f"{finding.model} failed ({finding.problem}), and the failure may be cached"
+                )
                 return
             try:
                 patient.refused = not self._reload(finding)
@@ -191,7 +193,7 @@ class Supervisor:
             timeout = self._settings.probe_timeout
             loaded = dict(self._while_it_runs(lambda: self._client.loaded(timeout)))
             if files.candidate in loaded:
-                self._say(f"A deployment of {files.model} was killed; unloading what it tested.")
+                self._say(f"A deployment of {files.model} was killed; unloading its test version.")
                 self._while_it_runs(lambda: self._client.unload(files.candidate, LOAD_SECONDS))
 
     def _reload(self, finding: Finding) -> bool:

@@ -117,8 +117,8 @@ def _model_failure(entry: str) -> str:
 def _explained(reason: str) -> str:
     """Add the usual causes to Triton's words about a process that has ended."""
     ended_why = (
-        " It ended while it loaded: for want of memory, or by a fault of its engine, where the"
-        ' parameter engine "tensorflow" may help.'
+        " It died while loading: it ran out of memory, or its engine failed. In the latter case,"
+        ' the parameter engine "tensorflow" may help.'
     )
     return f"{reason}{ended_why}" if reason.endswith("is not healthy.") else reason
 

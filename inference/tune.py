@@ -46,13 +46,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m inference.tune",
         description="Measure a model with other precisions, instances, threads, batches and queue"
-        " delays on a Triton of its own, and keep what is faster on this machine in"
-        " configs/HOST.pbtxt, which the next start uses. Nothing else should run meanwhile.",
+        " delays on a separate Triton. What is faster on this machine is kept in"
+        " configs/HOST.pbtxt, which the next start uses. Run nothing else meanwhile.",
     )
     parser.add_argument("model", nargs="?", metavar="MODEL", help="default: the only one")
     parser.add_argument("--seconds", type=_seconds, default=120, metavar="S", help="default: 120")
     parser.add_argument("--repository", type=Path, metavar="DIR", help="default: MODEL_REPOSITORY")
-    parser.add_argument("--once", action="store_true", help="unless it was done on this host")
+    parser.add_argument("--once", action="store_true", help="unless already done on this host")
     return parser
 
 

@@ -41,7 +41,7 @@ class Bench:
         self.default = Candidate.from_config(self._config)
         probe = Probe.for_model(self._config, lambda _: {})
         if probe is None:
-            raise LaunchError(f"{self._name} takes more than plain tensors: it cannot be tuned.")
+            raise LaunchError(f"{self._name} takes more than plain tensors, so it cannot be tuned.")
         self._body, self._head = probe.body(0)
 
     def axes(self, cpus: int) -> list[Axis]:

@@ -22,7 +22,7 @@ def draw(curves: Mapping[str, Figures], others: Iterable[Figures]) -> str:
         return LEFT + (RIGHT - LEFT) * x, BOTTOM - (BOTTOM - TOP) * y
 
     parts = [f'<path d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}" fill="none" stroke="black"/>']
-    parts.append(_text(LEFT, BOTTOM + 36, "answers a second; upwards: median milliseconds"))
+    parts.append(_text(LEFT, BOTTOM + 36, "answers a second; vertical axis: median milliseconds"))
     for step in range(STEPS + 1):
         mark = Load(0, widest * step / STEPS, highest * step / STEPS)
         x, y = place(mark)

@@ -137,7 +137,7 @@ def test_what_a_killed_deployment_was_testing_is_unloaded(server: Running) -> No
     try:
         path = f"/v2/repository/models/{files.candidate}/load"
         assert admin(server, path).status == 200
-        told = "A deployment of cat was killed; unloading what it tested."
+        told = "A deployment of cat was killed; unloading its test version."
         wait_until(lambda: told in server.printed(), "it is noticed", 20)
         wait_until(lambda: files.candidate not in loaded(server), "it is unloaded", 20)
     finally:

@@ -92,7 +92,7 @@ def test_leaked_shared_memory_is_measured_and_freed_by_a_restart() -> None:
     triton, state = SilentTriton(works=True), State(Metrics())
     triton.lost = bearable() + 1
     (said,) = supervised(triton, state)
-    assert said == "Triton's shared memory is full of what dead models left; restarting it."
+    assert said == "Triton's shared memory is full of what dead models left behind; restarting it."
     assert triton.calls == 0
     name = "edgelens_leaked_shared_memory_bytes"
     assert state.metrics.registry.get_sample_value(name) == triton.lost
@@ -123,7 +123,7 @@ def test_a_model_that_keeps_triton_from_starting_is_left_out(tmp_path: Path) -> 
     supervisor = build(triton, said.append, tmp_path)
     supervisor.start(["good"])
     supervisor._expected = {"bad", "bad_image", "good"}
-    supervisor._restart("Triton was ended by SIGKILL")
+    supervisor._restart("Triton was killed by SIGKILL")
     supervisor.close()
     assert triton.started == [["good"], ["bad", "bad_image", "good"], ["good"]]
     assert said[-1] == "The process of model bad died. Triton is started without it."

@@ -48,7 +48,7 @@ def test_reason_is_found(lines: list[str], reason: str) -> None:
 def test_what_may_end_a_process_while_it_loads_is_said() -> None:
     ended = MODEL.replace("ImportError: no openvino", "Stub process 'vgg16_0' is not healthy.")
     assert explain([ended]).endswith(
-        'or by a fault of its engine, where the parameter engine "tensorflow" may help.'
+        'or its engine failed. In the latter case, the parameter engine "tensorflow" may help.'
     )
 
 
