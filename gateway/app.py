@@ -118,7 +118,7 @@ def _answer_http_error(error: HTTPException) -> Response:
 
 def _sentence(status: HTTPStatus) -> str:
     if status == HTTPStatus.NOT_FOUND:
-        return "There is nothing here; /docs describes what there is."
+        return "There is nothing here; /docs describes the API."
     return f"{status.description or status.phrase}."
 
 

@@ -40,5 +40,5 @@ class Background:
         try:
             return self._work()
         except Exception:  # of any kind: without this thread the gateway would miss all changes
-            logger.exception("the %s thread failed, and goes on", self._name)
+            logger.exception("the %s thread failed and continues", self._name)
             return AFTER_FAILURE

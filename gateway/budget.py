@@ -8,8 +8,8 @@ from gateway.deadline import Deadline
 from gateway.errors import Overloaded
 
 LARGE = 1024 * 1024  # bytes
-DISK_FULL = "The server has no room left to keep this request in; its log says where."
-NO_ROOM = "Too many bytes of other requests are under way; try again shortly."
+DISK_FULL = "The server has no space left to store this request; its log says where."
+NO_ROOM = "Other requests in progress hold too many bytes; try again shortly."
 
 
 class Budget:

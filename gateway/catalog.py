@@ -130,12 +130,12 @@ class Catalog:
         lately = last is not None and self._clock() - last < REMEMBER_SECONDS
         if name == self._wanted and self._models and not lately:
             there = ", ".join(sorted(self._models))
-            return ModelNotReady(f"MODEL names {name}, which is not loaded; these are: {there}.")
+            return ModelNotReady(f"MODEL names {name}, which is not loaded; use one of: {there}.")
         if lately or not self._models:
             return ModelNotReady("This model is being loaded; try again shortly.")
         for (model, _), complaint in list(self._complaints.items()):  # a refresh may add to it
             if model == name:
-                return UnknownModel(f"This model is loaded, but cannot be asked here. {complaint}")
+                return UnknownModel(f"This model is loaded, but cannot be used here. {complaint}")
         return UnknownModel("No such model is loaded; GET /v1/models lists them.")
 
     def _describe(self, name: str, version: str, loaded: Loaded) -> Model | None:

@@ -99,13 +99,13 @@ def _number(lowest: float, highest: float) -> Callable[[str], float]:
 
 def _address(text: str) -> str:
     if not ADDRESS.match(text) or int(text.rpartition(":")[2]) > 65535:
-        raise ValueError("give host:port, as 127.0.0.1:8001, without http://")
+        raise ValueError("give host:port, such as 127.0.0.1:8001, without http://")
     return text
 
 
 def _web_address(text: str) -> str:
     if not re.match(r"^https?://[^/\s]+", text):
-        raise ValueError("give a web address, as http://127.0.0.1:8002/metrics")
+        raise ValueError("give a web address, such as http://127.0.0.1:8002/metrics")
     return text
 
 
@@ -113,7 +113,7 @@ def _proxy(text: str) -> str:
     try:
         return text if text == "*" else str(ipaddress.ip_address(text))
     except ValueError:
-        raise ValueError("give one IP address, or * where only a proxy can connect") from None
+        raise ValueError("give one IP address, or * if only a proxy can connect") from None
 
 
 def _origins(text: str) -> tuple[str, ...]:
@@ -121,7 +121,7 @@ def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(p.strip().rstrip("/").lower() for p in text.split(",") if p.strip())
     for origin in origins:
         if origin != "*" and not re.fullmatch(r"https?://[^/\s,*]+", origin):
-            raise ValueError("give origins as https://example.org,https://other.example or *")
+            raise ValueError("give origins such as https://example.org,https://other.example, or *")
     return origins
 
 

@@ -53,7 +53,7 @@ class Decoder:
         try:
             deadline.check()
             if not held:
-                raise DeadlineExceeded("The pictures of others took all the time there was.")
+                raise DeadlineExceeded("Other pictures used up the time; try again later.")
             yield
         finally:
             if held:

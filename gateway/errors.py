@@ -53,7 +53,7 @@ class TooLarge(EdgeLensError):
     def over(cls, most: int, what: str = "picture") -> "TooLarge":
         """Return the error for more than `most` bytes; how many more is not counted."""
         text = f"{most} bytes" if most % MEGABYTE else f"{most // MEGABYTE} MB"
-        return cls(f"The {what} has more than {text}, the most that is accepted.")
+        return cls(f"The {what} exceeds the limit of {text}.")
 
 
 class NotAPicture(EdgeLensError):

@@ -144,7 +144,7 @@ def _decode_with_pillow(
     """Decode the first frame, then flatten and shrink it band by band to spare memory."""
     with Image.open(io.BytesIO(encoded), formats=[header.format]) as picture:
         if picture.width * picture.height > header.width * header.height:
-            raise UndecodablePicture(f"This {header.format} file contradicts its own size.")
+            raise UndecodablePicture(f"The {header.format} picture is larger than its header says.")
         picture.load()
         turned = header.orientation
         if header.format == "AVIF":  # libavif translates its own rotation boxes into EXIF

@@ -73,7 +73,7 @@ def _read(path: Path) -> str:
     except FileNotFoundError:
         raise KeysError(f"there is no file {path}") from None
     except UnicodeDecodeError:
-        raise KeysError("is not UTF-8 text") from None
+        raise KeysError(f"{path} is not UTF-8 text") from None
 
 
 class KeyRing:
@@ -95,7 +95,7 @@ class KeyRing:
     def check(self, presented: str) -> Key:
         """Return the key's entry; raise Unauthorized for one that is missing or unknown."""
         if not presented:
-            raise Unauthorized("An API key is needed: send it as `Authorization: Bearer <key>`.")
+            raise Unauthorized("An API key is required: send it as `Authorization: Bearer <key>`.")
         digest = hash_key(presented)
         found = None
         for key in self._current():
@@ -139,11 +139,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     default = os.environ.get("API_KEYS_FILE") or None
     parser.add_argument("--file", type=Path, default=default, help="default: $API_KEYS_FILE")
     commands = parser.add_subparsers(dest="command", required=True)
-    add = commands.add_parser("add", help="make a key and show it, once")
+    add = commands.add_parser("add", help="make a key and show it once")
     add.add_argument("name")
     add.add_argument("--rate", type=float, help="requests a second")
     commands.add_parser("list", help="show the names")
-    commands.add_parser("revoke", help="make a key invalid at once").add_argument("name")
+    commands.add_parser("revoke", help="make a key invalid immediately").add_argument("name")
     arguments = parser.parse_args(argv)
     try:
         if arguments.file is None:
@@ -180,7 +180,7 @@ def add_key(path: Path, name: str, rate: float | None = None) -> str:
 
     def append(lines: list[str], names: set[str]) -> list[str]:
         if name in names:
-            raise KeysError(f"there is a key named {name} already; revoke it first")
+            raise KeysError(f"there is already a key named {name}; revoke it first")
         return [*lines, Key(name, hash_key(key), rate).as_line()]
 
     _rewrite(path, append)

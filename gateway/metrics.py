@@ -67,7 +67,7 @@ class Metrics:
     def _add_admission(self, admission: Admission) -> None:
         self._gauge(
             "edgelens_admission_limit",
-            "Pictures that may be under way at once.",
+            "Pictures that may be under way at the same time.",
             admission.places,
         )
         self._gauge(
@@ -75,7 +75,7 @@ class Metrics:
         )
         self._gauge(
             "edgelens_picture_seconds",
-            "Measured time a picture, as Retry-After is computed from.",
+            "Measured time per picture, from which Retry-After is computed.",
             lambda: admission.seconds_per_picture,
         )
 
@@ -91,7 +91,7 @@ class _ModelInfo(Collector):
         """Return a 1 for every served version, with what is known about it as labels."""
         family = GaugeMetricFamily(
             "edgelens_gateway_model_info",
-            "The versions that can be asked.",
+            "The versions that can be requested.",
             labels=["model", "version", "engine", "precision", "weights"],
         )
         for name, versions in self._catalog.models().items():

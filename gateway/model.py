@@ -97,5 +97,5 @@ def _require_input(inputs: Any, contract: Contract) -> None:
         if fits and given.data_type == TYPE_UINT8:
             return
     raise ContractError(
-        f"The model's first input must be TYPE_UINT8 with dims {wanted}, by its own contract."
+        f"By its own contract, the model's first input must be TYPE_UINT8 with dims {wanted}."
     )

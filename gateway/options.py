@@ -30,7 +30,7 @@ class ClassifyOptions:
         """Read and check the query; raise BadRequest with the parameter's name."""
         for name in args:
             if name not in KNOWN:
-                raise BadRequest(f"Unknown parameter; known are {', '.join(sorted(KNOWN))}.")
+                raise BadRequest(f"Unknown parameter; known ones: {', '.join(sorted(KNOWN))}.")
             if len(args.getlist(name)) > 1:
                 raise BadRequest(f"{name} is given more than once.")
         return cls(
@@ -57,7 +57,7 @@ def _model(text: str) -> str:
 
 def _version(text: str) -> str:
     if not re.fullmatch(r"[1-9][0-9]{0,17}", text, re.ASCII):
-        raise BadRequest("version must be a whole number from 1.")
+        raise BadRequest("version must be a positive whole number.")
     return text
 
 
@@ -77,4 +77,4 @@ def _shares(text: str) -> Shares:
     try:
         return Shares.parse(text)
     except SharesError:
-        raise BadRequest("ab must give versions and weights, as 1:90,2:10.") from None
+        raise BadRequest("ab must give versions and weights, such as 1:90,2:10.") from None

@@ -11,7 +11,7 @@ from gateway.refusals import JSON_TYPE, refusal_body, refusal_headers
 
 MESSAGES = {
     400: ("bad_request", "The request is not valid HTTP."),
-    413: (TooLarge.code, "The request has too many bytes."),
+    413: (TooLarge.code, "The request is too large."),
     431: ("headers_too_large", "The request's headers are too large."),
     501: ("not_implemented", "This transfer encoding is not supported."),
 }

@@ -26,7 +26,7 @@ class Shares:
         for part in text.split(",", MOST_VERSIONS - 1):
             match = SHARE.fullmatch(part.strip())
             if not match or str(int(match[1])) in weights:
-                raise SharesError("give each version once with its weight, as 1:90,2:10")
+                raise SharesError("give each version once with its weight, such as 1:90,2:10")
             weights[str(int(match[1]))] = int(match[2])
         if not sum(weights.values()):
             raise SharesError("at least one version needs a weight above 0")
@@ -46,7 +46,7 @@ def parse_version_shares(text: str) -> dict[str, Shares]:
     for part in filter(None, (piece.strip() for piece in text.split(";"))):
         model, equals, weights = part.partition("=")
         if not equals or not model.strip():
-            raise SharesError("give model=version:weight,..., as vgg16=1:90,2:10")
+            raise SharesError("give model=version:weight,..., such as vgg16=1:90,2:10")
         if model.strip() in shares:
             raise SharesError(f"give {model.strip()} once, with all its versions")
         shares[model.strip()] = Shares.parse(weights)

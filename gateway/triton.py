@@ -187,7 +187,7 @@ def read_answer(response: Any, pictures: int) -> Answer:
         raise TritonUnavailable("The model's process died and is being restarted; try again.")
     texts = split_byte_strings(response.raw_output_contents[0])
     if not texts or len(texts) % pictures:
-        raise InferenceFailed("Triton's answer does not fit the number of pictures sent.")
+        raise InferenceFailed("Triton's answer does not match the number of pictures sent.")
     predictions = [parse_classification(text) for text in texts]
     each = len(predictions) // pictures
     rows = [predictions[at : at + each] for at in range(0, len(predictions), each)]
@@ -215,7 +215,7 @@ def translate(exc: grpc.RpcError) -> EdgeLensError:
 def _what_is_full(code: grpc.StatusCode, details: str) -> str:
     """Name what has no room for a request, "" if that is not the problem."""
     if "shared memory pool" in details:
-        logger.error("Triton's shared memory is full: make room in /dev/shm of its machine")
+        logger.error("Triton's shared memory is full: make room in /dev/shm on its machine")
         return "shared memory"
     crowded = code == grpc.StatusCode.RESOURCE_EXHAUSTED or "maximum queue size" in details
     return "queue" if crowded else ""

@@ -44,20 +44,20 @@ NO_PICTURE = (
     'or JSON {"image": "<base64>"}.'
 )
 NO_BOUNDARY = (
-    "The Content-Type multipart/form-data names no boundary: set no Content-Type yourself, your "
-    "HTTP library writes it with the form."
+    "The Content-Type multipart/form-data has no boundary: do not set Content-Type yourself, your "
+    "HTTP library sets it with the form."
 )
 NO_JSON = (
-    "The body is no JSON, though its Content-Type says so: send a bare picture with "
+    "The body is not JSON, although its Content-Type says so: send a bare picture with "
     "`Content-Type: image/jpeg`."
 )
 EMPTY = "The body is empty."
 NO_FILENAME = (
-    "A part of the form is a file without a file name, and was read as text: give it one "
+    "A part of the form is a file without a file name and was read as text: give it one "
     '(Content-Disposition: form-data; name="image"; filename="photo.jpg").'
 )
 NO_FORM = (
-    "The body is no form, though its Content-Type says so: send a bare picture with "
+    "The body is not a form, although its Content-Type says so: send a bare picture with "
     "`Content-Type: image/jpeg` (curl: --data-binary @photo.jpg -H 'Content-Type: image/jpeg')."
 )
 
@@ -105,7 +105,7 @@ def _most(limits: UploadLimits) -> str:
 
 def _read(request: Request, limits: UploadLimits) -> list[Picture]:
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-        raise BadRequest("A body with a Content-Encoding is not read; send it as it is.")
+        raise BadRequest("A body with a Content-Encoding is not accepted; send it without one.")
     kind = request.mimetype
     if kind == "multipart/form-data":
         return _from_multipart(request, limits)
@@ -118,7 +118,7 @@ def _read(request: Request, limits: UploadLimits) -> list[Picture]:
         if not data:
             raise BadRequest(f"{EMPTY} {NO_PICTURE}")
         return [Picture(None, data)]
-    raise BadRequest(f"This Content-Type is not read. {NO_PICTURE}")
+    raise BadRequest(f"This Content-Type is not accepted. {NO_PICTURE}")
 
 
 def _from_multipart(request: Request, limits: UploadLimits) -> list[Picture]:

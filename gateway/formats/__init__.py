@@ -23,7 +23,7 @@ MAGIC: tuple[tuple[bytes, str, Reader], ...] = (
 ACCEPTED = "JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF"
 # Files that people take for pictures which every program reads, by their first bytes.
 OTHERS = (
-    (rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", "HEIC, as iPhones take it"),
+    (rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", "HEIC, the format of iPhone photos"),
     (rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL"),
     (rb"%PDF-", "a PDF"),
     (rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!DOCTYPE svg[^>]*>\s*)?<svg", "SVG"),
@@ -54,4 +54,4 @@ def _recognise(data: bytes) -> tuple[str, Reader]:
     for pattern, kind in OTHERS:
         if re.match(pattern, data[:BEGINNING], re.DOTALL):
             raise NotAPicture(f"This is {kind}; send a {ACCEPTED} picture.")
-    raise NotAPicture(f"This is not a picture of an accepted kind; send a {ACCEPTED} picture.")
+    raise NotAPicture(f"This is not a picture in an accepted format; send a {ACCEPTED} picture.")

@@ -34,4 +34,4 @@ def unsupported(name: str, accepted: str) -> UndecodablePicture:
 
 def damaged(name: str) -> UndecodablePicture:
     """Return the error for a file that begins like this format but does not follow it."""
-    return UndecodablePicture(f"This {name} file is damaged or incomplete; send a sound copy.")
+    return UndecodablePicture(f"This {name} file is damaged or incomplete; send an intact copy.")

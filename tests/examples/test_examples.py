@@ -92,7 +92,7 @@ def test_the_gateways_clients_send_its_key(triton: Running, tmp_path: Path) -> N
         ):
             refused = run(*command, **addresses)
             assert refused.returncode != 0
-            assert "An API key is needed" in refused.stdout + refused.stderr
+            assert "An API key is required" in refused.stdout + refused.stderr
             named = run(*command, **addresses, API_KEY=key)
             assert named.returncode == 0, named.stderr
             assert PHOTOS[0].wnid in named.stdout

@@ -47,7 +47,7 @@ def test_a_failure_is_told_and_does_not_end_the_thread(
         return NEVER
 
     run(work, again)
-    assert caplog.messages == ["the test thread failed, and goes on"]
+    assert caplog.messages == ["the test thread failed and continues"]
 
 
 def test_who_is_woken_does_not_pause() -> None:

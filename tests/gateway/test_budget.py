@@ -150,7 +150,7 @@ def test_a_full_temporary_directory_is_an_honest_refusal(
     )
     assert refused.status_code == 503
     assert refused.json()["error"]["code"] == "overloaded"
-    assert "no room left to keep this request" in refused.json()["error"]["message"]
+    assert "no space left to store this request" in refused.json()["error"]["message"]
     assert "a request cannot be kept in /dev/null/full: " in caplog.text
     assert running.classify().status_code == 200
 

@@ -75,7 +75,7 @@ def test_anything_else_is_not_a_picture(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "named"),
     [
-        (b"\0\0\0\x24ftypheic\0\0\0\0mif1heic", "HEIC, as iPhones take it"),
+        (b"\0\0\0\x24ftypheic\0\0\0\0mif1heic", "HEIC, the format of iPhone photos"),
         (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
         (b"%PDF-1.7\n", "a PDF"),
         (b'<?xml version="1.0"?>\n<!-- drawn -->\n<svg width="1">', "SVG"),

@@ -295,7 +295,7 @@ def test_half_a_file_is_refused(kind: str) -> None:
 def test_too_many_bytes_are_refused() -> None:
     data = photos()[0].data
     to_tensor(data, CONTRACT, Limits(max_bytes=len(data)))
-    with pytest.raises(TooLarge, match=f"has more than {len(data) - 1} bytes, the most"):
+    with pytest.raises(TooLarge, match=f"exceeds the limit of {len(data) - 1} bytes"):
         to_tensor(data, CONTRACT, Limits(max_bytes=len(data) - 1))
 
 
@@ -334,7 +334,7 @@ def test_a_picture_without_pixels_is_refused(kind: str) -> None:
 def test_a_second_png_header_cannot_enlarge_the_picture() -> None:
     data = encode(Image.new("LA", (9, 9)), "PNG")
     large = encode(Image.new("LA", (4000, 4000)), "PNG")[8:33]
-    with pytest.raises(UndecodablePicture, match="contradicts its own size"):
+    with pytest.raises(UndecodablePicture, match="larger than its header says"):
         to_tensor(data[:33] + large + data[33:], CONTRACT)
 
 

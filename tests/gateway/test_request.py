@@ -210,4 +210,4 @@ def test_the_sender_of_a_body_that_is_too_large_meets_the_answer(serve: Serve) -
         client.sendall(bytes(700_000))
         answer = read_all(client)
     assert answer.startswith(b"HTTP/1.1 413 ")
-    assert "more than 200000 bytes" in body_of(answer)["error"]["message"]
+    assert "the limit of 200000 bytes" in body_of(answer)["error"]["message"]

@@ -86,8 +86,8 @@ def test_a_picture_over_the_limit_is_told_the_limit_however_it_comes(start: Star
     for answer in (gateway.classify(b"x" * 5000), gateway.client.post("/v1/classify", data=form)):
         assert answer.status_code == 413
         message = answer.get_json()["error"]["message"]
-        assert message == "The picture has more than 1000 bytes, the most that is accepted."
-    assert TooLarge.over(20 << 20).message.startswith("The picture has more than 20 MB, ")
+        assert message == "The picture exceeds the limit of 1000 bytes."
+    assert TooLarge.over(20 << 20).message == "The picture exceeds the limit of 20 MB."
 
 
 def test_several_bad_pictures_are_still_answered_one_by_one(gateway: Gateway) -> None:
