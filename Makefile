@@ -21,14 +21,14 @@ export PYTHON
 help: ## list every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-serve: .venv/.gateway .venv-inference/.export ## install, export a model, run Triton and the gateway: the main job
+serve: .venv/.gateway .venv-inference/.export ## install, export a model, and run Triton and the gateway
 	@exec $(PYTHON) serve.py
 
 model: .venv-inference/.export ## export a model: make model MODEL=vgg16 WEIGHTS=imagenet|random|FILE LABELS=FILE VERSION=N
 	$(INFERENCE)/python export_model.py $(MODEL) --weights "$(WEIGHTS)" \
 	    $(if $(LABELS),--labels "$(LABELS)") $(if $(VERSION),--version $(VERSION))
 
-test: test-packages .venv/.dev .venv-inference/.export ## every test but those that need containers
+test: test-packages .venv/.dev .venv-inference/.export ## run all tests that need no containers
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=none test-computing test-inference
 	$(GATEWAY)/python -m pytest tests/examples tests/e2e
 
@@ -38,13 +38,13 @@ test-computing:
 	$(GATEWAY)/python -m pytest --quiet tests/gateway tests/benchmarks
 test-inference: ; $(INFERENCE)/python -m pytest tests/backend tests/inference
 
-test-fast: .venv/.dev ## the gateway's unit tests
+test-fast: .venv/.dev ## run the gateway's unit tests
 	$(GATEWAY)/python -m pytest tests/gateway
 
-test-compose: .venv/.dev ## the container tests: build the images and run the stack (needs a Docker engine)
+test-compose: .venv/.dev ## run the container tests: build the images and run the stack (needs a Docker engine)
 	$(GATEWAY)/python -m pytest --timeout 900 tests/compose
 
-test-chaos: test-packages .venv/.dev .venv-inference/.export ## faults, bad requests and the API's promises under load: CHAOS_SECONDS=60
+test-chaos: test-packages .venv/.dev .venv-inference/.export ## test faults, bad requests and the API's promises under load: CHAOS_SECONDS=60
 	CHAOS_SECONDS=$(CHAOS_SECONDS) $(GATEWAY)/python -m pytest -s tests/chaos
 
 soak: .venv/.dev ## keep a running `make serve` busy and report its memory: MINUTES=30
@@ -55,13 +55,13 @@ fuzz: .venv-fuzz/.fuzz ## fuzz picture decoding, guided by coverage: FUZZ_SECOND
 	PATH="$(CURDIR)/.venv-fuzz/bin:$$PATH" fuzz/image_fuzzer.py .cache/fuzz fuzz/corpus -max_total_time=$(FUZZ_SECONDS) \
 	    -max_len=8192 -timeout=5 -rss_limit_mb=500 -artifact_prefix=.cache/fuzz/ -close_fd_mask=2
 
-bench: .venv-peers/.peers .venv-inference/.export .venv/.gateway bench-packages ## measure beside the peers, 15 minutes: PICTURES=DIR for int8's agreement
+bench: .venv-peers/.peers .venv-inference/.export .venv/.gateway bench-packages ## compare speed with other servers, 15 minutes: PICTURES=DIR for int8's agreement
 	.venv-peers/bin/python -m benchmarks $(if $(PICTURES),--pictures "$(PICTURES)") $(BENCH_FLAGS)
 
-bench-overload: .venv-peers/.peers .venv-inference/.export .venv/.gateway bench-packages ## goodput under ten times the load
+bench-overload: .venv-peers/.peers .venv-inference/.export .venv/.gateway bench-packages ## measure goodput under ten times the sustainable load
 	.venv-peers/bin/python -m benchmarks.overload
 
-audit: .venv-audit/.audit ## known vulnerabilities of the pinned packages
+audit: .venv-audit/.audit ## report known vulnerabilities of the pinned packages
 	scripts/audit
 
 sbom: .venv-audit/.audit ## write dist/sbom-*.json, the software bill of materials (CycloneDX)
@@ -70,7 +70,7 @@ sbom: .venv-audit/.audit ## write dist/sbom-*.json, the software bill of materia
 	    .venv-audit/bin/cyclonedx-py requirements requirements/$$name.txt --output-file dist/sbom-$$name.json || exit 1; \
 	    echo dist/sbom-$$name.json; done
 
-tune: .venv-inference/.export ## fit a model's configuration to this machine: make tune MODEL=vgg16 SECONDS=120
+tune: .venv-inference/.export ## tune a model's configuration for this machine: make tune MODEL=vgg16 SECONDS=120
 	$(INFERENCE)/python -m inference.tune $(if $(filter-out file,$(origin MODEL)),$(MODEL)) $(if $(SECONDS),--seconds $(SECONDS))
 
 deploy: .venv-inference/.export ## switch a running server to another version: make deploy MODEL=vgg16 VERSION=2, or DEPLOY_FLAGS=--rollback
@@ -85,17 +85,17 @@ bundle: ## save the images and the model into one archive for machines without a
 unbundle: ## load such an archive: make unbundle BUNDLE=dist/edgelens.tar
 	scripts/unbundle "$(BUNDLE)"
 
-check: .venv/.dev ## formatting, lint and strict types
+check: .venv/.dev ## check formatting, lint and strict types
 	$(GATEWAY)/ruff format --check .
 	$(GATEWAY)/ruff check .
 	$(GATEWAY)/mypy $(SOURCES)
 
-format: .venv/.dev ## format and mend what the linter can
+format: .venv/.dev ## format the code and fix what the linter can
 	$(GATEWAY)/ruff check --fix --exit-zero .
 	$(GATEWAY)/ruff format .
 
 LOCK := $(GATEWAY)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade
-lock: .venv/.dev ## take the newest versions that fit together into requirements/*.txt
+lock: .venv/.dev ## update requirements/*.txt to the newest compatible versions
 	cd requirements && for name in installer gateway inference export dev peers audit fuzz; do \
 	    ../$(LOCK) $$name.in -o $$name.txt || exit 1; done
 

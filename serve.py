@@ -81,7 +81,7 @@ def _tune_default_model(stop: Stop, model: str) -> None:
     """Tune the model, "" for the only one, to this machine, unless that was done before."""
     command = ["-m", "inference.tune", "--once", *([model] if model else [])]
     if _run_step(stop, command, "the model was tuned"):
-        say("edgelens: not tuned, so the model is served as it was", sys.stderr)
+        say("edgelens: not tuned; the model is served as it was", sys.stderr)
 
 
 def _is_on(name: str) -> bool:
@@ -157,7 +157,7 @@ def _require_known_model(places: Places) -> None:
         meant = f"; did you mean {near[0]}?" if near else ""
         raise ServeError(
             f"MODEL={wanted} is neither in {repository} nor known to the exporter{meant} "
-            "(`python3 export_model.py --list` names what it knows)"
+            "(`python3 export_model.py --list` lists what it knows)"
         )
 
 
@@ -165,7 +165,7 @@ def _announce(readiness: dict[str, Any], page: str) -> None:
     if absent := readiness.get("stands_in_for"):
         say(
             f"edgelens: {readiness['model']} stands in for {absent}, whose trained weights are "
-            f"not here; `make model MODEL={absent}` fetches them, with WEIGHTS=FILE from a file"
+            f"missing; `make model MODEL={absent}` downloads them (WEIGHTS=FILE reads a file)"
         )
     say(f"\nEdgeLens is ready: open {page} (Ctrl-C stops it)\n")
 

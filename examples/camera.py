@@ -30,8 +30,8 @@ def main() -> None:
     parser.add_argument("source")
     parser.add_argument("--url", default="http://127.0.0.1:5000")
     parser.add_argument("--model", help="default: the server's")
-    parser.add_argument("--every", type=float, default=0.5, help="seconds between two looks")
-    parser.add_argument("--least", type=float, default=0.3, help="probability worth telling")
+    parser.add_argument("--every", type=float, default=0.5, help="seconds between two frames")
+    parser.add_argument("--least", type=float, default=0.3, help="least probability to report")
     options = parser.parse_args()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C also works while OpenCV waits
 

@@ -17,7 +17,7 @@ if [ -n "$gateway" ]; then
         ${API_KEY:+-H "X-API-Key: $API_KEY"} "$gateway/v1/classify?top_k=1"
 fi
 
-echo "Triton takes JSON and behind it the tensor: four bytes of length, then the file:"
+echo "Triton takes JSON followed by the tensor: four bytes of length, then the file:"
 size=$(wc -c <"$picture")
 head='{"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1, 1],
     "parameters": {"binary_data_size": '$((size + 4))'}}],

@@ -13,5 +13,5 @@ def ask(url: str, timeout: float) -> http.client.HTTPResponse:
     try:
         answer: http.client.HTTPResponse = opener.open(url, timeout=timeout)
     except (ValueError, http.client.HTTPException) as error:
-        raise OSError(f"{url} gives no answer") from error
+        raise OSError(f"{url} does not answer") from error
     return answer

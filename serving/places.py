@@ -68,7 +68,7 @@ class Places:
         if taken and not stop.is_set():
             raise ServeError(
                 f"{', '.join(taken)} in use: stop what listens there, or set other ports "
-                "(for Triton's, 0 takes free ones)"
+                "(for Triton's, 0 picks free ones)"
             )
 
     def require_page(self) -> None:
