@@ -55,15 +55,15 @@ def _run(options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    parser.add_argument("--minutes", type=_positive, default=15, help="bound of the measuring (15)")
-    parser.add_argument("--rounds", type=_count, default=3, help="interleaved rounds at most (3)")
-    parser.add_argument("--seconds", type=_positive, default=5, help="of one measurement (5)")
+    parser.add_argument("--minutes", type=_positive, default=15, help="time limit (default: 15)")
+    parser.add_argument("--rounds", type=_count, default=3, help="most rounds (default: 3)")
+    parser.add_argument("--seconds", type=_positive, default=5, help="per measurement (default: 5)")
     parser.add_argument(
         "--only",
         type=_pattern,
         default="",
-        help="pattern: only contenders and parts whose name it is in; the results go to "
-        ".cache/bench/results",
+        help="regular expression: only the contenders and parts whose names match it; the results "
+        "go to .cache/bench/results",
     )
     parser.add_argument(
         "--pictures",
@@ -82,7 +82,7 @@ def _positive(text: str) -> float:
 
 def _count(text: str) -> int:
     if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
+        raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
     return number
 
 
@@ -90,7 +90,7 @@ def _pattern(text: str) -> str:
     try:
         re.compile(text)
     except re.error as error:
-        raise argparse.ArgumentTypeError(f"{text} is no pattern: {error}") from None
+        raise argparse.ArgumentTypeError(f"{text} is not a regular expression: {error}") from None
     return text
 
 

@@ -13,7 +13,7 @@ from benchmarks.answers import Answer, read_answer
 
 WHY = (
     "wrk, a small C program kept in Debian: unlike h2load, hey and oha it posts different pictures "
-    "in turn, and its script tells of every answer at little cost, which each result states"
+    "in turn, and its script reports every answer at little cost, which each result states"
 )
 SCRIPT = Path(__file__).with_name("pictures.lua")
 LOOK = 0.1  # seconds between two reads of its output, which cost next to nothing

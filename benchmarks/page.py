@@ -32,7 +32,7 @@ def _head(results: dict[str, Any]) -> str:
         "# Results of `make bench`\n\n"
         f"{about['cpu']}, {about['cores']} cores ({', '.join(about['flags'])}). "
         f"{results['rounds']} rounds, measured in {results['measuring_seconds']} s. Absolute "
-        "figures are illustration; the ratios were taken in one run on this machine.\n\n"
+        "figures are only illustrative; the ratios come from one run on this machine.\n\n"
         f"Load: {results['generator']}."
     )
 
@@ -52,7 +52,7 @@ def _goals(ratios: dict[str, float | None]) -> str:
         "TensorFlow at float32; `same_engine_...` with the best peer given the same engine."
     )
     if ratios.get("int8_agreement_lite0") is None:
-        goals += "\n\nint8's agreement needs photographs: `make bench PICTURES=DIR`."
+        goals += "\n\nMeasuring int8's agreement needs photographs: `make bench PICTURES=DIR`."
     return goals
 
 
@@ -67,11 +67,11 @@ def _loads(results: dict[str, Any], model: str) -> str:
         "memory MB",
         "start s",
     ]
-    titles += ["label as at f32", "load generator's share of a core"]
+    titles += ["same label as f32", "load generator's share of a core"]
     rows = [_row(name, loads) for name, loads in results["loads"][model].items()]
     return (
-        f"## {model}, {results['clients']} clients\n\nMedian, and least to greatest over the "
-        f"rounds; errors of all rounds.\n\n{table(titles, rows)}"
+        f"## {model}, {results['clients']} clients\n\nMedian (minimum to maximum) over the "
+        f"rounds; errors are those of all rounds.\n\n{table(titles, rows)}"
     )
 
 
@@ -85,7 +85,7 @@ def _row(name: str, loads: list[dict[str, Any]]) -> list[str]:
         str(sum(load["errors"] for load in loads)),
         spread(loads, "memory").scaled(1e-6).text(0),
         spread(loads, "start_seconds").text(1),
-        "yes" if all(load["same_label"] for load in loads) else "among the five best",
+        "yes" if all(load["same_label"] for load in loads) else "in the top 5",
         f"{max(load['generator'] for load in loads):.1%}",
     ]
 
@@ -152,14 +152,14 @@ def _replicas(results: dict[str, Any]) -> str:
     lines = []
     if "gateway_ceiling" in results:
         ceiling = results["gateway_ceiling"]
-        lines.append(f"One gateway process passes on {ceiling:.0f} requests/s at most.")
+        lines.append(f"One gateway process forwards at most {ceiling:.0f} requests/s.")
     if "replicas" in results:
         rows = [
             [count, f"{load['throughput']:.1f}", f"{load['p99_ms']:.0f}", str(load["errors"])]
             for count, load in results["replicas"].items()
         ]
         lines.append(table(["replicas", "answers/s", "p99 ms", "errors"], rows))
-    return "\n\n".join(["## A model that takes no processor time", *lines]) if lines else ""
+    return "\n\n".join(["## A model that uses no CPU time", *lines]) if lines else ""
 
 
 def _failed(results: dict[str, Any]) -> str:
