@@ -44,7 +44,7 @@ class Page {
     const most = this.models.limits.picture_bytes;
     const large = added.filter(({ file }) => file.size > most);
     for (const picture of large) {
-      const message = `This file is larger than ${megabytes(most)}, the most that is taken.`;
+      const message = `This file exceeds the limit of ${megabytes(most)}.`;
       picture.fail({ code: "too_large", message });
     }
     find("pictures").append(...added.map(({ card }) => card));
@@ -175,7 +175,7 @@ class Page {
 
   #retry(pictures) {
     if (!pictures.length) {
-      this.#say("The server asked to be left alone a little longer.");
+      this.#say("The server asked for a longer pause; try again in a moment.");
       return;
     }
     for (const picture of pictures) {
@@ -220,7 +220,7 @@ class Page {
   }
 
   #askForKey(refusal) {
-    const message = this.key.value ? refusal.message : "This server asks for an API key.";
+    const message = this.key.value ? refusal.message : "This server requires an API key.";
     find("key-message").textContent = message;
     find("key-form").hidden = false;
     find("key").focus();

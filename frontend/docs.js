@@ -172,12 +172,12 @@ function answersOf(description, operation) {
   });
   const example = answerExample(description, operation.responses["200"] ?? {});
   if (!example) {
-    return [heading("Answers"), table(rows)];
+    return [heading("Responses"), table(rows)];
   }
-  const text = box(`Answer: ${operation.summary}`, example);
+  const text = box(`Response: ${operation.summary}`, example);
   const isLong = example.split("\n").length > LONG_SHAPE;
-  const shown = isLong ? make("details", {}, make("summary", {}, "An answer"), text) : text;
-  return [heading("Answers"), shown, table(rows)];
+  const shown = isLong ? make("details", {}, make("summary", {}, "A response"), text) : text;
+  return [heading("Responses"), shown, table(rows)];
 }
 
 function article(description, method, path, operation) {
@@ -210,14 +210,14 @@ function contents(description, tag) {
 
 /** Say how an error looks and how to authenticate, once for all operations. */
 function conventions(description) {
-  const shape = "Every error has one shape; 429 and 503 say in `Retry-After` when to come back.";
+  const shape = "All errors have the same shape; 429 and 503 say in `Retry-After` when to retry.";
   const error = JSON.stringify({ error: { code: "not_a_picture", message: "…" } });
   const parts = [
     make("p", {}, ...prose(shape)),
     box("The shape of an error", error),
   ];
   if (description.components.securitySchemes) {
-    const key = "This server asks for an API key: `Authorization: Bearer …` or `X-API-Key: …`.";
+    const key = "This server requires an API key: `Authorization: Bearer …` or `X-API-Key: …`.";
     parts.push(make("p", {}, ...prose(key)));
   }
   return make("article", { id: "conventions" }, ...parts);

@@ -20,7 +20,7 @@ export class Gateway {
     const query = model ? `?model=${encodeURIComponent(model)}` : "";
     const answer = await this.#ask(`v1/classify${query}`, { method: "POST", body, signal });
     if (answer.results?.length !== files.length) {
-      throw new Refusal("unknown", "The server's answer does not fit the pictures sent.");
+      throw new Refusal("unknown", "The server's answer does not match the pictures sent.");
     }
     return answer;
   }
@@ -33,14 +33,14 @@ export class Gateway {
         throw await Refusal.from(response);
       }
       if (!response.headers.get("Content-Type")?.includes("json")) {
-        throw new Refusal("unreachable", "Something between here and the server answered instead.");
+        throw new Refusal("unreachable", "Something between this page and the server answered.");
       }
       return await response.json();
     } catch (error) {
       if (error instanceof Refusal || error.name === "AbortError") {
         throw error;
       }
-      const message = "The server cannot be reached: it is away, or the connection is too slow.";
+      const message = "The server cannot be reached: it is down, or the connection is too slow.";
       throw new Refusal("unreachable", message);
     }
   }

@@ -10,7 +10,7 @@ export class Refusal extends Error {
     const later = response.status >= 500 ? " Try again shortly." : "";
     const large = response.status === 413; // a proxy's own limit comes without our message
     const unexplained = large
-      ? "This picture is larger than the server, or a proxy before it, takes."
+      ? "This picture is larger than the server, or a proxy in front of it, accepts."
       : `The server answered ${response.status}.${later}`;
     const { code = large ? "too_large" : "unknown", message = unexplained } = body.error ?? {};
     const seconds = Number(response.headers.get("Retry-After"));

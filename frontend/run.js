@@ -82,7 +82,7 @@ export class Run {
     }
     this.#progress();
     if (wait && this.queue.in("waiting").length) {
-      this.say(`${this.#why} Going on in ${wait} s.`);
+      this.say(`${this.#why} Continuing in ${wait} s.`);
       await pause(wait, this.#abort.signal);
     }
   }
