@@ -23,7 +23,7 @@ def main(triton: InferenceClient | None = None) -> int:
     """Serve until SIGTERM or Ctrl-C; return the exit status."""
     argparse.ArgumentParser(
         prog="python -m gateway",
-        description="Serve the page and the API in front of a Triton.",
+        description="Serve the page and the API in front of Triton.",
         epilog="Settings come from the environment; README.md lists them.",
     ).parse_args()
     silence_libraries()
