@@ -9,13 +9,16 @@ needs little of the machine; the result states how much.
 import argparse
 import asyncio
 import json
+import signal
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from benchmarks.bodies import Bodies
+from benchmarks.clock import Clock
 from benchmarks.contenders import edgelens
 from benchmarks.exports import VGG16
 from benchmarks.flood import Flood
@@ -29,20 +32,36 @@ TIMES = 10
 DEADLINE = 10.0  # seconds; the gateway's default
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=40)
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="benchmarks.overload", description=__doc__)
+    parser.add_argument("--seconds", type=int, default=40, help="per part (default: 40)")
     seconds = parser.parse_args().seconds
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server must not outlive a run
+    try:
+        print(json.dumps(measured(seconds), indent=2))
+    except KeyboardInterrupt:
+        print("bench-overload: interrupted; nothing is left running", file=sys.stderr)
+        return 130
+    return 0
+
+
+def measured(seconds: int) -> dict[str, Any]:
+    """Measure peak, overload and peak again, each for so many seconds, and report progress."""
+    print("preparing the models and starting the server", file=sys.stderr, flush=True)
     contender = edgelens("overload", prepare(None).repositories, VGG16, FLOAT)
     with tempfile.TemporaryDirectory() as scratch, running(contender) as server:
         target = Bodies(Path(scratch)).target(server)
         plan = Plan(warm_seconds=5, seconds=seconds)
+        clock = Clock((3 * seconds + 2 * plan.warm_seconds) / 60)
+        clock.say("the peak, with sixteen clients")
         before = press(target, plan).throughput
+        clock.say(f"{TIMES} times the peak of {before:.1f} requests per second")
         found = judged(server, Flood(target.url, before * TIMES), seconds)
+        clock.say("the peak again")
         after = press(target, plan).throughput
     peaks = {"peaks_per_second": [round(before, 2), round(after, 2)]}
     ratio = found["goodput_per_second"] * 2 / (before + after)
-    print(json.dumps({**peaks, "goodput_vs_peak": round(ratio, 3), **found}, indent=2))
+    return {**peaks, "goodput_vs_peak": round(ratio, 3), **found}
 
 
 def judged(server: Server, flood: Flood, seconds: int) -> dict[str, Any]:
@@ -67,4 +86,4 @@ def judged(server: Server, flood: Flood, seconds: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
