@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import IO
 
 LIMIT_BYTES = 10 << 20
-_TABLE_ROW = re.compile(r"^\|\s*(\S*)\s*\|\s*(\S*)\s*\|(.*)\|\s*$")
 _ENTRY = re.compile(r'^[EF]\d{4} [\d:.]+ \d+ \S+\] "?(.*?)"?$')
 _FAILED_MODEL = re.compile(r"failed to load '([^']+)' version (\d+): (.*)")
 _LOAD_BEGAN = re.compile(r'\] "loading: ([^"]+):(\d+)"$')

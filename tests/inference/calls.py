@@ -9,8 +9,6 @@ from pathlib import Path
 
 from tests.servers import Running
 
-ADMIN = "x-edgelens-admin"
-
 
 @dataclass(frozen=True)
 class Answer:
