@@ -1,9 +1,9 @@
 """Triton replicas whose model sleeps instead of computing, and the gateway in front of them."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from benchmarks.places import GATEWAY, INFERENCE
@@ -39,13 +39,7 @@ class StandIns:
             list(pool.map(ExitStack.close, self._stacks))
 
     def _started(self, number: int) -> dict[str, int]:
-        stack = ExitStack()
-        self._stacks.append(stack)
-        return stack.enter_context(self._replica(number))
-
-    @contextmanager
-    def _replica(self, number: int) -> Iterator[dict[str, int]]:
-        """Run one Triton with the stand-in; yield its ports."""
+        """Run one Triton with the stand-in until `close`; return its ports."""
         ports = {name: free_port() for name in PORTS}
         environment = {f"TRITON_{name}_PORT": str(port) for name, port in ports.items()}
         environment |= {
@@ -54,12 +48,13 @@ class StandIns:
         }
         command = [str(INFERENCE), "-m", "inference"]
         contender = Contender(f"replica-{number}", command, "/", environment=environment)
-        with running(contender, f"http://127.0.0.1:{ports['HEALTH']}/readyz"):
-            yield ports
+        stack = ExitStack()
+        self._stacks.append(stack)
+        stack.enter_context(running(contender, f"http://127.0.0.1:{ports['HEALTH']}/readyz"))
+        return ports
 
 
-@contextmanager
-def gateway(name: str, grpc: int, metrics: int, threads: int) -> Iterator[Server]:
+def gateway(name: str, grpc: int, metrics: int, threads: int) -> AbstractContextManager[Server]:
     """Run one gateway process in front of the Triton, or the balancer, at these ports."""
     environment = {
         "TRITON_URL": f"127.0.0.1:{grpc}",
@@ -68,5 +63,4 @@ def gateway(name: str, grpc: int, metrics: int, threads: int) -> Iterator[Server
     }
     command = [str(GATEWAY), "-m", "gateway"]
     contender = Contender(name, command, "/v1/classify", health="/readyz", environment=environment)
-    with running(contender) as server:
-        yield server
+    return running(contender)
