@@ -32,8 +32,8 @@ SOURCES = (
 class Exports:
     """Both models in one repository, with int8 variants beside the SavedModels."""
 
-    def __init__(self, root: Path = KEPT / "exported") -> None:
-        self.root = root
+    def __init__(self) -> None:
+        self.root = KEPT / "exported"
         self._sources = sources_digest()
 
     def prepare(self, pictures: Path | None) -> float | None:

@@ -14,7 +14,7 @@ RESULTS = Path(__file__).with_name("results")
 FLAGS = ("avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8")
 
 
-def write(results: dict[str, Any], directory: Path = RESULTS) -> Path:
+def write(results: dict[str, Any], directory: Path) -> Path:
     """Write latest.json, latest.md and the plots; return the Markdown file's path."""
     directory.mkdir(parents=True, exist_ok=True)
     results = results | {"machine": machine()}

@@ -29,19 +29,14 @@ class Size:
 
     rounds: int
     seconds: float
-    only: str = ""
+    only: str
 
 
 class Run:
     """Collects results; the report is rewritten after every round."""
 
     def __init__(
-        self,
-        prepared: Prepared,
-        clock: Clock,
-        size: Size,
-        scratch: Path,
-        directory: Path = report.RESULTS,
+        self, prepared: Prepared, clock: Clock, size: Size, scratch: Path, directory: Path
     ) -> None:
         self._prepared, self._clock, self._size = prepared, clock, size
         self._directory = directory
@@ -67,13 +62,13 @@ class Run:
         while self.results["rounds"] < self._size.rounds:
             began = time.monotonic()
             self._round()
-            page = self.report()
+            page = self._report()
             if not self._clock.suffices(time.monotonic() - began + CLOSING):
                 break
         self._clock.say("done")
         return page
 
-    def report(self) -> Path:
+    def _report(self) -> Path:
         """Write the results so far; return the path of the page."""
         self.results["measuring_seconds"] = round(self._clock.passed())
         self.results["ratios"] = ratios(self.results)
