@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.exports import CONTRACT
+from gateway.image import to_tensor
 
 BATCHES = (1, 4, 8)
 SIZE = CONTRACT.width
@@ -82,15 +83,14 @@ def _side_by_side(arguments: argparse.Namespace, size: int) -> float:
 
 def find_labels(arguments: argparse.Namespace) -> dict[str, object]:
     """Return the identifiers of a photo's five best labels at float32."""
-    probabilities = compiled(arguments.model, 1, "f32")(_tensor(arguments.photo)[np.newaxis])[0][0]
+    tensor = to_tensor(arguments.photo.read_bytes(), CONTRACT)
+    probabilities = compiled(arguments.model, 1, "f32")(tensor[np.newaxis])[0][0]
     names = arguments.labels.read_text().splitlines()
     return {"best": [names[i].split()[0] for i in np.argsort(-probabilities)[:5]]}
 
 
 def measure_decode(arguments: argparse.Namespace) -> dict[str, object]:
     """Return the median ms from JPEG bytes to the model's tensor; all photos count equally."""
-    from gateway.image import to_tensor
-
     photos = [path.read_bytes() for path in arguments.photos]
     times: list[float] = []
     end = time.perf_counter() + arguments.seconds
@@ -123,12 +123,6 @@ def repeat(
         work(thing)
         times.append(time.perf_counter() - begin)
     return times[1:] if seconds else times  # the first one packs the weights
-
-
-def _tensor(photo: Path) -> Any:
-    from gateway.image import to_tensor
-
-    return to_tensor(photo.read_bytes(), CONTRACT)
 
 
 if __name__ == "__main__":
