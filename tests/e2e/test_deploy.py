@@ -15,7 +15,7 @@ import requests
 import tritonclient.grpc
 import tritonclient.http
 
-from tests.e2e.conftest import HOME, INFERENCE_PYTHON, is_ready, start_gateway, stop_gateway
+from tests.e2e.conftest import HOME, INFERENCE_PYTHON, is_ready, running_gateway
 from tests.lite import MODEL, copy_repository
 from tests.photos import photos
 from tests.servers import Running, start_inference
@@ -56,12 +56,8 @@ def server(models: Path) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def gateway(server: Running) -> Iterator[str]:
-    running = start_gateway(server)
-    try:
-        wait_until(lambda: is_ready(running.url), "the gateway is ready", 60)
+    with running_gateway(server) as running:
         yield running.url
-    finally:
-        stop_gateway(running)
 
 
 @pytest.fixture

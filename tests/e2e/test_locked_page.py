@@ -9,10 +9,9 @@ from selenium.webdriver.common.keys import Keys
 
 from gateway.keys import add_key
 from tests.e2e.browser import Page, best
-from tests.e2e.conftest import Gateway, is_ready, start_gateway, stop_gateway
+from tests.e2e.conftest import Gateway, running_gateway, stop_gateway
 from tests.photos import photos
 from tests.servers import Running
-from tests.waiting import wait_until
 
 PHOTOS = photos()
 PATHS = [photo.path for photo in PHOTOS]
@@ -28,12 +27,8 @@ def locked(
     """A page whose gateway asks for a key, the gateway, and a key for hardly any request."""
     file = tmp_path / "keys"
     key = add_key(file, "tester", KEY_RATE)
-    gateway = start_gateway(triton, API_KEYS_FILE=str(file))
-    try:
-        wait_until(lambda: is_ready(gateway.url), "the gateway is ready", 60)
+    with running_gateway(triton, API_KEYS_FILE=str(file)) as gateway:
         yield Page(browser, gateway.url), gateway, key
-    finally:
-        stop_gateway(gateway)
 
 
 def test_a_locked_and_busy_server(locked: tuple[Page, Gateway, str], tmp_path: Path) -> None:

@@ -7,10 +7,9 @@ from threading import Thread
 
 import pytest
 
-from tests.e2e.conftest import is_ready, repository, start_gateway, stop_gateway  # noqa: F401
+from tests.e2e.conftest import repository, running_gateway  # noqa: F401
 from tests.lite import copy_repository
 from tests.servers import Running, start_inference
-from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -24,12 +23,8 @@ def triton(
 
 @pytest.fixture(scope="session")
 def gateway_url(triton: Running) -> Iterator[str]:
-    running = start_gateway(triton)
-    try:
-        wait_until(lambda: is_ready(running.url), "the gateway is ready", 60)
+    with running_gateway(triton) as running:
         yield running.url
-    finally:
-        stop_gateway(running)
 
 
 ANSWERS = (

@@ -15,10 +15,9 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from tests.e2e.conftest import GATEWAY_PYTHON, is_ready, start_gateway, stop_gateway
+from tests.e2e.conftest import GATEWAY_PYTHON, running_gateway
 from tests.photos import DATA, photos
 from tests.servers import HOME, Running
-from tests.waiting import wait_until
 
 EXAMPLES = HOME / "examples"
 NODE = EXAMPLES / "node"
@@ -81,9 +80,7 @@ def test_the_gateways_client_takes_labels_of_your_own(stand_in_url: str) -> None
 def test_the_gateways_clients_send_its_key(triton: Running, tmp_path: Path) -> None:
     file, photo = tmp_path / "api-keys", PATHS[0]
     key = run(GATEWAY_PYTHON, "-m", "gateway.keys", "--file", file, "add", "alice").stdout.strip()
-    gateway = start_gateway(triton, API_KEYS_FILE=str(file))
-    try:
-        wait_until(lambda: is_ready(gateway.url), "the gateway is ready", 60)
+    with running_gateway(triton, API_KEYS_FILE=str(file)) as gateway:
         addresses = {"GATEWAY": gateway.url, "TRITON": f"http://127.0.0.1:{triton.http_port}"}
         for command in (
             [sys.executable, EXAMPLES / "gateway_client.py", "--url", gateway.url, photo],
@@ -96,8 +93,6 @@ def test_the_gateways_clients_send_its_key(triton: Running, tmp_path: Path) -> N
             named = run(*command, **addresses, API_KEY=key)
             assert named.returncode == 0, named.stderr
             assert PHOTOS[0].wnid in named.stdout
-    finally:
-        stop_gateway(gateway)
 
 
 @pytest.mark.parametrize("name", ["http_client.py", "async_http.py"])
