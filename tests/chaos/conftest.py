@@ -6,18 +6,15 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Gateway, repository, running_gateway
+from tests.lite import copy_repository
 from tests.servers import Running, start_inference
 
 __all__ = ["repository"]
-MODEL = "efficientnet_lite0"
 
 
 @pytest.fixture(scope="session")
 def small_repository(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    models = tmp_path_factory.mktemp("models")
-    for directory in repository.glob(f"{MODEL}*"):
-        (models / directory.name).symlink_to(directory)
-    return models
+    return copy_repository(repository, tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="session")

@@ -17,12 +17,12 @@ import requests
 
 from inference.identity import Run
 from tests.e2e.conftest import HOME, free_port, is_ready
+from tests.lite import MODEL, copy_repository
 from tests.photos import photos
 from tests.servers import Running
 from tests.waiting import wait_until
 
 PHOTO = photos()[0]
-MODEL = "efficientnet_lite0"
 READY = "EdgeLens is ready: "
 MAKE_SERVE = ("make", "--silent", "serve")
 HANGS = 60  # seconds after which something that should end counts as hanging
@@ -56,10 +56,7 @@ class Serve:
 @pytest.fixture
 def launch(repository: Path, tmp_path: Path) -> Iterator[Callable[..., Serve]]:
     """Return a function that runs `make serve` with the settings it is given."""
-    models = tmp_path / "models"
-    models.mkdir(exist_ok=True)
-    for directory in repository.glob(f"{MODEL}*"):
-        (models / directory.name).symlink_to(directory)
+    models = copy_repository(repository, tmp_path / "models")
     started: list[Serve] = []
 
     def start(
@@ -211,11 +208,11 @@ def changes(repository: Path) -> dict[Path, int]:
 
 
 def test_a_second_start_neither_installs_nor_exports(
-    serve: Callable[..., Serve], repository: Path
+    serve: Callable[..., Serve], tmp_path: Path
 ) -> None:
-    before = changes(repository)
+    before = changes(tmp_path / "models")
     running = serve()
-    assert changes(repository) == before
+    assert changes(tmp_path / "models") == before
     text = running.log.read_text()
     assert "installing" not in text
     assert "export" not in text.lower()
