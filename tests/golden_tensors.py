@@ -3,12 +3,11 @@
 import csv
 import hashlib
 
-from gateway.contract import Contract
 from gateway.image import to_tensor
 from tests.photos import DATA
+from tests.pictures import CONTRACT
 
 GOLDEN = DATA / "golden_tensors.csv"
-CONTRACT = Contract(224, 224, 256, "center", "cubic", "RGB", "0-255")
 
 
 def golden() -> dict[str, str]:

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from gateway.contract import Contract
 from gateway.errors import EdgeLensError
 from gateway.image import Limits, to_tensor
 from inference.backends.opencv.batch import Batch
@@ -13,8 +12,8 @@ from inference.backends.opencv.configuration import Configuration
 from inference.backends.opencv.decoder import Decoder
 from inference.backends.opencv.errors import LoadError
 from tests.photos import DATA, photos
+from tests.pictures import CONTRACT
 
-CONTRACT = Contract(224, 224, 256, "center", "cubic", "RGB", "0-255")
 GOOD = [photo.data for photo in photos()[:4]]
 BOMB = (DATA / "odd_images/bomb_20000x20000_1bit.png").read_bytes()
 
