@@ -17,18 +17,17 @@ from tests.pictures import CONTRACT, encode, exif, scene
 
 ODD = DATA / "odd_images"
 SQUEEZE = replace(CONTRACT, crop="none")
-# How a stored picture must be turned to look upright, as the EXIF standard says.
+# How an upright picture is turned to be stored with each orientation, as the EXIF standard says.
 TURNS = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
+    6: Image.Transpose.ROTATE_90,
     7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+    8: Image.Transpose.ROTATE_270,
 }
-BACK = {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
 
 
 def difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
@@ -111,7 +110,7 @@ def test_every_orientation_is_turned_upright(
     orientation: int, kind: str, options: dict[str, object], tolerance: float
 ) -> None:
     upright = scene(404, 310)  # with odd margins on both sides of the crop
-    turn = BACK.get(orientation, TURNS[orientation])
+    turn = TURNS[orientation]
     stored = upright if turn is None else upright.transpose(turn)
     result = tensor(stored, kind, exif=exif(orientation), **options)
     assert difference(result, tensor(upright)) < tolerance
