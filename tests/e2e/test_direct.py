@@ -12,14 +12,13 @@ import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
 from gateway.image import to_tensor
-from tests.e2e.test_stack import contract_of
+from tests.e2e.test_stack import COUNTERS, contract_of, metric
 from tests.photos import DATA, odd_images, photos
 from tests.servers import Running
 from tests.waiting import wait_until
 
 MODEL = "efficientnet_lite0"
 PHOTOS = photos()
-DECODER = f'model="{MODEL}_decode"'
 TOLERANCE = 1e-4  # of a probability, at f32
 MODULES = {"HTTP": tritonclient.http, "gRPC": tritonclient.grpc}
 BROKEN = [p for p, expected in odd_images() if expected in ("reject", "reject before decoding")]
@@ -94,12 +93,14 @@ def test_one_encoded_picture_a_request_gets_the_gateways_answers(
 
 
 @each_protocol
-def test_raw_tensors_get_the_gateways_answers(
+def test_raw_tensors_get_the_gateways_answers_alone_and_in_a_batch(
     triton: Running, from_gateway: Answers, protocol: str
 ) -> None:
     contract = contract_of(triton)
     batch = np.stack([to_tensor(photo.data, contract) for photo in PHOTOS])
     assert_same(ask(triton, protocol, MODEL, batch), from_gateway)
+    alone = [ask(triton, protocol, MODEL, tensor[np.newaxis])[0] for tensor in batch]
+    assert_same(alone, from_gateway)
 
 
 @each_protocol
@@ -132,12 +133,7 @@ def test_the_pictures_of_one_request_are_decoded_as_a_batch(triton: Running) -> 
 
 def spared_runs(triton: Running) -> float:
     """Count the runs of the decoder that batching has saved."""
-    url = f"http://127.0.0.1:{triton.metrics_port}/metrics"
-    lines = requests.get(url, timeout=10).text.splitlines()
-    pictures, runs = (
-        next(float(line.split()[-1]) for line in lines if line.startswith(f"{name}{{{DECODER}"))
-        for name in ("nv_inference_count", "nv_inference_exec_count")
-    )
+    pictures, runs = (metric(triton, name, f"{MODEL}_decode") for name in COUNTERS)
     return pictures - runs
 
 

@@ -13,7 +13,6 @@ import psutil
 import pytest
 import requests
 import tritonclient.grpc
-import tritonclient.http
 import tritonclient.utils
 
 from gateway.contract import Contract
@@ -40,24 +39,6 @@ def contract_of(triton: Running, model: str = MODEL) -> Contract:
     with tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{triton.grpc_port}") as client:
         parameters = client.get_model_config(model).config.parameters
     return Contract.from_parameters({key: value.string_value for key, value in parameters.items()})
-
-
-def top_label(result: "tritonclient.grpc.InferResult", row: int = 0) -> str:
-    """Return the WordNet id of the first class of Triton's classification extension."""
-    best = result.as_numpy("probabilities")[row][0]
-    text: str = best.decode() if isinstance(best, bytes) else best
-    return text.split(":", 2)[2].split(" ")[0]
-
-
-def infer(protocol: str, triton: Running, tensors: np.ndarray) -> "tritonclient.grpc.InferResult":
-    """Ask Triton as a stock client would: UINT8 tensors [N,H,W,3] in, the best class out."""
-    module = {"http": tritonclient.http, "grpc": tritonclient.grpc}[protocol]
-    port = triton.http_port if protocol == "http" else triton.grpc_port
-    tensor = module.InferInput("image", list(tensors.shape), "UINT8")
-    tensor.set_data_from_numpy(tensors)
-    wanted = module.InferRequestedOutput("probabilities", class_count=1)
-    with module.InferenceServerClient(f"127.0.0.1:{port}") as client:
-        return client.infer(MODEL, [tensor], outputs=[wanted])
 
 
 @each_photo
@@ -114,18 +95,6 @@ def test_one_bad_picture_leaves_its_neighbours_alone(gateway_url: str) -> None:
     assert bad["error"]["code"] == "not_a_picture"
     assert first["predictions"][0]["wnid"] == PHOTOS[0].wnid
     assert last["predictions"][0]["wnid"] == PHOTOS[1].wnid
-
-
-@pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_a_stock_client_names_every_photo_alone_and_in_a_batch(
-    triton: Running, protocol: str
-) -> None:
-    contract = contract_of(triton)
-    tensors = np.stack([to_tensor(photo.data, contract) for photo in PHOTOS])
-    batch = infer(protocol, triton, tensors)
-    for row, photo in enumerate(PHOTOS):
-        assert top_label(batch, row) == photo.wnid
-        assert top_label(infer(protocol, triton, tensors[row : row + 1])) == photo.wnid
 
 
 def test_vgg16_equals_keras(triton: Running, repository: Path, tmp_path: Path) -> None:
