@@ -78,10 +78,10 @@ def add(models: Path, version: int, source: Path) -> None:
 
 
 def deploy(server: Running, models: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [INFERENCE_PYTHON, "-m", "inference.deploy", MODEL, *arguments]
+    command = [INFERENCE_PYTHON, "-m", "inference.deploy", MODEL, "--repository", models]
     url = f"http://127.0.0.1:{server.http_port}"
     return subprocess.run(
-        [*command, "--repository", models, "--url", url],
+        [*command, "--url", url, *arguments],
         cwd=HOME,
         env=os.environ | {"EDGELENS_RUNTIME_DIR": str(server.runtime_dir)},
         capture_output=True,
@@ -329,15 +329,7 @@ def test_a_mistake_is_one_sentence(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    command = [INFERENCE_PYTHON, "-m", "inference.deploy", MODEL, "--repository", models]
-    finished = subprocess.run(
-        [*command, "--url", f"http://127.0.0.1:{server.http_port}", *arguments],
-        cwd=HOME,
-        env=os.environ | {"EDGELENS_RUNTIME_DIR": str(server.runtime_dir)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    finished = deploy(server, models, *arguments)
     assert finished.returncode == 1
     assert sentence in finished.stderr
     assert len(finished.stderr.splitlines()) == 1
