@@ -1,6 +1,5 @@
 """The manifests against Kubernetes' published schemas, and against each other."""
 
-from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -61,8 +60,5 @@ def test_services_lead_to_ports_that_pods_open():
 
 
 def test_the_balancers_configuration_is_the_one_of_compose():
-    assert of_kind("ConfigMap")["haproxy"]["data"]["haproxy.cfg"] == haproxy_cfg()
-
-
-def haproxy_cfg() -> str:
-    return Path(HOME / "deploy/haproxy.cfg").read_text()
+    configuration = (HOME / "deploy/haproxy.cfg").read_text()
+    assert of_kind("ConfigMap")["haproxy"]["data"]["haproxy.cfg"] == configuration
