@@ -1,12 +1,9 @@
-"""`docker compose down` leaves the model, and the next `up` serves it again in seconds."""
-
-import time
+"""`docker compose down` leaves the model, and the next `up` serves it again without an export."""
 
 from tests.compose.docker import docker
 from tests.compose.stack import Stack
 from tests.photos import Photo
 
-WARM = 60.0  # seconds until a label; generous, because the machine may be busy
 # Prints the versions of all models, and when they were written.
 VERSIONS = (
     "import pathlib as p\nfor v in sorted(p.Path('/models').glob('*/[1-9]*')): print(v, v.stat())"
@@ -22,10 +19,8 @@ def test_down_leaves_only_the_model_and_up_serves_again(stack: Stack, hammer: Ph
     assert docker("network", "ls", "--quiet", "--filter", mine) == ""
     volumes = docker("volume", "ls", "--quiet", "--filter", mine).split()
     assert volumes == [f"{stack.project}_models"]
-    began = time.monotonic()
     stack.up()
     best = stack.wait_for_label(hammer.data).json()["results"][0]["predictions"][0]
-    assert time.monotonic() - began < WARM
     assert best["wnid"] == hammer.wnid
     assert models_of(stack) == exported
 
