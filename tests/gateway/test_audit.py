@@ -12,7 +12,9 @@ KNOWS = f"""case "$*" in *requirements/*) exit %d;; *) {FOUND};; esac"""
 
 
 def audit(home: Path, fake: str) -> subprocess.CompletedProcess[str]:
-    """Run the script with this in place of pip-audit."""
+    """Run the script with this in place of pip-audit, where there is one lock file."""
+    (home / "requirements").mkdir()
+    (home / "requirements/new.txt").touch()
     program = home / ".venv-audit/bin/pip-audit"
     program.parent.mkdir(parents=True)
     program.write_text(f"#!/bin/sh\n{fake}\n")
@@ -33,7 +35,7 @@ def test_an_audit_that_cannot_be_made_says_so_and_fails(tmp_path: Path, fake: st
 
 
 @pytest.mark.parametrize("status", [0, 1], ids=["clean", "vulnerable"])
-def test_an_audit_that_was_made_fails_where_something_is_known(tmp_path: Path, status: int) -> None:
+def test_every_lock_file_is_audited(tmp_path: Path, status: int) -> None:
     ended = audit(tmp_path, KNOWS % status)
     assert ended.returncode == status
-    assert "requirements/gateway.txt" in ended.stdout
+    assert "requirements/new.txt" in ended.stdout
