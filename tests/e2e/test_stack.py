@@ -18,6 +18,7 @@ import tritonclient.utils
 from gateway.contract import Contract
 from gateway.image import to_tensor
 from tests.e2e.conftest import HOME, INFERENCE_PYTHON, Gateway
+from tests.memory import MEGABYTE, forget_peak, peak
 from tests.photos import Photo, odd_images, photos
 from tests.servers import Running
 from tests.waiting import wait_until
@@ -30,7 +31,6 @@ COUNTERS = ("nv_inference_count", "nv_inference_exec_count")
 HITS = "nv_cache_num_hits_per_model"
 REPETITIONS = 100
 BATCHES = 5  # Triton may take two of them out of its queue ahead of time
-MEGABYTE = 1 << 20
 
 each_photo = pytest.mark.parametrize("photo", PHOTOS, ids=[p.path.stem for p in PHOTOS])
 
@@ -218,7 +218,7 @@ def distinct(jpeg: bytes, number: int) -> bytes:
 def test_odd_files_get_a_label_or_a_4xx(
     gateway: Gateway, resting: int, path: Path, expected: str
 ) -> None:
-    reset_peak(gateway.process.pid)
+    forget_peak(gateway.process.pid)
     answer = requests.post(
         f"{gateway.url}/v1/classify",
         files={"image": (path.name, path.read_bytes())},
@@ -242,18 +242,6 @@ def resting(gateway: Gateway) -> int:
     for photo in PHOTOS:
         requests.post(f"{gateway.url}/v1/classify", files={"image": photo.data}, timeout=30)
     return int(psutil.Process(gateway.process.pid).memory_info().rss)
-
-
-def reset_peak(pid: int) -> None:
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
-
-
-def peak(pid: int) -> int:
-    """Return the largest resident size in bytes since `reset_peak`."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError("no VmHWM")
 
 
 def index_of(prediction: dict[str, str]) -> int:
