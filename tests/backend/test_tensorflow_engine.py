@@ -10,21 +10,13 @@ from inference.backends.tensorflow.log import Log
 from inference.backends.tensorflow.parameters import Options
 from inference.backends.tensorflow.signatures import read_signature
 from inference.backends.tensorflow.task import Task
-
-
-class Silent:
-    """A logger that keeps nothing."""
-
-    def log_info(self, message):
-        pass
-
-    log_warn = log_info
+from tests.backend.lines import Lines
 
 
 def load(foreign, tmp_path, part, **options):
     savedmodel = foreign / "parts" / part / "1" / "model.savedmodel"
     task = Task(savedmodel, read_signature(savedmodel), Options(**options), 1, tmp_path, 4)
-    return load_engine(task, Log(Silent(), "model"))
+    return load_engine(task, Log(Lines(), "model"))
 
 
 @pytest.fixture
