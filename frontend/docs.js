@@ -229,7 +229,7 @@ async function main() {
     const response = await fetch("openapi.json");
     const description = new Description(await response.json());
     const { info, tags } = description;
-    about.textContent = `${info.title} ${info.version}. ${info.description ?? info.summary ?? ""}`;
+    about.textContent = `${info.title} ${info.version}. ${info.description}`;
     const links = tags.flatMap((tag) => contents(description, tag));
     document.getElementById("contents").append(...links);
     document
