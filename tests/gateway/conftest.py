@@ -11,8 +11,14 @@ from gateway.app import create_app
 from gateway.config import Settings
 from gateway.server import Server
 from gateway.services import Services
+from tests.gateway.clock import Clock
 from tests.gateway.running import Running, Serve
 from tests.gateway.stub import Gateway, Start, StubTriton
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture

@@ -4,21 +4,7 @@ import pytest
 
 from gateway.admission import HIGHEST_LIMIT, IDLE_AFTER, LOWEST_LIMIT, Admission, Ticket
 from gateway.errors import Overloaded, TooManyRequests
-
-
-class Clock:
-    """A clock that tests set."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.gateway.clock import Clock
 
 
 def build(clock: Clock, limit: float = 4) -> Admission:
@@ -205,13 +191,13 @@ def test_retry_after_is_the_time_what_is_waiting_will_take(clock: Clock) -> None
 
 
 def test_clients_that_left_have_no_share_any_more(clock: Clock) -> None:
-    admission = build(clock, limit=10)
+    admission, begin = build(clock, limit=10), clock.now
     for number in range(9):
         answer(admission.enter(f"passer-by {number}"))
     for _ in range(20):  # the steady client itself is never idle for long
         clock.now += IDLE_AFTER / 10
         first = admission.enter("steady")
-        if clock.now < 1000 + IDLE_AFTER:
+        if clock.now < begin + IDLE_AFTER:
             with pytest.raises(TooManyRequests):
                 admission.enter("steady")
         answer(first)

@@ -8,15 +8,9 @@ import pytest
 from gateway.catalog import FORGET_SECONDS, Catalog
 from gateway.errors import ModelNotReady, TritonUnavailable, UnknownModel
 from gateway.scrape import Loaded
+from tests.gateway.clock import Clock
 from tests.gateway.stub import StubTriton, model_config
 from tests.waiting import wait_until
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class FlakyTriton(StubTriton):

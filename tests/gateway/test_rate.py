@@ -4,13 +4,7 @@ import pytest
 
 from gateway.errors import TooManyRequests
 from gateway.rate import MOST_CLIENTS, RateLimiter
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.gateway.clock import Clock
 
 
 def test_a_burst_is_allowed_and_then_the_rate() -> None:

@@ -16,15 +16,9 @@ from gateway.errors import (
     TritonUnavailable,
 )
 from gateway.readiness import FRESH_SECONDS, PROBE_SECONDS, Readiness
+from tests.gateway.clock import Clock
 from tests.gateway.stub import StubTriton, as_base64, model_config
 from tests.waiting import wait_until
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def is_woken(readiness: Readiness) -> bool:
@@ -52,11 +46,6 @@ def triton() -> WatchedTriton:
     stub = WatchedTriton()
     stub.tensors, stub.seconds = [], []
     return stub
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
