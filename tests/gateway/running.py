@@ -72,6 +72,11 @@ def arriving(running: Running) -> list[Any]:
     return [c for c in list(running.server.active_channels.values()) if c.request is not None]
 
 
+def arrived(running: Running) -> int:
+    """Return how many bytes of those requests' bodies have arrived."""
+    return sum(channel.request.body_bytes_received for channel in arriving(running))
+
+
 def maintain(running: Running) -> None:
     """Make the server check its connections in the next turn of its loop."""
     running.server.next_channel_cleanup = 0

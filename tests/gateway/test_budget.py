@@ -17,6 +17,7 @@ from tests.gateway.running import (
     JPEG,
     Running,
     Serve,
+    arriving,
     hold_request,
     refused,
     status_of_next,
@@ -179,6 +180,18 @@ def test_a_body_that_nobody_reads_is_not_kept(serve: Serve) -> None:
         connection.sendall(b"x")
         assert status_of_next(connection) == 405
     assert keeps(running, 0)
+
+
+def test_a_body_that_nobody_reads_takes_no_other_request_s_room(serve: Serve) -> None:
+    running = serve_with_budget(serve)
+    with running.connect() as large, running.connect() as unread:
+        large.sendall(LENGTH % MOST + bytes(MOST - 1))
+        wait_until(lambda: keeps(running, MOST - 1), "it is arriving", 20)
+        unread.sendall(b"POST /healthz HTTP/1.1\r\nContent-Length: 1000\r\n\r\n" + bytes(999))
+        wait_until(lambda: len(arriving(running)) == 2, "it has begun", 20)
+        unread.sendall(b"x")
+        assert status_of_next(unread) == 405
+        assert not refused(running)
 
 
 def test_many_large_requests_at_once_are_answered_or_refused(serve: Serve) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from tests.gateway.running import (
     Running,
     Serve,
+    arrived,
     hold_inferences,
     maintain,
     raw_classify,
@@ -128,11 +129,6 @@ def test_an_upload_that_stops_is_cut_off_however_fast_it_was(serve: Serve) -> No
         assert is_healthy(running)
         let_time_pass(running)
         assert read_all(client) == b""
-
-
-def arrived(running: Running) -> int:
-    channels = list(running.server.active_channels.values())
-    return sum(c.request.body_bytes_received for c in channels if c.request)
 
 
 def pace_was_judged(running: Running) -> bool:

@@ -15,6 +15,7 @@ import requests
 from gateway.request import Request
 from tests.gateway.running import (
     Serve,
+    arrived,
     arriving,
     hold_inferences,
     in_background,
@@ -96,6 +97,19 @@ def test_a_refusal_is_counted_under_no_path_that_a_client_made_up(serve: Serve) 
     assert 'edgelens_http_requests_total{route="other",status="413"} 1.0' in counted
     assert 'edgelens_http_requests_total{route="/v1/classify",status="413"} 1.0' in counted
     assert "scanner" not in counted
+
+
+def test_a_refusal_is_counted_once_however_many_pieces_follow(serve: Serve) -> None:
+    server = serve(max_upload_bytes=10_000, max_body_bytes=10_000)
+    with server.connect() as connection:
+        connection.sendall(b"POST /v1/classify HTTP/1.1\r\nContent-Length: 12000\r\n\r\n")
+        for size in range(3_000, 12_000, 3_000):
+            connection.sendall(bytes(3_000))
+            wait_until(lambda size=size: arrived(server) == size, "a piece has arrived", 20)
+        connection.sendall(bytes(3_000))
+        assert status_of_next(connection) == 413
+    counted = requests.get(server.url + "/metrics", timeout=10).text
+    assert 'edgelens_http_requests_total{route="/v1/classify",status="413"} 1.0' in counted
 
 
 def test_a_refusal_has_the_shape_of_the_path_that_the_application_would_see(serve: Serve) -> None:
