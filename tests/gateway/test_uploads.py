@@ -206,6 +206,8 @@ def test_options_that_would_be_ignored_are_refused() -> None:
         read_json({"image": as_base64(DATA), "version": "2"})
     with pytest.raises(BadRequest, match="top_k belongs in the query"):
         read(data={"image": as_base64(DATA), "top_k": "1"})
+    with pytest.raises(BadRequest, match="top_k belongs in the query"):
+        read(data={"image": as_base64(DATA), "top_k": ""})
     with pytest.raises(BadRequest, match="model belongs in the query"):
         read(data={"images[]": (io.BytesIO(DATA), "a.jpg"), "model": "vgg16"})
 
