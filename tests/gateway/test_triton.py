@@ -109,11 +109,9 @@ def test_a_batch_goes_as_one_request_and_comes_back_by_picture(
     assert request.outputs[0].parameters["classification"].int64_param == 2
 
 
-@pytest.mark.parametrize("usual_seconds", [0.0, 1.0], ids=["quick", "slow"])
 def test_a_balancer_is_told_not_to_repeat_what_the_gateway_repeats(
-    standin: Standin, model: Model, usual_seconds: float
+    standin: Standin, model: Model
 ) -> None:
-    standin.client._usual_seconds = usual_seconds
     infer(standin, model)
     assert "x-edgelens-retries" in standin.servicer.metadata[0]
 
@@ -237,6 +235,15 @@ def test_there_is_no_retry_past_the_deadline(standin: Standin, model: Model) -> 
     with pytest.raises(TritonUnavailable):
         infer(standin, model, deadline)
     assert standin.pauses == []
+
+
+def test_triton_is_told_in_microseconds_how_long_a_request_may_wait(
+    standin: Standin, model: Model
+) -> None:
+    deadline = Deadline(60)
+    deadline.remaining = lambda: 2.5
+    infer(standin, model, deadline)
+    assert standin.servicer.requests[0].parameters["timeout"].int64_param == 2_500_000
 
 
 def test_an_inference_is_given_up_at_the_deadline(standin: Standin, model: Model) -> None:
