@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 
 import pytest
 
@@ -24,6 +25,17 @@ def test_errors_of_the_framework_have_our_shape(gateway: Gateway) -> None:
 def test_a_body_over_the_limit_is_too_large(start: Start) -> None:
     answer = start(max_body_bytes=1000).classify(b"x" * 1001)
     assert (answer.status_code, answer.get_json()["error"]["code"]) == (413, "too_large")
+
+
+def test_a_stopped_gateway_watches_triton_no_more(gateway: Gateway) -> None:
+    before = set(threading.enumerate())
+    gateway.services.start()
+    watching = set(threading.enumerate()) - before
+    assert {thread.name for thread in watching} == {"catalog", "readiness"}
+    gateway.services.stop()
+    for thread in watching:
+        thread.join(20)
+        assert not thread.is_alive()
 
 
 def test_an_unknown_failure_is_logged_without_the_clients_data(

@@ -69,7 +69,7 @@ def test_a_broken_contract_is_told_once(
     triton: FlakyTriton, caplog: pytest.LogCaptureFixture
 ) -> None:
     catalog = Catalog(triton)
-    for width in ("wide", "wide", "wider", "224", "wide"):
+    for width in ("wide", "wide", "wider", "224", "wider"):
         triton.configs["broken", "1"] = model_config("broken", width=width)
         catalog.refresh()
     assert len([line for line in caplog.messages if "broken is not served" in line]) == 3
@@ -144,6 +144,33 @@ def test_the_wanted_default_is_never_unknown(triton: FlakyTriton) -> None:
     assert catalog.default() == "vgg16"
     with pytest.raises(TritonUnavailable):
         catalog.find("vgg16")
+
+
+def test_the_wanted_default_that_vanished_is_being_loaded_and_later_missed(
+    triton: FlakyTriton,
+) -> None:
+    clock = Clock()
+    triton.configs["other", "1"] = model_config("other")
+    catalog = Catalog(triton, "colours", clock)
+    catalog.refresh()
+    del triton.configs["colours", "1"]
+    catalog.refresh()
+    with pytest.raises(ModelNotReady, match="is being loaded"):
+        catalog.find("colours")
+    clock.now += 31
+    with pytest.raises(ModelNotReady, match=r"MODEL names colours.*use one of: other"):
+        catalog.find("colours")
+
+
+@pytest.mark.parametrize("name", ["vgg16", "another"])
+def test_while_nothing_is_loaded_any_model_may_be_on_its_way(
+    triton: FlakyTriton, name: str
+) -> None:
+    triton.configs.clear()
+    catalog = Catalog(triton, "vgg16")
+    catalog.refresh()
+    with pytest.raises(ModelNotReady, match="is being loaded"):
+        catalog.find(name)
 
 
 def test_without_any_model_there_is_no_default(triton: FlakyTriton) -> None:
@@ -225,14 +252,34 @@ def test_the_missing_default_is_explained_by_what_is_away(triton: FlakyTriton) -
         catalog.default()
 
 
-def test_a_wake_refreshes_at_once(triton: FlakyTriton) -> None:
+def test_only_without_metrics_is_the_version_guessed(triton: FlakyTriton) -> None:
+    triton.configs["colours", "1"].version_policy.specific.versions.append(9)
+    catalog = Catalog(triton, "colours")
+    catalog.refresh()
+    assert set(catalog.models()["colours"]) == {"1"}
+    triton.configs["colours", "1"].version_policy.specific.versions.append(10)
+    triton.metrics_away = True
+    catalog = Catalog(triton, "colours")
+    catalog.refresh()
+    assert set(catalog.models()["colours"]) == {"10"}
+
+
+def test_what_is_missing_is_looked_for_at_once(
+    triton: FlakyTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.catalog.REFRESH_SECONDS", 600)
     catalog = Catalog(triton)
     catalog.start()
     try:
         wait_until(lambda: catalog.models(), "the first refresh", 10)
-        triton.configs["new", "1"] = model_config("new")
-        with pytest.raises(UnknownModel):
-            catalog.find("new")
-        wait_until(lambda: "new" in catalog.models(), "the new model is found", 10)
+        for name, version in (("new", "1"), ("new", "2")):
+            triton.configs[name, version] = model_config(name)
+            with pytest.raises(UnknownModel):
+                catalog.find(name, version)
+            wait_until(lambda key=(name, version): is_known(catalog, *key), "it is found", 10)
     finally:
         catalog.stop()
+
+
+def is_known(catalog: Catalog, name: str, version: str) -> bool:
+    return version in catalog.models().get(name, {})
