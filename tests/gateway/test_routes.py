@@ -266,6 +266,14 @@ def test_labels_of_the_same_name_keep_their_own_entries() -> None:
     cranes = [Prediction(f"n{i}", "crane", 0.25) for i in range(3)]
     entry = predict_entry(Result(None, cranes))
     assert entry == {"class": "crane: 25.00%", "crane (n1): 25.00%": "", "crane (n2): 25.00%": ""}
+    entry = predict_entry(Result(None, [Prediction("n3", "koala", 0.5), *cranes[:2]]))
+    assert entry == {"class": "koala: 50.00%", "crane: 25.00%": "", "crane (n1): 25.00%": ""}
+
+
+def test_predict_refuses_parameters_that_it_would_ignore(gateway: Gateway) -> None:
+    answer = gateway.client.post("/predict?top_k=2", data=picture(), content_type="image/jpeg")
+    assert answer.status_code == 400
+    assert "takes no parameters" in answer.get_json()["error"]["message"]
 
 
 def test_the_process_is_healthy_whatever_triton_does(gateway: Gateway) -> None:
