@@ -18,7 +18,7 @@ ESSENTIAL = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 
 def read(data: bytes) -> Header:
     """Read a PNG's header; UndecodablePicture unless the file runs to its last chunk."""
-    if len(data) < 33 or data[12:16] != b"IHDR":
+    if data[12:16] != b"IHDR":
         raise damaged("PNG")
     width, height, depth, kind = struct.unpack_from(">IIBB", data, 16)
     turned, sees_through = 1, False
@@ -69,8 +69,6 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Yield the name and the limits of every chunk up to IEND."""
     at = 8
     for _ in range(MAX_CHUNKS):
-        if at + 12 > len(data):
-            break
         length, name = struct.unpack_from(">I4s", data, at)
         stop = at + 12 + length
         if stop > len(data):  # OpenCV would trust the length and allocate up to 4 GB of memory

@@ -108,6 +108,22 @@ def test_a_file_without_its_end_is_refused(kind: str) -> None:
         read_header(data[:-20])
 
 
+def test_a_jpeg_without_a_frame_or_a_scan_is_refused() -> None:
+    data = encode(scene(61, 37), "JPEG")
+    frame, scan = data.index(b"\xff\xc0"), data.index(b"\xff\xda")
+    after_frame = frame + 2 + int.from_bytes(data[frame + 2 : frame + 4], "big")
+    end = b"\xff\xd9"
+    for broken in (data[:frame] + data[after_frame:], data[:scan] + end, data[:2] + end):
+        with pytest.raises(UndecodablePicture):
+            read_header(broken)
+
+
+def test_of_two_orientations_of_a_jpeg_the_first_counts() -> None:
+    first = encode(scene(40, 30), "JPEG", exif=exif(6))
+    second = encode(scene(40, 30), "JPEG", exif=exif(3))
+    assert read_header(first[: first.index(b"\xff\xdb")] + second[2:]).orientation == 6
+
+
 def test_bytes_after_the_end_of_a_jpeg_do_not_matter() -> None:
     assert read_header(encode(scene(61, 37), "JPEG") + b"appended by a camera").width == 61
 
@@ -187,6 +203,13 @@ def test_thousands_of_tiny_png_chunks_are_refused() -> None:
     assert read_header(data[:33] + text * 1000 + data[33:]).width == 1
     with pytest.raises(UndecodablePicture):
         read_header(data[:33] + text * 30_000 + data[33:])
+
+
+def test_a_png_begins_with_its_header() -> None:
+    data = (ODD / "one_pixel.png").read_bytes()
+    text = struct.pack(">I4s", 12, b"tEXt") + bytes(16)
+    with pytest.raises(UndecodablePicture):
+        read_header(data[:8] + text + data[8:])
 
 
 def test_a_png_chunk_longer_than_its_file_is_refused() -> None:
@@ -293,6 +316,8 @@ def test_what_a_png_hides_behind_its_last_row_is_not_unpacked() -> None:
     with pytest.raises(UndecodablePicture):
         read_header(png(16, 0, 1_000_000))
     assert read_header(png(8, 2, 1_000_000)).by_pillow  # which stops by itself
+    broken = png(16, 0, 0).replace(b"IDAT\x78", b"IDAT\xff")
+    assert read_header(broken).width == 10  # left to the decoder
 
 
 def test_scans_count_by_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
