@@ -307,6 +307,32 @@ def test_refused_pictures_teach_nothing_about_the_model(gateway: Gateway) -> Non
     assert admission.seconds_per_picture != measured
 
 
+def test_a_late_answer_lowers_the_limit(gateway: Gateway) -> None:
+    before = gateway.services.admission.limit
+    gateway.triton.failure = DeadlineExceeded("late")
+    assert gateway.classify().status_code == 504
+    assert gateway.services.admission.limit < before
+
+
+def test_an_answered_client_spares_the_model_a_probe(gateway: Gateway) -> None:
+    gateway.classify()
+    gateway.triton.inferred = {("colours", "1"): 2}  # the fixture's probe and this picture
+    gateway.services.catalog.refresh()
+    gateway.triton.batches.clear()
+    gateway.services.readiness.check()
+    assert gateway.triton.batches == []
+
+
+def test_every_picture_of_a_request_takes_a_place(gateway: Gateway) -> None:
+    admission = gateway.services.admission
+    admission.limit = 2
+    admission.enter("another client")
+    parts = [(io.BytesIO(picture()), f"{name}.jpg") for name in "ab"]
+    answer = gateway.client.post("/v1/classify", data={"images[]": parts})
+    assert answer.status_code in (429, 503)
+    assert gateway.classify().status_code == 200
+
+
 def test_every_place_is_free_after_the_answer(gateway: Gateway) -> None:
     gateway.classify()
     gateway.triton.failure = TritonUnavailable("away")
