@@ -14,9 +14,9 @@ TILE_WIDTH, TILE_HEIGHT, EXTRA_SAMPLES, SAMPLE_FORMAT = 322, 323, 338, 339
 PHOTOMETRIC, PLANAR = 262, 284
 CMYK, UNSIGNED, UNDEFINED = 5, 1, 4
 PREMULTIPLIED, STRAIGHT = 1, 2
-# None, fax (2 to 4), LZW, JPEG, Deflate (8, 32946) and PackBits.
+# None, fax (2 to 4), LZW, JPEG, Deflate (8, 32946) and PackBits. The older kind of JPEG (6) was
+# withdrawn in 1995; what it holds could have any size.
 COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 7, 8, 32946, 32773})
-OLD_JPEG = 6  # withdrawn in 1995; its JPEG inside could have any size
 
 
 def read(data: bytes) -> Header:
@@ -27,7 +27,7 @@ def read(data: bytes) -> Header:
         unit = _largest(tags, TILE_WIDTH, 0) * _largest(tags, TILE_HEIGHT, 0)
     else:
         unit = width * min(height, _largest(tags, ROWS, height))
-    if not unit or _largest(tags, COMPRESSION, 1) == OLD_JPEG:
+    if not unit:
         raise damaged("TIFF")
     unit *= max(4, _largest(tags, SAMPLES, 1) * -(-_largest(tags, BITS, 1) // 8))
     pixels = width * height

@@ -189,8 +189,14 @@ def test_millions_of_restart_markers_are_passed_over_quickly(
 
 @pytest.mark.parametrize(
     "tags",
-    [{258: 32}, {258: 32, 339: 3}, {258: 16, 262: 5, 277: 4}, {258: 8, 262: 5, 277: 5}],
-    ids=["32 bits", "floating point", "deep CMYK", "CMYK with more"],
+    [
+        *({258: 32}, {258: 32, 339: 3}, {258: 16, 339: 3}, {258: 16, 262: 5, 277: 4}),
+        *({258: 8, 262: 5, 277: 5}, {259: 6}, {259: 34712}),
+    ],
+    ids=[
+        *("32 bits", "floating point", "half precision", "deep CMYK"),
+        *("CMYK with more", "old JPEG", "JPEG 2000"),
+    ],
 )
 def test_a_tiff_that_no_decoder_reads_right_is_not_called_damaged(tags: dict[int, int]) -> None:
     with pytest.raises(UndecodablePicture, match="This kind of TIFF is not accepted"):
@@ -251,9 +257,25 @@ def test_a_tiff_strip_or_tile_counts_however_small_the_picture() -> None:
 
 
 @pytest.mark.parametrize(
+    ("tags", "memory"),
+    [
+        ({258: 8, 277: 3, 278: 10}, 500_000 * 6),
+        ({258: 8, 277: 1}, 500_000 * 3 + 1000 * 500 * 4),
+        ({258: 16, 277: 3, 278: 400}, 500_000 * 3 + 1000 * 400 * 6),
+        ({258: 16, 277: 3, 278: 2**32 - 1}, 500_000 * 3 + 1000 * 500 * 6),
+        ({258: 8, 277: 4, 338: 2, 278: 400}, 500_000 * 4 + 1000 * 400 * 4),
+        ({258: 8, 277: 4, 262: 5, 278: 10}, 500_000 * 6),
+    ],
+    ids=["short strips", "grey", "deep", "one strip", "transparent", "CMYK"],
+)
+def test_a_tiff_takes_its_picture_and_one_strip(tags: dict[int, int], memory: int) -> None:
+    assert read_header(tiff({256: 1000, 257: 500} | tags)).memory == memory
+
+
+@pytest.mark.parametrize(
     "tags",
-    [{257: 48}, {256: 64}, {256: 64, 257: 48, 322: 16}, {256: 64, 257: 48, 259: 6}],
-    ids=["no width", "no height", "half a tile", "old jpeg"],
+    [{257: 48}, {256: 64}, {256: 64, 257: 48, 322: 16}, {256: 64, 257: 48, 323: 16}],
+    ids=["no width", "no height", "half a tile", "the other half"],
 )
 def test_a_contradictory_tiff_is_refused(tags: dict[int, int]) -> None:
     with pytest.raises(UndecodablePicture):
@@ -291,6 +313,24 @@ def test_full_size_coefficients_of_a_progressive_jpeg_count() -> None:
     baseline = read_header(encode(scene(640, 480), "JPEG", subsampling=0))
     progressive = read_header(encode(scene(640, 480), "JPEG", subsampling=0, progressive=True))
     assert (baseline.memory, progressive.memory) == (0, 640 * 480 * 3 * 2)
+
+
+@pytest.mark.parametrize(
+    ("subsampling", "units", "blocks"),
+    [("4:2:2", 41 * 61, 4), ("4:2:0", 41 * 31, 6)],
+)
+def test_whole_units_of_a_subsampled_jpeg_count(subsampling: str, units: int, blocks: int) -> None:
+    data = encode(scene(641, 481), "JPEG", subsampling=subsampling, progressive=True)
+    assert read_header(data).memory == units * blocks * 64 * 2
+
+
+@pytest.mark.parametrize("factors", [0x00, 0x01, 0x10])
+def test_a_jpeg_whose_components_have_no_blocks_is_refused(factors: int) -> None:
+    data = bytearray(encode(scene(61, 37), "JPEG"))
+    frame = data.index(b"\xff\xc0")
+    data[frame + 11 : frame + 20 : 3] = bytes([factors] * 3)
+    with pytest.raises(UndecodablePicture):
+        read_header(bytes(data))
 
 
 def tiff(tags: dict[int, int]) -> bytes:
