@@ -9,14 +9,20 @@ from tests.compose.docker import NO_ENGINE, DockerError, docker
 from tests.compose.stack import Stack, fresh_clone
 from tests.photos import Photo, photos
 
+HERE = Path(__file__).parent
 IMAGES = ("edgelens-inference:test", "edgelens-gateway:test", "edgelens-export:test")
 # Tests without an engine come first, then those of the running stack, last those of its images.
 ORDER = ("kubernetes", "stack", "fuzz", "tls", "proxy", "faults", "down", "bundle", "swarm")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the files in the order that starts the stack once."""
-    items.sort(key=lambda item: ORDER.index(item.path.stem.removeprefix("test_")))
+    """Run these files in the order that starts the stack once, after those of other directories."""
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    ours = item.path.parent == HERE
+    return ORDER.index(item.path.stem.removeprefix("test_")) if ours else -1
 
 
 @pytest.fixture(scope="session")
