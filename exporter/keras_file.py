@@ -16,6 +16,7 @@ import h5py
 import keras
 
 from exporter.catalog import ModelSpec, Normalisation
+from exporter.efficientnet_lite import classes_in
 from exporter.errors import ExportError
 from exporter.preprocessing import own_preprocessing
 from exporter.weights import build
@@ -41,7 +42,7 @@ def model_from_file(spec: ModelSpec, path: Path) -> tuple[ModelSpec, Any]:
     Raises ExportError for a file that cannot be read or holds another architecture.
     """
     if path.suffix == ".pth" and spec.name == "efficientnet_lite0":
-        return spec, build(spec, str(path))
+        return spec, build(spec, str(path), classes_in(path))
     if path.suffix == ".keras":
         return _whole_model(spec, path)
     if path.suffix not in HDF5:

@@ -1,11 +1,14 @@
-"""Read the weights in a legacy (non-zip) PyTorch checkpoint, without PyTorch and without trust.
+"""Read the weights in a PyTorch checkpoint, without PyTorch and without trust.
 
-Such a file is a sequence of pickles (a magic number, the version, sizes of C types, the dictionary
-of tensors, the keys of their storages), followed by each storage: its length, then its values.
+Since PyTorch 1.6 such a file is a zip archive: `data.pkl` is the dictionary of tensors, and
+`data/<key>` holds the values of each storage. A legacy file is a sequence of pickles (a magic
+number, the version, sizes of C types, the dictionary of tensors, the keys of their storages),
+followed by each storage: its length, then its values.
 """
 
 import io
 import pickle
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -56,34 +59,64 @@ class _Unpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"{module}.{name} is not allowed in a weights file")
 
     def persistent_load(self, pid: Any) -> str:
-        kind, dtype, key, _device, _length, view = pid
-        if kind != "storage" or view is not None or not isinstance(dtype, np.dtype):
+        kind, dtype, key, _device, _length, *view = pid  # only legacy files have a view
+        if kind != "storage" or view not in ([], [None]) or not isinstance(dtype, np.dtype):
             raise pickle.UnpicklingError(f"a {kind!r} of this kind is not allowed")
         self.dtypes[key] = dtype
         return str(key)
 
 
 def read_pth(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Return every tensor of a legacy checkpoint by name; ExportError if the file is not one."""
+    """Return every tensor of a checkpoint by name; ExportError if the file is not one."""
     try:
-        return _read(io.BytesIO(path.read_bytes()))
+        file = io.BytesIO(path.read_bytes())
+        return _read_zip(file) if zipfile.is_zipfile(path) else _read_legacy(file)
     except OSError as error:
         raise ExportError(f"cannot read {path}: {error.strerror}") from error
     # What a damaged or hostile pickle raises depends on where it is damaged.
     except Exception as error:
         raise ExportError(
-            f"{path} is not a legacy PyTorch checkpoint that holds only tensors ({error})"
+            f"{path} is not a PyTorch checkpoint that holds only tensors ({error});"
+            " save model.state_dict()"
         ) from error
 
 
-def _read(file: BinaryIO) -> dict[str, npt.NDArray[Any]]:
+def _read_zip(file: BinaryIO) -> dict[str, npt.NDArray[Any]]:
+    with zipfile.ZipFile(file) as archive:
+        names = archive.namelist()
+        root = next((name[: -len("data.pkl")] for name in names if name.endswith("/data.pkl")), "")
+        if not root:
+            raise ValueError("it has no data.pkl")
+        # PyTorch before 2.1 does not write the order: it was the machine's own.
+        order = f"{root}byteorder"
+        _require_little_endian(order not in names or archive.read(order) == b"little")
+        reader = _Unpickler(io.BytesIO(archive.read(f"{root}data.pkl")))
+        tensors = reader.load()
+        storages = {
+            key: np.frombuffer(archive.read(f"{root}data/{key}"), dtype)
+            for key, dtype in reader.dtypes.items()
+        }
+    return _views(tensors, storages)
+
+
+def _read_legacy(file: BinaryIO) -> dict[str, npt.NDArray[Any]]:
     if _Unpickler(file).load() != MAGIC or _Unpickler(file).load() != PROTOCOL:
         raise ValueError("the magic number is missing")
-    if not _Unpickler(file).load()["little_endian"]:
-        raise ValueError("it was written by a big-endian machine")
+    _require_little_endian(_Unpickler(file).load()["little_endian"])
     reader = _Unpickler(file)
     tensors = reader.load()
     storages = {key: _storage(file, reader.dtypes[key]) for key in _Unpickler(file).load()}
+    return _views(tensors, storages)
+
+
+def _require_little_endian(little_endian: bool) -> None:
+    if not little_endian:
+        raise ValueError("it was written by a big-endian machine")
+
+
+def _views(
+    tensors: dict[str, _Tensor], storages: dict[str, npt.NDArray[Any]]
+) -> dict[str, npt.NDArray[Any]]:
     return {name: _view(storages[tensor.storage], tensor) for name, tensor in tensors.items()}
 
 

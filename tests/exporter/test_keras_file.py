@@ -8,7 +8,9 @@ from exporter.catalog import CATALOG
 from exporter.efficientnet_lite import imagenet_file
 from exporter.errors import ExportError
 from exporter.keras_file import model_from_file
+from exporter.pth import read_pth
 from exporter.weights import build
+from tests.exporter.checkpoints import write_pth
 
 SPEC = CATALOG["mobilenet_v2"]
 PICTURE = np.random.default_rng(1).standard_normal((1, 224, 224, 3)).astype(np.float32)
@@ -250,3 +252,14 @@ def test_a_file_that_is_nothing_of_the_kind_is_refused(
 def test_efficientnet_lite0_takes_a_checkpoint_of_the_original() -> None:
     _, model = model_from_file(CATALOG["efficientnet_lite0"], imagenet_file())
     assert model.output_shape == (None, 1000)
+
+
+def test_a_checkpoint_may_have_any_number_of_classes(tmp_path: Path) -> None:
+    tensors = read_pth(imagenet_file())
+    head = {name: tensors[name][:7] for name in ("_fc.weight", "_fc.bias")}
+    path = write_pth(tmp_path / "seven.pth", tensors | head)
+    _, model = model_from_file(CATALOG["efficientnet_lite0"], path)
+    _, imagenet = model_from_file(CATALOG["efficientnet_lite0"], imagenet_file())
+    odds = np.asarray(imagenet(PICTURE))[:, :7]
+    expected = odds / odds.sum()  # softmax over the seven alone
+    np.testing.assert_allclose(model(PICTURE), expected, atol=1e-5)

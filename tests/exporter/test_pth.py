@@ -1,6 +1,7 @@
 import collections
 import io
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -9,46 +10,10 @@ import pytest
 from exporter.efficientnet_lite import imagenet_file
 from exporter.errors import ExportError
 from exporter.pth import MAGIC, PROTOCOL, read_pth
+from tests.exporter.checkpoints import Call, Reference, Storage, opcodes, write_pth
 
 HEADER = (MAGIC, PROTOCOL, {"little_endian": True})
 VALUES = np.arange(12, dtype="<f4")
-
-
-class Storage:
-    """Stands in for torch.FloatStorage: pickled by that name, and by reference where it is used."""
-
-
-Storage.__module__, Storage.__qualname__, Storage.__name__ = "torch", "FloatStorage", "FloatStorage"
-
-
-class Call:
-    """Pickles as a call of any function with any arguments."""
-
-    def __init__(self, module: str, name: str, *arguments: object) -> None:
-        self.module, self.name, self.arguments = module, name, arguments
-
-
-class Reference:
-    """Pickles as a persistent reference."""
-
-    def __init__(self, pid: object) -> None:
-        self.pid = pid
-
-
-def opcodes(value: object) -> bytes:
-    """Pickle in protocol 2, without the checks of Python's own pickler."""
-    if isinstance(value, Call):
-        arguments = b"".join(opcodes(a) for a in value.arguments)
-        return f"c{value.module}\n{value.name}\n".encode() + b"(" + arguments + b"tR"
-    if isinstance(value, Reference):
-        return opcodes(value.pid) + b"Q"
-    if isinstance(value, type):
-        return b"ctorch\nFloatStorage\n"
-    if isinstance(value, tuple):
-        return b"(" + b"".join(opcodes(v) for v in value) + b"t"
-    if isinstance(value, dict):
-        return b"}(" + b"".join(opcodes(k) + opcodes(v) for k, v in value.items()) + b"u"
-    return pickle.dumps(value, 2)[2:-1]
 
 
 def checkpoint(tensors: dict[str, object], values: np.ndarray = VALUES) -> bytes:
@@ -84,6 +49,26 @@ def test_strides_and_offsets_are_followed(tmp_path: Path) -> None:
     assert tensors["turned"].tolist() == [[2, 5, 8], [3, 6, 9]]
 
 
+def test_a_zip_archive_is_read(tmp_path: Path) -> None:
+    written = {"turned": VALUES.reshape(3, 4).T, "flat": VALUES}
+    read_back = read_pth(write_pth(tmp_path / "a.pth", written))
+    assert {name: array.tolist() for name, array in read_back.items()} == {
+        name: array.tolist() for name, array in written.items()
+    }
+
+
+def test_a_zip_archive_of_a_big_endian_machine_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="big-endian"):
+        read_pth(write_pth(tmp_path / "a.pth", {"a": VALUES}, "big"))
+
+
+def test_a_zip_archive_without_tensors_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.pth", "w") as file:
+        file.writestr("readme.txt", "nothing")
+    with pytest.raises(ExportError, match="it has no data"):
+        read_pth(tmp_path / "a.pth")
+
+
 @pytest.mark.parametrize(
     "call",
     [Call("os", "system", "true"), Call("builtins", "eval", "1"), Call("torch", "load", "x")],
@@ -109,7 +94,7 @@ def test_a_tensor_outside_its_storage_is_refused(
 @pytest.mark.parametrize("length", [0, 5, 60, -1])
 def test_a_truncated_file_is_refused(tmp_path: Path, length: int) -> None:
     data = checkpoint({"a": tensor(0, (12,), (1,))})
-    with pytest.raises(ExportError, match="not a legacy PyTorch checkpoint"):
+    with pytest.raises(ExportError, match="not a PyTorch checkpoint"):
         read(tmp_path / "cut.pth", data[:length])
 
 
