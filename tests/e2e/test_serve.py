@@ -152,7 +152,9 @@ def test_ctrl_c_stops_everything(serve: Callable[..., Serve]) -> None:
 
 
 def test_a_terminal_that_is_closed_ends_what_it_was_opened_for(serve: Callable[..., Serve]) -> None:
-    running = serve(command=("script", "-qc", "exec make --silent serve", "/dev/null"))
+    # Under nohup, the tests ignore SIGHUP, and what they start would inherit that.
+    heeding = ("env", "--default-signal=HUP")
+    running = serve(command=(*heeding, "script", "-qc", "exec make --silent serve", "/dev/null"))
     children = running.children()
     assert len(children) >= 4
     running.process.kill()  # the terminal's other side
