@@ -184,8 +184,7 @@ class _Watched:
 
         A busy model gets no probes: a VGG16 probe costs as much as a client's picture.
         """
-        more, self._count = count > self._count, count
-        busy = more and self._has_inferred and not self._ended
+        busy, self._count = count > self._count and self._has_inferred, count
         if busy:
             self._progress_at = self._clock()
         return busy
@@ -198,7 +197,7 @@ class _Watched:
         patience = max(self._timeout, SLOWEST_BATCHES * slowest)
         if self._stubs.is_working(self._model, self._version):
             patience = max(patience, STARVED_SECONDS)
-        if after > before or self._clock() - self._progress_at < patience:
+        if self._clock() - self._progress_at < patience:
             return self._finding()
         return self._finding(f"it does not infer: {problem}", hung=True)
 

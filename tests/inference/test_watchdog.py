@@ -31,6 +31,7 @@ class ScriptedTriton:
         self.progress = 0  # inferences of others during the next calls
         self.moving = "m"  # the model that makes them
         self.seconds_per_batch = 0.0
+        self.seconds_to_fail = 6.0
         self.config_answer: dict | TritonError = CONFIG
 
     def loaded(self, timeout: float) -> list[tuple[str, str]]:
@@ -45,12 +46,13 @@ class ScriptedTriton:
         if model == self.moving:
             self.count += self.progress
         batch = {"compute_infer": {"count": 2, "ns": 2e9 * self.seconds_per_batch}}
-        return [{"inference_count": self.count, "batch_stats": [batch]}]
+        unused = {"compute_infer": {"count": 0, "ns": 0}}
+        return [{"inference_count": str(self.count), "batch_stats": [batch, unused]}]
 
     def infer(self, model: str, version: str, body: bytes, head: int, timeout: float) -> None:
         self.probes += 1
         if self.answer:
-            self.now += 6.0
+            self.now += self.seconds_to_fail
             raise self.answer
         self.count += 1
 
@@ -151,11 +153,21 @@ def test_full_queue_that_does_not_move_is_ill(watchdog: Watchdog, triton: Script
     assert problem(watchdog).hung
 
 
-def test_slow_model_gets_the_time_of_its_batches(
-    watchdog: Watchdog, triton: ScriptedTriton
+def test_full_queue_gets_the_time_of_a_probe(watchdog: Watchdog, triton: ScriptedTriton) -> None:
+    triton.answer, triton.seconds_to_fail = FULL, 1.0
+    while triton.now < 4.0:
+        assert problem(watchdog).problem is None
+    assert problem(watchdog).hung
+
+
+@pytest.mark.parametrize("works", [False, True])
+def test_slow_model_gets_the_time_of_three_batches(
+    watchdog: Watchdog, triton: ScriptedTriton, stubs: ScriptedStubs, works: bool
 ) -> None:
-    triton.answer, triton.seconds_per_batch = SILENT, 60.0
-    assert problem(watchdog).problem is None
+    triton.answer, triton.seconds_per_batch, stubs.works = SILENT, 60.0, works
+    while triton.now < 174.0:
+        assert problem(watchdog).problem is None
+    assert problem(watchdog).hung
 
 
 @pytest.mark.parametrize("status", [429, 503, 504])
@@ -250,6 +262,19 @@ def test_one_of_several_processes_is_missed_while_the_others_answer(
     assert problem(watchdog).problem == "1 of its 2 processes have ended"
 
 
+def test_processes_that_start_while_the_configuration_is_fetched_are_counted(
+    watchdog: Watchdog, triton: ScriptedTriton, stubs: ScriptedStubs
+) -> None:
+    stubs.lives = 0
+
+    def config(model: str, version: str, timeout: float) -> dict:
+        stubs.lives = 1
+        return CONFIG
+
+    triton.config = config
+    assert problem(watchdog) == Finding("m", "1")
+
+
 def test_reloaded_model_is_looked_at_afresh(watchdog: Watchdog, triton: ScriptedTriton) -> None:
     watchdog.look()
     triton.answer = FAILED
@@ -257,13 +282,43 @@ def test_reloaded_model_is_looked_at_afresh(watchdog: Watchdog, triton: Scripted
     assert problem(watchdog).problem is None
 
 
-def test_model_that_was_unloaded_meanwhile_has_no_problem(
+def test_all_models_of_a_new_triton_are_looked_at_afresh(
     watchdog: Watchdog, triton: ScriptedTriton
 ) -> None:
-    answers = iter([[("m", "1")], []])
+    watchdog.look()
+    triton.answer = FAILED
+    watchdog.forget_all()
+    assert problem(watchdog).problem is None
+
+
+def test_model_that_was_unloaded_meanwhile_has_no_problem(
+    watchdog: Watchdog, triton: ScriptedTriton, stubs: ScriptedStubs
+) -> None:
+    answers = iter([[("m", "1"), ("other", "1")], [("other", "1")]])
     triton.loaded = lambda timeout: next(answers)
-    triton.answer = DEAD
-    assert watchdog.look() == []
+    stubs.count = lambda model, version: int(model == "other")
+    assert watchdog.look() == [Finding("other", "1")]
+
+
+def test_model_that_no_probe_fits_is_judged_by_its_process(
+    watchdog: Watchdog, triton: ScriptedTriton, stubs: ScriptedStubs
+) -> None:
+    triton.config_answer = CONFIG | {"sequence_batching": {}, "backend": "python"}
+    assert problem(watchdog) == Finding("m", "1")
+    assert triton.probes == 0
+    stubs.lives = 0
+    assert problem(watchdog).problem == "its Python process has ended"
+
+
+def test_models_that_triton_may_answer_for_from_its_cache_are_known(
+    watchdog: Watchdog, triton: ScriptedTriton
+) -> None:
+    triton.models = [("m", "1"), ("m", "2"), ("other", "1")]
+    cached = {"response_cache": {"enable": True}}
+    triton.config = lambda model, version, timeout: CONFIG | (cached if version == "2" else {})
+    watchdog.look()
+    assert watchdog.is_cached("m")
+    assert not watchdog.is_cached("other")
 
 
 def test_a_version_under_test_is_left_to_its_deployment(
@@ -293,6 +348,19 @@ def test_the_steps_of_an_ensemble_are_known_while_it_is_not_loaded(
     triton.config_answer = TritonRefused(400, "its step is not loaded")
     watchdog.look()
     assert watchdog.steps_of("m") == {"step"}
+    assert not watchdog.is_cached("m")
+
+
+def test_ensemble_whose_step_is_not_loaded_is_probed(
+    watchdog: Watchdog, triton: ScriptedTriton
+) -> None:
+    def config(model: str, version: str, timeout: float) -> dict:
+        if model == "step":
+            raise TritonRefused(400, "it is not loaded")
+        return CONFIG | {"ensemble_scheduling": {"step": [{"model_name": "step"}]}}
+
+    triton.config, triton.answer = config, DEAD
+    assert problem(watchdog).problem
 
 
 def test_ensemble_names_its_steps(watchdog: Watchdog, triton: ScriptedTriton) -> None:
