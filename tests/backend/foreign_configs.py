@@ -44,6 +44,7 @@ CONFIGS = {
         model_warmup {{ name: "twelve rows" batch_size: 12 inputs {{ key: "x" value {{
             data_type: TYPE_FP32 dims: [1] zero_data: true }} }} }}
     """,
+    "any_rank": ONE + 'input { name: "x" data_type: TYPE_FP32 dims: [2, 3] }',
     "versions": f"{SAVEDMODEL} {ONE} version_policy {{ specific {{ versions: [1, 3] }} }}",
     "sequence": f"""
         {SAVEDMODEL} {ONE} max_batch_size: 4
@@ -77,8 +78,22 @@ RELATIVES = {
     "narrowed": (
         "variable",
         f"""
-        {SAVEDMODEL} {ONE} max_batch_size: 2
+        {SAVEDMODEL} {ONE} max_batch_size: 1
         input {{ name: "points" data_type: TYPE_FP32 dims: [5, 2] }}
+        """,
+    ),
+    "default_batching": (
+        "variable",
+        f"""
+        {SAVEDMODEL} {ONE}
+        input {{ name: "points" data_type: TYPE_FP32 dims: [-1, 2] }}
+        """,
+    ),
+    "no_batching_by_output": (
+        "variable",
+        f"""
+        {SAVEDMODEL} {ONE}
+        output {{ name: "centre" data_type: TYPE_FP32 dims: [-1, 2] }}
         """,
     ),
     "reshaped": (
@@ -91,7 +106,7 @@ RELATIVES = {
     ),
     "some_outputs": (
         "several_inputs",
-        f'{ONE} max_batch_size: 2 output {{ name: "sum" data_type: TYPE_FP32 dims: [3] }}',
+        f'{ONE} max_batch_size: 1 output {{ name: "sum" data_type: TYPE_FP32 dims: [3] }}',
     ),
     "renamed_file": (
         "signatures",

@@ -32,7 +32,7 @@ NUMERIC = {
 }  # fmt: skip
 
 
-def spec(shape: list[int | None], dtype: tf.DType, name: str) -> tf.TensorSpec:
+def spec(shape: list[int | None] | None, dtype: tf.DType, name: str) -> tf.TensorSpec:
     return tf.TensorSpec(shape, dtype, name)
 
 
@@ -220,6 +220,10 @@ def tagged(directory: Path) -> None:
         signature = tf.compat.v1.saved_model.predict_signature_def({"x": x}, {"y": y})
         builder.add_meta_graph_and_variables(session, ["edge"], {"serving_default": signature})
         builder.save()
+
+
+def any_rank(directory: Path) -> None:
+    save(directory / "1", spec(None, tf.float32, "x"), serving_default=lambda m, x: {"y": 2.0 * x})
 
 
 def versions(directory: Path) -> None:

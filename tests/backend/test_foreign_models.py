@@ -133,12 +133,22 @@ def test_a_sequence_gets_its_control_tensor(client):
     assert client.infer("sequence", sequence=last, x=floats(1, 1) + 1)["y"].tolist() == [[1]]
 
 
-def test_max_batch_size_0_takes_the_whole_shape(client):
+@pytest.mark.parametrize("model", ["no_batching", "no_batching_by_output"])
+def test_a_configuration_that_gives_a_whole_shape_wants_no_batches(client, model):
     points = floats(40, 3, 2)
-    np.testing.assert_allclose(
-        client.infer("no_batching", points=points)["centre"], 2 * points.sum(1)
-    )
-    assert client.config("no_batching").get("max_batch_size", 0) == 0
+    np.testing.assert_allclose(client.infer(model, points=points)["centre"], 2 * points.sum(1))
+    assert client.config(model).get("max_batch_size", 0) == 0
+
+
+def test_a_configuration_that_gives_the_shape_of_a_row_wants_batches(client):
+    assert client.config("default_batching")["max_batch_size"] == 4
+    assert client.infer("default_batching", points=floats(3, 5, 2))["centre"].shape == (3, 2)
+
+
+def test_rows_that_come_one_by_one_do_not_wait_for_others(client):
+    config = client.config("some_outputs")
+    assert config["max_batch_size"] == 1
+    assert "dynamic_batching" not in config
 
 
 def test_a_configuration_may_narrow_what_varies(client):
@@ -146,6 +156,12 @@ def test_a_configuration_may_narrow_what_varies(client):
     assert client.infer("narrowed", points=floats(1, 5, 2))["centre"].shape == (1, 2)
     with pytest.raises(InferenceServerException, match="shape"):
         client.infer("narrowed", points=floats(1, 4, 2))
+
+
+def test_a_configuration_may_settle_an_unknown_rank(client):
+    x = floats(2, 2, 3)
+    np.testing.assert_array_equal(client.infer("any_rank", x=x)["y"], 2 * x)
+    assert client.config("any_rank")["output"][0]["dims"] == ["-1"]
 
 
 def test_reshape_is_obeyed(client):

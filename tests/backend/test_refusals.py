@@ -37,7 +37,7 @@ CASES = {
     ),
     "unknown output": (
         "signatures",
-        f'max_batch_size: 4 {X} output {{ name: "other" data_type: TYPE_FP32 dims: [1] }}',
+        f'{X} output {{ name: "other" data_type: TYPE_FP32 dims: [1] }}',
         ["output 'other'", "'y'"],
     ),
     "a batch where there is none": (
@@ -104,6 +104,11 @@ CASES = {
         f"""max_batch_size: 4 {X} {Y} sequence_batching {{ state [{{
         input_name: "in" output_name: "out" data_type: TYPE_FP32 dims: [1] }}] }}""",
         ["implicit sequence state"],
+    ),
+    "several answers to a request": (
+        "signatures",
+        "model_transaction_policy { decoupled: true }",
+        ["decoupled", "answers each request once"],
     ),
     "complex numbers": ("complex_numbers", "", ["complex64", "'x'"]),
     "a sparse tensor": ("sparse", "", ["'x', which is sparse or ragged"]),

@@ -100,7 +100,7 @@ def _spells_batch(config: Config, signature: Signature) -> bool:
     for side in ("input", "output"):
         for entry in config.get(side, []):
             tensor, dims = tensors.get((side, entry["name"])), _dims(entry)
-            if tensor and tensor.shape is not None and dims and len(dims) == len(tensor.shape):
+            if tensor and tensor.shape is not None and len(dims) == len(tensor.shape):
                 return True
     return False
 
