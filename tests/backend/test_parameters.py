@@ -6,9 +6,9 @@ from inference.backends.tensorflow.errors import LoadError
 from inference.backends.tensorflow.parameters import Options
 
 
-def options(**parameters):
+def options(version="1", **parameters):
     given = {name: {"string_value": value} for name, value in parameters.items()}
-    return Options.from_config({"parameters": given})
+    return Options.from_config({"parameters": given}, version)
 
 
 def test_without_parameters_the_backend_chooses():
@@ -33,6 +33,12 @@ def test_nvidias_parameters_are_read():
 def test_a_bad_number_of_threads_is_named(value):
     with pytest.raises(LoadError, match=f"TF_NUM_INTRA_THREADS is '{value}'"):
         options(TF_NUM_INTRA_THREADS=value)
+
+
+def test_each_version_names_its_own_weights():
+    given = {"weights_v1": "imagenet", "weights": "random"}
+    assert options("1", **given).weights == "imagenet"
+    assert options("2", **given).weights == "random"
 
 
 def test_a_model_that_states_a_picture_s_size_has_a_contract():

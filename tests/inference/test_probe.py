@@ -45,6 +45,22 @@ def test_probe_is_the_smallest_tensor_of_zeros() -> None:
     assert content == bytes(8)
 
 
+@pytest.mark.parametrize(
+    ("size", "kinds"),
+    [
+        (1, ("BOOL", "INT8", "UINT8")),
+        (2, ("INT16", "UINT16", "FP16", "BF16")),
+        (4, ("INT32", "UINT32", "FP32")),
+        (8, ("INT64", "UINT64", "FP64")),
+    ],
+)
+def test_numbers_have_the_size_of_their_type(size: int, kinds: tuple[str, ...]) -> None:
+    for kind in kinds:
+        head, content = parts(probe_of(config(f"TYPE_{kind}", ("3",))))
+        assert head["inputs"][0]["datatype"] == kind
+        assert len(content) == 3 * size
+
+
 def test_open_dimensions_become_one() -> None:
     head, content = parts(probe_of(config("TYPE_FP32", ("-1", "-1", "3"), max_batch_size=0)))
     assert head["inputs"][0]["shape"] == [1, 1, 3]
