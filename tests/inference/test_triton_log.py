@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from inference.triton_log import TritonLog, explain
-from tests.waiting import wait_until
 
 MODEL = (
     "E1125 02:06:06.241437 3398 model_lifecycle.cc:642] \"failed to load 'vgg16' version 1:"
@@ -117,6 +116,14 @@ def test_new_run_keeps_one_older_log(tmp_path: Path) -> None:
     assert (tmp_path / "triton.log.1").read_text() == "second\n"
 
 
+def test_the_reason_is_that_of_the_last_start(tmp_path: Path) -> None:
+    log = TritonLog(tmp_path / "triton.log")
+    for text in (MODEL, PORT):
+        log.follow(io.StringIO(f"{text}\n"))
+        reason = log.reason()
+    assert reason.startswith("failed to start HTTP service")
+
+
 def test_file_does_not_grow_for_ever(tmp_path: Path) -> None:
     log = TritonLog(tmp_path / "triton.log", limit=1000)
     log.follow(io.StringIO("x" * 99 + "\n" + ("y" * 99 + "\n") * 100))
@@ -150,4 +157,5 @@ def test_models_that_are_being_loaded_are_known(tmp_path: Path) -> None:
         """E1128 20:46:47.136709 1666 model_lifecycle.cc:642] "failed to load 'c' version 7\"""",
     ]
     log.follow(io.StringIO("\n".join(lines) + "\n"))
-    wait_until(lambda: log.loading() == {("a", "1")}, "the log was read", 10)
+    log.reason()  # waits until all is read
+    assert log.loading() == {("a", "1")}
