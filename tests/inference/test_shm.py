@@ -1,6 +1,7 @@
 """What runs leave behind, and who may remove it."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from inference.identity import Run
+from inference.processes import STUB
 from inference.shm import bearable, close_segments, leaked, remove_segments, sweep
 
 
@@ -28,6 +30,16 @@ def touch(directory: Path, *names: str) -> None:
     directory.mkdir(exist_ok=True)
     for name in names:
         (directory / name).write_text("x")
+
+
+def stub_of(run: Run) -> subprocess.Popen[bytes]:
+    """Start what looks like a model's process and uses the segment `a`; it ends with its stdin."""
+    arguments = [STUB, "-c", "echo started; read line", f"{run.prefix}a"]
+    pipe = subprocess.PIPE
+    stub = subprocess.Popen(arguments, executable="/bin/sh", stdin=pipe, stdout=pipe)
+    assert stub.stdout
+    assert stub.stdout.readline() == b"started\n"
+    return stub
 
 
 def test_name_tells_the_run() -> None:
@@ -70,6 +82,13 @@ def test_sweep_removes_only_what_ended_runs_left(ended: Run, tmp_path: Path) -> 
     assert [p.name for p in temporary.iterdir()] == ["notes.txt"]
 
 
+def test_sweep_kills_the_processes_that_an_ended_run_left(ended: Run, tmp_path: Path) -> None:
+    touch(tmp_path, f"{ended.prefix}a")
+    with stub_of(ended) as stub:
+        sweep(tmp_path, tmp_path / "absent")
+        assert stub.wait() == -signal.SIGKILL
+
+
 def test_segments_of_one_run_are_removed(ended: Run, tmp_path: Path) -> None:
     touch(tmp_path, f"{ended.prefix}a", f"{ended.prefix}b", f"{Run.current().prefix}c")
     assert sorted(remove_segments(ended, tmp_path)) == [f"{ended.prefix}a", f"{ended.prefix}b"]
@@ -81,6 +100,14 @@ def test_leaked_segments_are_measured(ended: Run, tmp_path: Path) -> None:
     touch(tmp_path, f"{ended.prefix}a", f"{ended.prefix}b", f"{Run.current().prefix}c")
     os.truncate(tmp_path / f"{ended.prefix}a", 4096)
     assert leaked(ended, tmp_path) == 4097
+
+
+def test_what_a_live_process_uses_has_not_leaked(tmp_path: Path) -> None:
+    run = Run.current()
+    touch(tmp_path, f"{run.prefix}a", f"{run.prefix}b")
+    with stub_of(run):
+        assert leaked(run, tmp_path) == 1
+    assert leaked(run, tmp_path) == 2
 
 
 def test_a_quarter_of_the_shared_memory_is_bearable(tmp_path: Path) -> None:
