@@ -7,13 +7,19 @@ from pathlib import Path
 import pytest
 
 from inference.errors import LaunchError
-from inference.repository import ready_models, require_models, without_version
+from inference.repository import is_classifier, ready_models, require_models, without_version
 
 
 def test_models_with_a_version_are_ready(tmp_path: Path) -> None:
     for path in ("vgg16/1", "vgg16/2", "vgg16_image/10", "resnet50/1"):
         (tmp_path / path).mkdir(parents=True)
     assert ready_models(tmp_path) == ["resnet50", "vgg16", "vgg16_image"]
+    assert require_models(tmp_path) == ready_models(tmp_path)
+
+
+def test_people_choose_among_classifiers() -> None:
+    models = ["vgg16", "vgg16_image", "vgg16_decode", ".vgg16_candidate"]
+    assert [model for model in models if is_classifier(model)] == ["vgg16"]
 
 
 @pytest.mark.parametrize(
@@ -40,6 +46,7 @@ def test_repository_without_models_is_an_error(tmp_path: Path) -> None:
 def test_a_model_without_a_version_is_told(tmp_path: Path) -> None:
     for path in ("vgg16/1/model.savedmodel", "flat/model.savedmodel", "notes"):
         (tmp_path / path).mkdir(parents=True)
+    (tmp_path / "vgg16/config.pbtxt").touch()
     assert without_version(tmp_path) == ["flat"]
     (tmp_path / "vgg16").rename(tmp_path / ".vgg16")
     with pytest.raises(LaunchError, match=r"flat has no version.*flat/1/model.savedmodel"):

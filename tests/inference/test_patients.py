@@ -13,6 +13,14 @@ def test_second_attempt_may_follow_at_once_and_the_third_waits() -> None:
     assert not patient.is_due
 
 
+def test_pauses_double_from_the_second_attempt_on() -> None:
+    patient = Patients().admit("m")
+    for pause in (0.0, 4.0, 8.0, 16.0):
+        before = time.monotonic()
+        patient.attempt()
+        assert before + pause <= patient.due <= time.monotonic() + pause
+
+
 def test_pauses_grow_up_to_a_limit() -> None:
     patient = Patients().admit("m")
     for _ in range(20):
@@ -43,4 +51,5 @@ def test_only_the_well_are_discharged() -> None:
     patients.admit("b")
     assert patients.discharge({"a"}) == ["b"]
     assert patients.admit("a") is first
+    assert "a" in patients
     assert "b" not in patients
