@@ -10,6 +10,7 @@ from exporter.config import classifier_config, contract_in, serving, with_versio
 from exporter.ensemble import decode_config, ensemble_config
 from exporter.errors import ExportError
 from exporter.golden import PICTURE, Golden, golden_tensor, sha256
+from exporter.pbtxt import parameter
 from gateway.contract import Contract
 
 SPEC = CATALOG["inception_v3"]  # 299 pixels: nothing may assume 224
@@ -73,6 +74,14 @@ def test_a_contract_that_cannot_be_followed_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "config.pbtxt"
     path.write_text(classifier_config(SPEC, 7).replace('"cubic"', '"nearest"'))
     with pytest.raises(ExportError, match="interpolation"):
+        contract_in(path)
+
+
+def test_a_contract_in_a_form_that_is_not_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.pbtxt"
+    unread = "parameters [{ key: 'crop' value { string_value: 'none' } }]\n"
+    path.write_text(classifier_config(SPEC, 7).replace(parameter("crop", "center"), unread))
+    with pytest.raises(ExportError, match=r"crop is not understood; write `parameters \{ key: "):
         contract_in(path)
 
 

@@ -37,6 +37,11 @@ def test_a_bad_label_file_is_refused(tmp_path: Path, content: bytes, sentence: s
         read_labels(path)
 
 
+def test_a_label_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"cannot read the labels in .*: No such file"):
+        read_labels(tmp_path / "labels.txt")
+
+
 def test_another_number_of_labels_than_classes_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "labels.txt"
     path.write_text("cat\ndog\n")

@@ -17,6 +17,7 @@ def configs(tmp_path: Path) -> Path:
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs/box.pbtxt").write_text(f"{MARK}: as it was.\nmax_batch_size: 8\n")
     (tmp_path / "configs/box.svg").write_text("<svg/>")
+    (tmp_path / "configs/undrawn.pbtxt").write_text(f"{MARK}: its curve was removed.\n")
     (tmp_path / "configs/mine.pbtxt").write_text("max_batch_size: 4\n")
     return tmp_path / "configs"
 
