@@ -29,6 +29,7 @@ from inference.watchdog import Watchdog
 
 LOAD_SECONDS = 120.0
 STARVED_SILENCES = 5
+SECOND_CALL_SECONDS = 1.0  # a Triton that is merely loading answers at once
 QUICK_END_SECONDS = 10.0
 RESTARTS_FOR_ONE = 2  # of everything for one model; then it is reloaded alone, and left out
 LONGEST_RESTART_PAUSE = 30.0
@@ -115,8 +116,7 @@ class Supervisor:
             self._state.trouble(f"Triton refuses the launcher: {exc}")
             return []
         self._silences = 0
-        if lost := self._loadings.lost(loading):
-            self._restart(f"the process of {lost[0]} died while it was being loaded")
+        if self._restart_if_lost(loading):
             return []
         findings += self._missing(findings)
         self._state.report(findings)
@@ -143,13 +143,33 @@ class Supervisor:
         return leaked > bearable()
 
     def _silent(self, exc: TritonSilent) -> None:
-        """Restart a Triton that hangs; one that waits for a processor gets some more time."""
+        """Restart a Triton that hangs; one that loads or waits for a processor gets more time."""
+        if loading := self._loading_elsewhere():
+            self._restart_if_lost(loading)
+            return
         self._silences += 1
         if self._silences < STARVED_SILENCES and self._server.is_working():
             self._state.trouble(f"Triton is slow: {exc}.")
             self._acted = True
             return
         self._restart(f"Triton does not answer ({exc})")
+
+    def _loading_elsewhere(self) -> list[tuple[str, str]]:
+        """List what Triton is loading, asked once more after a call that it left unanswered.
+
+        Over HTTP, Triton 24.10 runs a load to its end in one of its threads. Calls that this thread
+        had accepted wait meanwhile, but a new call is accepted by another thread.
+        """
+        with contextlib.suppress(TritonError):
+            return self._while_it_runs(lambda: self._client.loading(SECOND_CALL_SECONDS))
+        return []
+
+    def _restart_if_lost(self, loading: list[tuple[str, str]]) -> bool:
+        """Restart a Triton that waits for a process that died during a load."""
+        lost = self._loadings.lost(loading)
+        if lost:
+            self._restart(f"the process of {lost[0]} died while it was being loaded")
+        return bool(lost)
 
     def _missing(self, findings: list[Finding]) -> list[Finding]:
         """Report the models under treatment that are not loaded; follow loads by others."""

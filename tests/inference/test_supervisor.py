@@ -30,6 +30,9 @@ class SilentTriton:
         self.calls += 1
         raise TritonSilent("no answer within 5 s")
 
+    def loading(self, timeout: float) -> list[tuple[str, str]]:
+        raise TritonSilent("no answer within 1 s")
+
     def is_running(self) -> bool:
         return True
 
@@ -86,6 +89,27 @@ def test_only_a_triton_that_waits_for_a_processor_is_asked_again(works: bool, ca
     assert "restarting" in said
     assert triton.calls == calls
     assert (triton.calls > 1) == works
+
+
+class BusyTriton(SilentTriton):
+    """A Triton one of whose threads loads a model, and leaves its other calls unanswered."""
+
+    def __init__(self, rounds: int) -> None:
+        super().__init__(works=False)
+        self.rounds = rounds
+
+    def loading(self, timeout: float) -> list[tuple[str, str]]:
+        return [("cat", "2")] if self.calls <= self.rounds else []
+
+    def pids(self, model: str, version: str = "") -> list[int]:
+        return [os.getpid()]
+
+
+def test_a_triton_that_loads_a_model_is_not_restarted_for_its_silence() -> None:
+    triton = BusyTriton(rounds=2)
+    (said,) = supervised(triton, State(Metrics()))
+    assert "restarting" in said
+    assert triton.calls == triton.rounds + 1
 
 
 def test_leaked_shared_memory_is_measured_and_freed_by_a_restart() -> None:
