@@ -1,15 +1,17 @@
 """A compose project of the tests' own: other ports, another name, another image tag."""
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import requests
 
-from tests.compose.docker import docker, inspect, run
+from tests.compose.docker import DockerError, docker, inspect, run
 from tests.waiting import wait_until
 
 HOME = Path(__file__).resolve().parents[2]
@@ -153,12 +155,36 @@ def is_healthy(container: str) -> bool:
 
 def kill_from_outside(container: str) -> None:
     """Kill -9 a container's first process behind the engine's back, so that it is restarted."""
-    pid = docker("inspect", "--format", "{{.State.Pid}}", container)
-    if os.geteuid() == 0 and Path(f"/proc/{pid}").exists():
-        os.kill(int(pid), 9)
+    _signal("KILL", docker("inspect", "--format", "{{.State.Pid}}", container))
+
+
+def freeze(container: str) -> None:
+    """Stop all processes of a container.
+
+    `docker pause` would do it too, but can hang for ever if a health check starts meanwhile.
+    """
+    _signal("STOP", *_pids(container))
+
+
+def thaw(container: str) -> None:
+    """Let the processes of a container go on."""
+    _signal("CONT", *_pids(container))
+
+
+def _pids(container: str) -> list[str]:
+    return docker("top", container, "-eo", "pid").split()[1:]
+
+
+def _signal(name: str, *pids: str) -> None:
+    """Send a signal to processes of the host; one that has ended meanwhile is no loss."""
+    if os.geteuid() == 0 and Path(f"/proc/{pids[0]}").exists():
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.Signals[f"SIG{name}"])
         return
     kill = ["run", "--rm", "--pid", "host", "--user", "0", "--entrypoint", "kill", "haproxy:2.6"]
-    docker(*kill, "-9", pid)
+    with contextlib.suppress(DockerError):
+        docker(*kill, f"-{name}", *pids)
 
 
 def tool(name: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
 
-from tests.compose.docker import DockerError, docker, inspect, python_in
+from tests.compose.docker import docker, inspect, python_in
 from tests.compose.load import (
     ALL,
     GATEWAY,
@@ -25,7 +25,7 @@ from tests.compose.load import (
     large_client,
     many_client,
 )
-from tests.compose.stack import Stack, is_healthy, kill_from_outside
+from tests.compose.stack import Stack, freeze, is_healthy, kill_from_outside, thaw
 from tests.photos import Photo
 from tests.waiting import wait_until
 
@@ -104,26 +104,15 @@ def test_nothing_is_lost_when_the_process_behind_a_model_is_killed(scaled: Stack
 def test_nothing_is_lost_when_a_replica_freezes(scaled: Stack, load: Load):
     began, losses = time.monotonic(), scaled.losses()
     victim = scaled.containers("triton")[0]
-    wait_until(lambda: pauses(victim), "it is paused", 20)
+    freeze(victim)
     try:
         scaled.wait_for_replicas(2)
         wait_until(lambda: time.monotonic() - began > FROZEN, "its requests are taken away", 60)
     finally:
-        docker("unpause", victim)
+        thaw(victim)
     # The engine notices later than the balancer, and Compose relies on the engine.
     expect_return(scaled, victim, losses)
     load.expect_none_lost(began)
-
-
-def pauses(container: str) -> bool:
-    """Freeze a container; return False if the engine fails because a process starts another."""
-    try:
-        docker("pause", container)
-    except DockerError as error:
-        if "unable to freeze" not in str(error):
-            raise
-        return False
-    return True
 
 
 @pytest.mark.parametrize(
