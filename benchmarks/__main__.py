@@ -7,13 +7,14 @@ import argparse
 import math
 import re
 import shutil
-import signal
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from benchmarks.clock import Clock
+from benchmarks.interruption import until_interrupted
 from benchmarks.places import KEPT
 from benchmarks.preparation import prepare
 from benchmarks.report import RESULTS
@@ -27,13 +28,7 @@ def main() -> int:
         parser.error(f"there is no directory {options.pictures}")
     if missing := [name for name in ("wrk", "haproxy") if not shutil.which(name)]:
         parser.error(f"{' and '.join(missing)} must be in PATH: `make bench` installs them")
-    # Contenders must not outlive a run that is told to stop.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        return _run(options)
-    except KeyboardInterrupt:
-        print("bench: interrupted; nothing is left running", file=sys.stderr)
-        return 130
+    return until_interrupted("bench", partial(_run, options))
 
 
 def _run(options: argparse.Namespace) -> int:

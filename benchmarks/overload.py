@@ -9,11 +9,11 @@ needs little of the machine; the result states how much.
 import argparse
 import asyncio
 import json
-import signal
 import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from benchmarks.clock import Clock
 from benchmarks.contenders import edgelens
 from benchmarks.exports import VGG16
 from benchmarks.flood import Flood
+from benchmarks.interruption import until_interrupted
 from benchmarks.load import Plan, press
 from benchmarks.places import PHOTOS
 from benchmarks.preparation import prepare
@@ -35,13 +36,11 @@ DEADLINE = 10.0  # seconds; the gateway's default
 def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.overload", description=__doc__)
     parser.add_argument("--seconds", type=int, default=40, help="per part (default: 40)")
-    seconds = parser.parse_args().seconds
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server must not outlive a run
-    try:
-        print(json.dumps(measured(seconds), indent=2))
-    except KeyboardInterrupt:
-        print("bench-overload: interrupted; nothing is left running", file=sys.stderr)
-        return 130
+    return until_interrupted("bench-overload", partial(_run, parser.parse_args().seconds))
+
+
+def _run(seconds: int) -> int:
+    print(json.dumps(measured(seconds), indent=2))
     return 0
 
 

@@ -70,10 +70,7 @@ def imagenet_file() -> Path:
 
 def classes_in(path: Path) -> int:
     """Return how many classes a checkpoint of the PyTorch original has."""
-    bias = read_pth(path).get("_fc.bias")
-    if bias is None:
-        raise ExportError(f"{path} is not an EfficientNet-Lite0: it has no '_fc.bias'")
-    return int(bias.size)
+    return int(_tensor(read_pth(path), "_fc.bias", path).size)
 
 
 def load_pth(model: Any, path: Path) -> None:
@@ -120,13 +117,17 @@ def _layer_weights(
         names = ["weight", "bias", "running_mean", "running_var"]
     elif isinstance(layer, layers.Dense):
         names = ["weight", "bias"]
-    try:
-        weights = [_transposed(layer, tensors[f"_{layer.name}.{name}"]) for name in names]
-    except KeyError as error:
-        raise ExportError(f"{path} is not an EfficientNet-Lite0: it has no {error}") from error
+    found = [_tensor(tensors, f"_{layer.name}.{name}", path) for name in names]
+    weights = [_transposed(layer, tensor) for tensor in found]
     if [w.shape for w in weights] != [tuple(w.shape) for w in layer.weights]:
         raise ExportError(f"{path} does not fit EfficientNet-Lite0: {layer.name} has another shape")
     return weights
+
+
+def _tensor(tensors: Mapping[str, npt.NDArray[Any]], name: str, path: Path) -> npt.NDArray[Any]:
+    if name not in tensors:
+        raise ExportError(f"{path} is not an EfficientNet-Lite0: it has no {name!r}")
+    return tensors[name]
 
 
 def _transposed(layer: Any, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
