@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 from exporter.catalog import CATALOG
 from gateway.terminal import say
-from inference.identity import Run
 from inference.repository import is_classifier
+from inference.tritonserver.identity import Run
 from serving.errors import ServeError
 from serving.part import Part
 from serving.places import Places

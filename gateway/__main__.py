@@ -11,9 +11,9 @@ import sys
 from gateway.app import create_app
 from gateway.config import SettingError, Settings
 from gateway.keys import KeysError
-from gateway.server import Server, stop_on_signals
 from gateway.services import Services
 from gateway.terminal import say
+from gateway.transport.server import Server, stop_on_signals
 from gateway.triton import InferenceClient
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h

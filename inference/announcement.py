@@ -11,9 +11,9 @@ from inference.address import Address
 from inference.admin_key import KEY_FILE
 from inference.client import TritonClient
 from inference.errors import LaunchError, TritonError
-from inference.ports import Ports
 from inference.settings import Settings
-from inference.state import Finding
+from inference.supervision.state import Finding
+from inference.tritonserver.ports import Ports
 from inference.writing import write_text
 
 

@@ -11,29 +11,29 @@ from pathlib import Path
 
 from gateway.terminal import say
 from inference.announcement import Announcement
-from inference.backends_directory import (
+from inference.client import TritonClient
+from inference.errors import LaunchError
+from inference.repository import lacks_version, require_models, without_version
+from inference.runtime_directory import runtime_directory
+from inference.settings import Settings
+from inference.signals import stopped_by_signals
+from inference.supervision.health import HealthEndpoint
+from inference.supervision.state import Metrics, State
+from inference.supervision.supervisor import Supervisor
+from inference.tritonserver.backends_directory import (
     assemble_backends,
     backends_directory,
     plain,
     python_based,
 )
-from inference.client import TritonClient
-from inference.errors import LaunchError
-from inference.health import HealthEndpoint
-from inference.identity import Run
-from inference.installation import find_installation
-from inference.ports import choose_ports
-from inference.processes import adopt_orphans, kill_children
-from inference.repository import lacks_version, require_models, without_version
-from inference.runtime_directory import runtime_directory
-from inference.server import Setup, TritonServer
-from inference.settings import Settings
-from inference.shm import remove_segments, sweep
-from inference.signals import stopped_by_signals
-from inference.state import Metrics, State
-from inference.stubs import ModelStubs
-from inference.supervisor import Supervisor
-from inference.triton_log import TritonLog
+from inference.tritonserver.identity import Run
+from inference.tritonserver.installation import find_installation
+from inference.tritonserver.log import TritonLog
+from inference.tritonserver.ports import choose_ports
+from inference.tritonserver.processes import adopt_orphans, kill_children
+from inference.tritonserver.server import Setup, TritonServer
+from inference.tritonserver.shm import remove_segments, sweep
+from inference.tritonserver.stubs import ModelStubs
 
 LEAST_FILES = 256  # Triton has 70 open before anybody asks, with three models and two cores
 

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 
 from gateway.terminal import say
-from inference.processes import is_working
+from inference.tritonserver.processes import is_working
 from serving.ask import ask
 from serving.errors import ServeError
 from serving.processes import finish, start

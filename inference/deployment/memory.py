@@ -4,8 +4,8 @@ from pathlib import Path
 
 from gateway.cgroups import CGROUPS, SELF, enclosing
 from inference.deployment.errors import DeployError
-from inference.identity import PROC
-from inference.processes import command_line, processes
+from inference.tritonserver.identity import PROC
+from inference.tritonserver.processes import command_line, processes
 
 # Measured while OpenVINO loads a model: VGG16 takes 1.2 GB at its peak for 0.55 GB of files,
 # EfficientNet-Lite0 0.18 GB for 0.02.

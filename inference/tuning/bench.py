@@ -12,12 +12,12 @@ from google.protobuf import text_format
 from inference.client import TritonClient
 from inference.deployment.memory import available_memory, needed_for
 from inference.errors import LaunchError, TritonError
-from inference.identity import Run
 from inference.launcher import prepared
-from inference.probe import Probe
-from inference.server import TritonServer
 from inference.settings import Settings
-from inference.stubs import Loadings, ModelStubs
+from inference.supervision.probe import Probe
+from inference.tritonserver.identity import Run
+from inference.tritonserver.server import TritonServer
+from inference.tritonserver.stubs import Loadings, ModelStubs
 from inference.tuning.axes import Axis, axes
 from inference.tuning.candidate import Candidate
 from inference.tuning.load import Figures, Load, press

@@ -15,7 +15,7 @@ import psutil
 import pytest
 import requests
 
-from inference.identity import Run
+from inference.tritonserver.identity import Run
 from tests.e2e.conftest import HOME, free_port, is_ready
 from tests.lite import MODEL, copy_repository
 from tests.photos import photos

@@ -9,8 +9,8 @@ import pytest
 
 from gateway.app import create_app
 from gateway.config import Settings
-from gateway.server import Server
 from gateway.services import Services
+from gateway.transport.server import Server
 from tests.gateway.clock import Clock
 from tests.gateway.running import Running, Serve
 from tests.gateway.stub import Gateway, Start, StubTriton

@@ -9,8 +9,8 @@ from typing import Any
 
 import requests
 
-from gateway.server import Server
 from gateway.services import Services
+from gateway.transport.server import Server
 from tests.gateway.stub import StubTriton, picture
 
 JPEG = {"Content-Type": "image/jpeg"}

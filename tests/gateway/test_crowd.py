@@ -8,7 +8,7 @@ import threading
 import pytest
 import requests
 
-from gateway.server import most_connections
+from gateway.transport.server import most_connections
 from tests.gateway.running import (
     Running,
     Serve,

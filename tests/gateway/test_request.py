@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import requests
 
-from gateway.request import Request
+from gateway.transport.request import Request
 from tests.gateway.running import (
     Serve,
     arrived,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from inference.backends_directory import assemble_backends, python_based
-from inference.identity import Run
-from inference.installation import Installation
+from inference.tritonserver.backends_directory import assemble_backends, python_based
+from inference.tritonserver.identity import Run
+from inference.tritonserver.installation import Installation
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from inference.identity import Run
-from inference.shm import bearable
+from inference.tritonserver.identity import Run
+from inference.tritonserver.shm import bearable
 from tests.inference import standins
 from tests.inference.calls import (
     admin,

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from inference.errors import LaunchError
-from inference.health import HealthEndpoint
 from inference.settings import Settings
-from inference.state import Finding, Metrics, State
+from inference.supervision.health import HealthEndpoint
+from inference.supervision.state import Finding, Metrics, State
 from tests.inference.calls import call
 
 FREE = {"TRITON_HEALTH_PORT": "0"}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from inference.errors import LaunchError
-from inference.installation import (
+from inference.tritonserver.installation import (
     PYTHON,
     check_glibc,
     check_libpython,

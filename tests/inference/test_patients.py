@@ -2,7 +2,7 @@
 
 import time
 
-from inference.patients import LONGEST_PAUSE, Patients
+from inference.supervision.patients import LONGEST_PAUSE, Patients
 
 
 def test_second_attempt_may_follow_at_once_and_the_third_waits() -> None:

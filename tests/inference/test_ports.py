@@ -5,8 +5,8 @@ import socket
 import pytest
 
 from inference.errors import LaunchError
-from inference.ports import QUIET_PORTS, choose_ports
 from inference.settings import Settings
+from inference.tritonserver.ports import QUIET_PORTS, choose_ports
 
 FREE = {"TRITON_HTTP_PORT": "0", "TRITON_GRPC_PORT": "0", "TRITON_METRICS_PORT": "0"}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from inference.probe import Probe
+from inference.supervision.probe import Probe
 
 JPEG = b"\xff\xd8\xff\xe0 picture \xff\xd9"
 GOLDEN = {"golden_picture": {"string_value": base64.b64encode(JPEG).decode()}}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from inference.processes import command_line, is_alive, is_working
 from inference.signals import ENDING, on_ending
+from inference.tritonserver.processes import command_line, is_alive, is_working
 from tests.servers import HOME
 from tests.waiting import wait_until
 

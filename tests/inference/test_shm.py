@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from inference.identity import Run
-from inference.processes import STUB
-from inference.shm import bearable, close_segments, leaked, remove_segments, sweep
+from inference.tritonserver.identity import Run
+from inference.tritonserver.processes import STUB
+from inference.tritonserver.shm import bearable, close_segments, leaked, remove_segments, sweep
 
 
 @pytest.fixture
 def ended() -> Run:
     """A run whose process has ended."""
-    code = "import inference.identity as i; print(i.Run.current().prefix)"
+    code = "import inference.tritonserver.identity as i; print(i.Run.current().prefix)"
     root = Path(__file__).parents[2]
     ended = subprocess.run(
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True

@@ -11,9 +11,9 @@ import pytest
 from inference.deployment.model_files import ModelFiles
 from inference.errors import LaunchError, ProcessLost, Stop, TritonSilent
 from inference.settings import Settings
-from inference.shm import bearable
-from inference.state import Finding, Metrics, State
-from inference.supervisor import GLANCE_SECONDS, STARVED_SILENCES, Supervisor
+from inference.supervision.state import Finding, Metrics, State
+from inference.supervision.supervisor import GLANCE_SECONDS, STARVED_SILENCES, Supervisor
+from inference.tritonserver.shm import bearable
 
 
 class SilentTriton:
@@ -173,7 +173,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in ("patients", "stubs", "supervisor"):
+    for module in ("supervision.patients", "tritonserver.stubs", "supervision.supervisor"):
         monkeypatch.setattr(f"inference.{module}.time", clock)
     return clock
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.triton_log import TritonLog, explain
+from inference.tritonserver.log import TritonLog, explain
 
 MODEL = (
     "E1125 02:06:06.241437 3398 model_lifecycle.cc:642] \"failed to load 'vgg16' version 1:"

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from inference.errors import TritonAway, TritonError, TritonRefused, TritonSilent
-from inference.state import Finding
-from inference.watchdog import Watchdog
+from inference.supervision.state import Finding
+from inference.supervision.watchdog import Watchdog
 
 CONFIG = {
     "name": "m",

@@ -6,8 +6,8 @@ import pytest
 
 from inference.announcement import Announcement, write_private
 from inference.errors import LaunchError
-from inference.ports import Ports
 from inference.settings import Settings
+from inference.tritonserver.ports import Ports
 from inference.writing import write_text
 
 

@@ -6,7 +6,7 @@ from inference.backends.tensorflow.configuration import Editable, complete
 from inference.backends.tensorflow.location import savedmodel_of, version_directory
 from inference.backends.tensorflow.parameters import Options
 from inference.backends.tensorflow.signatures import read_signature
-from inference.processes import command_line
+from inference.tritonserver.processes import command_line
 
 DEFAULT_MAX_BATCH_SIZE = 4
 _FLAG = "default-max-batch-size="

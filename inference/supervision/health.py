@@ -8,9 +8,9 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from inference.ports import bind
 from inference.settings import Settings
-from inference.state import State
+from inference.supervision.state import State
+from inference.tritonserver.ports import bind
 
 RETRY_AFTER_SECONDS = "2"
 

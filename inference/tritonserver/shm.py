@@ -5,8 +5,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from inference.identity import Run
-from inference.processes import kill_stubs_of, stubs
+from inference.tritonserver.identity import Run
+from inference.tritonserver.processes import kill_stubs_of, stubs
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- where POSIX shared memory is
 

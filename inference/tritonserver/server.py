@@ -9,17 +9,23 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.backends_directory import plain, python_based
 from inference.client import ADMIN_HEADER, TritonClient
 from inference.errors import LaunchError, ProcessLost
-from inference.identity import Run
-from inference.installation import Installation
-from inference.ports import Ports
-from inference.processes import is_working, kill, kill_stubs_of, reap_orphans, start_on_leash
 from inference.settings import HOME, Settings
-from inference.shm import close_segments, leaked, remove_segments
-from inference.stubs import Loadings
-from inference.triton_log import TritonLog
+from inference.tritonserver.backends_directory import plain, python_based
+from inference.tritonserver.identity import Run
+from inference.tritonserver.installation import Installation
+from inference.tritonserver.log import TritonLog
+from inference.tritonserver.ports import Ports
+from inference.tritonserver.processes import (
+    is_working,
+    kill,
+    kill_stubs_of,
+    reap_orphans,
+    start_on_leash,
+)
+from inference.tritonserver.shm import close_segments, leaked, remove_segments
+from inference.tritonserver.stubs import Loadings
 
 CLOSED_APIS = "model-repository,shared-memory,logging,trace,statistics"
 DRAIN_SECONDS = 6

@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from inference.identity import Run
-from inference.processes import dead_stubs, is_working, kill, stubs
+from inference.tritonserver.identity import Run
+from inference.tritonserver.processes import dead_stubs, is_working, kill, stubs
 
 # Between the process that completes a configuration and those that infer there is a gap.
 ABSENT_SECONDS = 5.0

@@ -5,9 +5,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from inference.identity import Run
-from inference.installation import Installation
 from inference.settings import HOME
+from inference.tritonserver.identity import Run
+from inference.tritonserver.installation import Installation
 
 OWN_BACKENDS = HOME / "inference" / "backends"
 

@@ -7,9 +7,9 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import BadRequest
 
 from gateway.admission import Ticket
-from gateway.body import Body
 from gateway.errors import EdgeLensError
-from gateway.pace import Pace
+from gateway.transport.body import Body
+from gateway.transport.pace import Pace
 
 WORK = frozenset({"/predict", "/v1/classify"})
 TLS_HELLO = b"\x16\x03"  # a client uses https:// with a port that speaks http://

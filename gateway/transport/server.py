@@ -22,12 +22,12 @@ from waitress.server import TcpWSGIServer
 from werkzeug.datastructures import Headers
 
 from gateway.budget import NO_ROOM
-from gateway.channel import Channel
 from gateway.config import SettingError, Settings
-from gateway.dispatcher import Dispatcher
 from gateway.errors import EdgeLensError, Overloaded, TooLarge
-from gateway.request import WORK, Request
 from gateway.services import Services
+from gateway.transport.channel import Channel
+from gateway.transport.dispatcher import Dispatcher
+from gateway.transport.request import WORK, Request
 
 logger = logging.getLogger(__name__)
 CONNECTIONS = 1000

@@ -10,9 +10,9 @@ import threading
 from waitress.task import ThreadedTaskDispatcher
 
 from gateway.admission import Admission
-from gateway.channel import Channel
 from gateway.errors import EdgeLensError, TritonUnavailable
-from gateway.request import Request
+from gateway.transport.channel import Channel
+from gateway.transport.request import Request
 
 LIGHT_THREADS = 4
 

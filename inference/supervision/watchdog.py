@@ -9,9 +9,9 @@ from typing import Any, Protocol
 from inference import model_config
 from inference.client import TritonClient
 from inference.errors import TritonRefused, TritonSilent
-from inference.probe import Probe
 from inference.repository import is_apart
-from inference.state import Finding
+from inference.supervision.probe import Probe
+from inference.supervision.state import Finding
 
 ModelVersion = tuple[str, str]
 Clock = Callable[[], float]

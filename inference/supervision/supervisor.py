@@ -17,15 +17,15 @@ from inference.errors import (
     TritonRefused,
     TritonSilent,
 )
-from inference.patients import Patients
-from inference.processes import is_alive, reap_orphans
 from inference.repository import ensemble_name, ready_models
-from inference.server import TritonServer
 from inference.settings import Settings
-from inference.shm import bearable
-from inference.state import Finding, State
-from inference.stubs import Loading, Loadings, ModelStubs
-from inference.watchdog import Watchdog
+from inference.supervision.patients import Patients
+from inference.supervision.state import Finding, State
+from inference.supervision.watchdog import Watchdog
+from inference.tritonserver.processes import is_alive, reap_orphans
+from inference.tritonserver.server import TritonServer
+from inference.tritonserver.shm import bearable
+from inference.tritonserver.stubs import Loading, Loadings, ModelStubs
 
 LOAD_SECONDS = 120.0
 STARVED_SILENCES = 5

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from inference.identity import PROC, Run, start_tick
+from inference.tritonserver.identity import PROC, Run, start_tick
 
 LEASH = Path(__file__).with_name("leash.py")
 STUB = "triton_python_backend_stub"

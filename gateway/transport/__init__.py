@@ -1,0 +1,1 @@
+"""Bytes in and out: waitress's connections, requests and threads, bounded for hostile clients."""
