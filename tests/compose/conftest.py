@@ -12,7 +12,19 @@ from tests.photos import Photo, photos
 HERE = Path(__file__).parent
 IMAGES = ("edgelens-inference:test", "edgelens-gateway:test", "edgelens-export:test")
 # Tests without an engine come first, then those of the running stack, last those of its images.
-ORDER = ("kubernetes", "stack", "fuzz", "tls", "proxy", "faults", "down", "bundle", "swarm")
+ORDER = (
+    "kubernetes",
+    "stack",
+    "balancer",
+    "replicas",
+    "fuzz",
+    "tls",
+    "proxy",
+    "faults",
+    "down",
+    "bundle",
+    "swarm",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,0 +1,196 @@
+"""What the balancer lets through to Triton: inference, metadata and health, in safe messages."""
+
+import http.client
+from contextlib import closing
+
+import grpc
+import numpy as np
+import pytest
+import requests
+import tritonclient.grpc as triton_grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.utils import InferenceServerException
+
+from tests.compose.stack import Stack
+from tests.waiting import wait_until
+
+MODEL = "efficientnet_lite0"
+# The balancer's own message: the request has not reached Triton.
+REFUSAL = b'{"error": "only inference, metadata and health are open here"}'
+MEGABYTE = 1 << 20
+FORBIDDEN_PATHS = (
+    ("POST", "/v2/repository/index"),
+    ("POST", f"/v2/repository/models/{MODEL}/unload"),
+    ("POST", f"/v2/repository/models/{MODEL}/load"),
+    ("GET", "/v2/systemsharedmemory/status"),
+    ("POST", "/v2/systemsharedmemory/region/x/register"),
+    ("GET", "/v2/cudasharedmemory/status"),
+    ("GET", "/v2/trace/setting"),
+    ("POST", "/v2/trace/setting"),
+    ("GET", "/v2/logging"),
+    ("POST", "/v2/logging"),
+    ("GET", "/v2/models/stats"),
+    ("GET", f"/v2/models/{MODEL}/stats"),
+    ("GET", f"/v2/models/{MODEL}/trace/setting"),
+    ("POST", "/v2//repository/index"),
+    ("POST", f"/v2/models/{MODEL}/../../repository/index"),
+    ("POST", f"/v2/models/{MODEL}%2F..%2F..%2Frepository/index"),
+    ("GET", "/metrics"),
+    ("DELETE", "/v2"),
+)
+FORBIDDEN_CALLS = (
+    ("RepositoryIndex", service_pb2.RepositoryIndexRequest()),
+    ("RepositoryModelUnload", service_pb2.RepositoryModelUnloadRequest(model_name=MODEL)),
+    ("RepositoryModelLoad", service_pb2.RepositoryModelLoadRequest(model_name=MODEL)),
+    ("SystemSharedMemoryStatus", service_pb2.SystemSharedMemoryStatusRequest()),
+    ("CudaSharedMemoryStatus", service_pb2.CudaSharedMemoryStatusRequest()),
+    ("TraceSetting", service_pb2.TraceSettingRequest()),
+    ("LogSettings", service_pb2.LogSettingsRequest()),
+    ("ModelStatistics", service_pb2.ModelStatisticsRequest(name=MODEL)),
+)
+
+
+@pytest.mark.parametrize("method, path", FORBIDDEN_PATHS)
+def test_other_paths_of_triton_are_forbidden(stack: Stack, method: str, path: str):
+    # Unlike `requests`, http.client sends the path as it is, dots and all.
+    connection = http.client.HTTPConnection(stack.bind, stack.http_port, timeout=10)
+    connection.request(method, path, b"{}" if method == "POST" else None)
+    with closing(connection):
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (403, REFUSAL)
+
+
+@pytest.mark.parametrize("name, request_message", FORBIDDEN_CALLS, ids=lambda value: str(value))
+def test_other_calls_of_triton_are_denied(stack: Stack, name: str, request_message: object):
+    with grpc.insecure_channel(stack.grpc_address) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        with pytest.raises(grpc.RpcError) as refusal:
+            getattr(stub, name)(request_message, timeout=10)
+    assert refusal.value.code() == grpc.StatusCode.PERMISSION_DENIED
+
+
+@pytest.mark.parametrize(
+    "header, value, status",
+    [
+        ("Transfer-Encoding", "chunked", 411),
+        ("Content-Length", str(65 * MEGABYTE), 413),
+        ("Content-Length", str(3000 * MEGABYTE), 413),  # over 31 bits
+        ("Content-Encoding", "gzip", 415),
+        ("Content-Length", "1000001", 413),  # JSON
+        ("Inference-Header-Content-Length", "10000", 413),
+    ],
+)
+def test_bodies_that_triton_reads_carelessly_do_not_reach_it(
+    stack: Stack, header: str, value: str, status: int
+):
+    connection = http.client.HTTPConnection(stack.bind, stack.http_port, timeout=10)
+    connection.putrequest("POST", f"/v2/models/{MODEL}/infer")
+    connection.putheader(header, value)
+    connection.endheaders()
+    with closing(connection):
+        assert connection.getresponse().status == status
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"inputs":' + b"[" * 900_000, 400),
+        (b'{"parameters": {' + b'"a": 1,' * 2000 + b'"b": 1}}', 400),
+    ],
+    ids=["deep", "many members"],
+)
+def test_json_that_would_harm_triton_does_not(stack: Stack, body: bytes, status: int):
+    before = stack.losses()
+    answer = requests.post(f"{stack.http_url}/v2/models/{MODEL}/infer", body, timeout=60)
+    assert answer.status_code == status
+    assert requests.get(f"{stack.http_url}/v2/models/{MODEL}/ready", timeout=10).status_code == 200
+    assert stack.losses() == before
+
+
+@pytest.mark.parametrize(
+    "body, error",
+    [
+        (b'{"inputs"', "parse the request JSON"),
+        (b'{"inputs": 7}', "Unable to parse"),
+        (
+            b'{"inputs": [{"name": "i", "datatype": "UINT8", "shape": [-1], "data": [1]}]}',
+            "Unable to parse",
+        ),
+    ],
+    ids=["cut", "of another type", "negative"],
+)
+def test_json_that_triton_cannot_read_is_the_clients_mistake(stack: Stack, body: bytes, error: str):
+    answer = requests.post(f"{stack.http_url}/v2/models/{MODEL}/infer", body, timeout=20)
+    assert answer.status_code == 400
+    assert error in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "options", [{"compression_algorithm": "gzip"}, {}], ids=["compressed", "too large"]
+)
+def test_messages_that_triton_reads_carelessly_do_not_reach_it(stack: Stack, options: dict):
+    rows = 1 if options else 480
+    entry = triton_grpc.InferInput("image", [rows, 224, 224, 3], "UINT8")
+    entry.set_data_from_numpy(np.zeros((rows, 224, 224, 3), np.uint8))
+    with (
+        closing(triton_grpc.InferenceServerClient(stack.grpc_address)) as client,
+        pytest.raises(InferenceServerException) as refusal,
+    ):
+        client.infer(MODEL, [entry], **options)
+    # A client that still sends when it is refused sees the stream end instead of the message.
+    said = refusal.value.message()
+    assert "uncompressed, of no more than 64 MB" in said or (not options and "RST_STREAM" in said)
+
+
+def test_other_programs_can_ask_for_health_metadata_and_inference(stack: Stack):
+    for path in (
+        "/v2",
+        "/v2/health/live",
+        "/v2/health/ready",
+        f"/v2/models/{MODEL}",
+        f"/v2/models/{MODEL}/config",
+    ):
+        assert requests.get(stack.http_url + path, timeout=10).status_code == 200
+    client = triton_grpc.InferenceServerClient(stack.grpc_address)
+    assert client.is_server_ready()
+    assert client.get_model_metadata(MODEL).name == MODEL
+    assert client.infer(MODEL, [tensor()]).as_numpy("probabilities").shape == (1, 1000)
+    client.close()
+
+
+def test_what_triton_refuses_is_told_to_grpc_clients_as_it_said_it(stack: Stack):
+    wrong = triton_grpc.InferInput("image", [1, 100, 224, 3], "UINT8")
+    wrong.set_data_from_numpy(np.zeros((1, 100, 224, 3), np.uint8))
+    with closing(triton_grpc.InferenceServerClient(stack.grpc_address)) as client:
+        for call, status, said in (
+            (lambda: client.infer(MODEL, [wrong]), "INVALID_ARGUMENT", "[1,100,224,3]"),
+            (lambda: client.infer("nothing", [tensor()]), "NOT_FOUND", "unknown model"),
+            (lambda: client.get_model_config("nothing"), "NOT_FOUND", "unknown model"),
+        ):
+            with pytest.raises(InferenceServerException) as refusal:
+                call()
+            assert refusal.value.status() == f"StatusCode.{status}"
+            assert said in refusal.value.message()
+
+
+def test_streams_are_answered_message_by_message(stack: Stack):
+    answers: list[object] = []
+    client = triton_grpc.InferenceServerClient(stack.grpc_address)
+    client.start_stream(lambda result, error: answers.append(error or result))
+    client.async_stream_infer(MODEL, [tensor()])
+    wait_for(answers, 1)
+    client.async_stream_infer(MODEL, [tensor()])
+    wait_for(answers, 2)
+    client.stop_stream()
+    client.close()
+    assert all(isinstance(answer, triton_grpc.InferResult) for answer in answers)
+
+
+def tensor() -> triton_grpc.InferInput:
+    entry = triton_grpc.InferInput("image", [1, 224, 224, 3], "UINT8")
+    entry.set_data_from_numpy(np.full((1, 224, 224, 3), 128, np.uint8))
+    return entry
+
+
+def wait_for(answers: list[object], number: int) -> None:
+    wait_until(lambda: len(answers) >= number, f"answer {number} of the stream", 30)
