@@ -2,26 +2,6 @@
 
 const REFERENCE = "#/components/schemas/";
 const LONG_SHAPE = 30; // lines of JSON after which an example is folded
-// Example values for properties without an example in the description, by name.
-const USUAL = {
-  name: "efficientnet_lite0",
-  model: "efficientnet_lite0",
-  stands_in_for: "vgg16",
-  version: "1",
-  versions: ["1"],
-  filename: "photo.jpg",
-  weights: "imagenet",
-  engine: "openvino",
-  precision: "bf16",
-  classes: 1000,
-  width: 224,
-  height: 224,
-  probability: 0.971,
-  pictures: 32,
-  picture_bytes: 20971520,
-  picture_pixels: 50000000,
-  request_bytes: 67108864,
-};
 
 /** Return an element with these children, elements or texts. */
 function make(name, attributes = {}, ...children) {
@@ -75,11 +55,8 @@ class Description {
       return oneOf ? this.example(oneOf[0]) : constant;
     }
     if (properties) {
-      const entries = Object.entries(properties).map(([key, value]) => [
-        key,
-        USUAL[key] ?? this.example(value),
-      ]);
-      return Object.fromEntries(entries);
+      const entries = Object.entries(properties);
+      return Object.fromEntries(entries.map(([key, value]) => [key, this.example(value)]));
     }
     if (items) {
       return [this.example(items)];
