@@ -47,6 +47,6 @@ def _tensors(files: Iterable[Path], contract: Contract) -> Iterator[Tensors]:
 def _require_enough(pictures: int) -> None:
     if pictures < MINIMUM_PICTURES:
         raise ExportError(
-            f"{pictures} pictures are too few for calibration and comparison; put "
-            f"{MINIMUM_PICTURES} or more (300 work well) into the directory itself"
+            f"calibration and comparison need at least {MINIMUM_PICTURES} pictures (300 work well) "
+            f"in the directory itself; it has {pictures}"
         )

@@ -42,7 +42,7 @@ class Budget:
             yield
             return
         if not self._turn.acquire(timeout=max(0.0, deadline.remaining())):
-            raise Overloaded(NO_ROOM)
+            raise Overloaded("Other large requests used up the time; try again shortly.")
         try:
             yield
         finally:
