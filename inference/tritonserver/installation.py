@@ -31,9 +31,9 @@ class Installation:
         return self.backends / "python"
 
 
-def find_installation(site: Path | None = None, ngc: Path = NGC_ROOT) -> Installation:
+def find_installation(ngc: Path = NGC_ROOT) -> Installation:
     """Find the wheel's server, else that of an NGC image. Raises LaunchError with a remedy."""
-    site = site or _wheel_site()
+    site = _wheel_site()
     if site and (site / "pytriton/tritonserver/bin/tritonserver").is_file():
         check_glibc(_glibc())
         installation = _from_wheel(site)

@@ -1,5 +1,7 @@
 """Finding tritonserver and naming what it lacks."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,6 @@ from inference.tritonserver.installation import (
     PYTHON,
     check_glibc,
     check_libpython,
-    check_stub,
     find_installation,
 )
 
@@ -32,16 +33,32 @@ def test_wheel_is_found_and_complete() -> None:
     assert installation.libraries[0].name == "nvidia_pytriton.libs"
 
 
-def test_server_of_an_ngc_image_is_found_without_the_wheel(tmp_path: Path) -> None:
+@pytest.fixture
+def without_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave no directory in which Python would find the wheel."""
+    monkeypatch.setattr(sys, "path", [])
+
+
+def test_server_of_an_ngc_image_is_found_without_the_wheel(
+    tmp_path: Path, without_wheel: None
+) -> None:
     root = make_image(tmp_path / "tritonserver")
-    installation = find_installation(site=tmp_path, ngc=root)
+    installation = find_installation(ngc=root)
     assert installation.server == root / "bin" / "tritonserver"
     assert installation.stub == root / "backends" / "python" / "triton_python_backend_stub"
 
 
-def test_machine_without_triton_is_told_what_to_install(tmp_path: Path) -> None:
+def test_machine_without_triton_is_told_what_to_install(
+    tmp_path: Path, without_wheel: None
+) -> None:
     with pytest.raises(LaunchError, match=r"requirements/inference\.txt"):
-        find_installation(site=tmp_path, ngc=tmp_path / "absent")
+        find_installation(ngc=tmp_path / "absent")
+
+
+def test_wheel_on_a_system_that_is_too_old_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "confstr", lambda name: "glibc 2.31")
+    with pytest.raises(LaunchError, match=r"glibc 2\.35 or newer"):
+        find_installation()
 
 
 @pytest.mark.parametrize("version", ["glibc 2.35", "glibc 2.41", "glibc 3.0"])
@@ -55,9 +72,11 @@ def test_old_or_other_c_library_is_refused_by_name(version: str) -> None:
         check_glibc(version)
 
 
-def test_missing_stub_names_the_python_that_works(tmp_path: Path) -> None:
+def test_missing_stub_names_the_python_that_works(tmp_path: Path, without_wheel: None) -> None:
+    root = make_image(tmp_path / "tritonserver")
+    (root / "backends" / "python" / "triton_python_backend_stub").unlink()
     with pytest.raises(LaunchError, match=r"Python 3\.11"):
-        check_stub(tmp_path / "triton_python_backend_stub")
+        find_installation(ngc=root)
 
 
 def test_missing_shared_python_names_its_package() -> None:
