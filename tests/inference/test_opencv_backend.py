@@ -1,12 +1,15 @@
 """The decoding backend without Triton: its configuration, and pictures of several requests."""
 
 import json
+import threading
+import time
 
 import numpy as np
 import pytest
 
 from gateway.errors import EdgeLensError
 from gateway.image import Limits, to_tensor
+from inference.backends.opencv import decoder as decoding
 from inference.backends.opencv.batch import Batch
 from inference.backends.opencv.configuration import Configuration
 from inference.backends.opencv.decoder import Decoder
@@ -89,6 +92,24 @@ def test_a_broken_picture_gets_the_gateways_sentence(decoder: Decoder, broken: b
 def test_what_is_no_picture_at_all_is_an_error_too(decoder: Decoder) -> None:
     (found,) = decoder.decode([None])
     assert found == "This picture cannot be decoded (TypeError)."
+
+
+@pytest.mark.parametrize(("cpus", "instances", "threads"), [(4, 1, 4), (4, 2, 2), (1, 2, 1)])
+def test_pictures_are_decoded_on_the_instances_share_of_the_processors(
+    monkeypatch: pytest.MonkeyPatch, cpus: int, instances: int, threads: int
+) -> None:
+    together = threading.Barrier(threads)
+
+    def thread(*_: object) -> int:
+        time.sleep(0.05)  # all pictures are handed out meanwhile
+        together.wait(10)
+        return threading.get_ident()
+
+    monkeypatch.setattr(decoding, "available_cpus", lambda: cpus)
+    monkeypatch.setattr(decoding, "to_tensor", thread)
+    decoder = Decoder(read(instance_group=[{"count": instances}]))
+    assert len(set(decoder.decode([b""] * 2 * threads))) == threads
+    decoder.close()
 
 
 def test_every_request_gets_its_own_pictures() -> None:
