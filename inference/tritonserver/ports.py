@@ -52,9 +52,8 @@ def _bind_any(host: str, name: str) -> socket.socket:
 def bind(host: str, port: int, name: str) -> socket.socket:
     """Bind a TCP socket; `name` is the variable to blame. Raises LaunchError."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
     except socket.gaierror:
         raise LaunchError(f"TRITON_HOST {host!r} is not an address of this machine.") from None
     listener = socket.socket(family, kind, protocol)

@@ -24,6 +24,14 @@ def test_given_port_is_taken_as_it_is() -> None:
     assert choose_ports(Settings.from_env({**FREE, "TRITON_GRPC_PORT": str(port)})).grpc == port
 
 
+def test_port_whose_connections_are_still_closing_is_free() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            server.accept()[0].close()  # who closes first has to wait
+    assert choose_ports(Settings.from_env({**FREE, "TRITON_GRPC_PORT": str(port)})).grpc == port
+
+
 @pytest.mark.parametrize("name", FREE)
 def test_taken_port_names_its_variable(name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
