@@ -5,6 +5,14 @@ import shutil
 import pytest
 
 from inference.backends.tensorflow import wire
+from inference.backends.tensorflow.signatures import (
+    DEFAULT_SIGNATURE,
+    DEFAULT_TAG,
+    META_GRAPHS,
+    META_INFO,
+    SIGNATURES,
+    TAGS,
+)
 
 Y = 'output { name: "y" data_type: TYPE_FP32 dims: [1] }'
 X = 'input { name: "x" data_type: TYPE_FP32 dims: [1] }'
@@ -157,13 +165,20 @@ def test_what_cannot_hold_is_refused_with_its_reason(client, foreign, part, conf
     assert "Traceback" not in reason
 
 
+def _with_signature(definition):
+    tags = wire.encode(META_INFO, wire.encode(TAGS, DEFAULT_TAG.encode()))
+    named = wire.encode(1, DEFAULT_SIGNATURE.encode()) + wire.encode(2, definition)
+    return wire.encode(META_GRAPHS, tags + wire.encode(SIGNATURES, named))
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
         (b"\x12\xff\xff", "saved_model.pb is damaged"),
+        (_with_signature(wire.encode(1, b"\xff")), "saved_model.pb is damaged"),
         (wire.encode(1, wire.encode(1, b"x") + wire.encode(2, b"Placeholder")), "a frozen graph"),
     ],
-    ids=["damaged", "frozen graph"],
+    ids=["damaged", "damaged signature", "frozen graph"],
 )
 def test_what_is_no_savedmodel_is_refused(client, foreign, content, sentence):
     model = foreign / "repository" / "damaged"

@@ -56,18 +56,17 @@ def read_signature(directory: Path, tag: str = "", name: str = "") -> Signature:
             f"{directory} has no {wanted}; it has {_listed(found)}: choose one with the"
             " parameter `signature` (or TF_SIGNATURE_DEF)"
         )
-    return _signature(chosen, found[chosen])
+    return found[chosen]
 
 
-def read_signatures(directory: Path, tag: str = "") -> dict[str, memoryview]:
-    """Map the names of all signatures under a tag to their encoded SignatureDef."""
+def read_signatures(directory: Path, tag: str = "") -> dict[str, Signature]:
+    """Map the names of all signatures under a tag to what they say. Raises LoadError."""
     try:
         graph = find_graph(memoryview(read_bytes(directory)), tag, directory)
-        entries = list(wire.chunks(graph, SIGNATURES))
-        found = {wire.text(entry, 1): wire.chunk(entry, 2) for entry in entries}
-    except (ValueError, IndexError) as error:
+        found = [_signature(entry) for entry in wire.chunks(graph, SIGNATURES)]
+    except ValueError as error:
         raise LoadError(f"{directory}/saved_model.pb is damaged: {error}") from error
-    return {name: value for name, value in found.items() if name != INITIALISER}
+    return {signature.name: signature for signature in found if signature.name != INITIALISER}
 
 
 def read_bytes(directory: Path) -> bytes:
@@ -105,9 +104,10 @@ def find_graph(model: memoryview, tag: str, directory: Path) -> memoryview:
     )
 
 
-def _signature(name: str, definition: memoryview) -> Signature:
-    """Decode a SignatureDef."""
-    return Signature(name, _tensors(definition, 1), _tensors(definition, 2))
+def _signature(entry: memoryview) -> Signature:
+    """Decode an entry of the map from names to SignatureDefs."""
+    definition = wire.chunk(entry, 2)
+    return Signature(wire.text(entry, 1), _tensors(definition, 1), _tensors(definition, 2))
 
 
 def _tensors(definition: memoryview, field: int) -> tuple[Tensor, ...]:
