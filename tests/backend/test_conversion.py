@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import tempfile
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from inference.backends.tensorflow.conversion import read_converted
 from inference.backends.tensorflow.engines import load_engine
+from inference.backends.tensorflow.errors import LoadError
 from inference.backends.tensorflow.log import Log
 from inference.backends.tensorflow.parameters import Options
 from inference.backends.tensorflow.signatures import read_signature
@@ -61,6 +63,12 @@ def test_an_unusable_cache_does_not_stop_the_start(task, lines):
     task.cache.write_text("this is a file")
     assert answer(task, lines) == [[6]]
     assert lines.having("cannot keep the converted model")
+
+
+def test_a_machine_without_room_for_temporary_files_is_told_so(task, lines, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(LoadError, match=r"OpenVINO cannot run .*No such file"):
+        answer(task, lines)
 
 
 def test_signatures_and_precisions_have_entries_of_their_own(task, lines):

@@ -39,7 +39,7 @@ class OpenVinoEngine:
             self._outputs = _positions(compiler.model.outputs, task.signature.outputs)
             self._types = [port.get_element_type().to_dtype() for port in compiler.model.inputs]
             self._model = self._compiled(compiler, task)
-        except (RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise LoadError(f"OpenVINO cannot run {task.savedmodel}: {_reason(error)}") from error
         self._prime(task)
 
