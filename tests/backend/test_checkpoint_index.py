@@ -6,6 +6,7 @@ import openvino as ov
 import pytest
 
 from inference.backends.tensorflow.checkpoint_index import (
+    MAGIC,
     OBJECT_GRAPH,
     mended_index,
     read_table,
@@ -52,7 +53,11 @@ def test_openvino_reads_a_mended_index(variables):
         assert len(ov.Core().read_model(directory).inputs) == 1
 
 
-@pytest.mark.parametrize("damage", [b"", b"x" * 100], ids=["empty", "not a table"])
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"x" * 100, b"\x7f" * 40 + MAGIC, bytes(40) + MAGIC],
+    ids=["empty", "not a table", "a block beyond the end", "a block of nothing"],
+)
 def test_a_damaged_index_is_refused(damage):
     with pytest.raises(ValueError, match="damaged"):
         read_table(memoryview(damage))

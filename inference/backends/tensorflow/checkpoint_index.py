@@ -11,6 +11,7 @@ EXPECTED_HEADER = 6
 CHECKSUM_BYTES = 4
 MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
 FOOTER_BYTES = 48
+COUNT_BYTES = 4  # a block ends with its restart points and their number
 OFFSET, SIZE, SHARD = 4, 5, 3
 
 
@@ -70,10 +71,12 @@ def write_table(pairs: dict[bytes, bytes]) -> bytes:
 
 def _block(table: memoryview, offset: int, size: int) -> dict[bytes, bytes]:
     """Read the pairs of one block; a key shares its beginning with the key before it."""
+    if not COUNT_BYTES <= size < len(table) - offset:
+        raise ValueError("variables.index is damaged")
     if table[offset + size] != 0:
         raise ValueError("variables.index is compressed")
-    restarts = struct.unpack_from("<I", table, offset + size - 4)[0]
-    block = table[offset : offset + size - 4 * (restarts + 1)]
+    restarts = struct.unpack_from("<I", table, offset + size - COUNT_BYTES)[0]
+    block = table[offset : offset + size - COUNT_BYTES * (restarts + 1)]
     pairs: dict[bytes, bytes] = {}
     key, position = b"", 0
     while position < len(block):
@@ -111,10 +114,6 @@ def _encode_handle(offset: int, size: int) -> bytes:
 
 
 def _moved(entry: memoryview, distance: int) -> bytes:
-    """Move a BundleEntryProto's beginning, keeping its end."""
-    values = {
-        OFFSET: wire.number(entry, OFFSET) + distance,
-        SIZE: wire.number(entry, SIZE) - distance,
-    }
-    kept = b"".join(bytes(raw) for field, _, raw in wire.fields(entry) if field not in values)
-    return kept + b"".join(wire.encode_number(field, value) for field, value in values.items())
+    """Move a BundleEntryProto's beginning, keeping its end: a later value of a field counts."""
+    offset = wire.encode_number(OFFSET, wire.number(entry, OFFSET) + distance)
+    return bytes(entry) + offset + wire.encode_number(SIZE, wire.number(entry, SIZE) - distance)
