@@ -184,16 +184,58 @@ def centred_in_sevens(rows):
     return centred(ops.reshape(rows, ops.constant([0, -1, 7]), special_zero=True), 0)
 
 
+def count(rows):
+    number = ops.gather(ops.shape_of(rows), ops.constant([0]), ops.constant(0))
+    return ops.convert(number, np.float32)
+
+
 def divided_by_rows(rows):
-    count = ops.gather(ops.shape_of(rows), ops.constant([0]), ops.constant(0))
-    return ops.divide(rows, ops.convert(count, np.float32))
+    return ops.divide(rows, count(rows))
 
 
-@pytest.mark.parametrize("layer", [scaled_if_large, equal_rows, centred_in_sevens, divided_by_rows])
+def numbered(rows):
+    """Add its place to each row."""
+    ones = ops.exp(ops.subtract(rows, rows))
+    return ops.add(rows, ops.cum_sum(ones, ops.constant(0)))
+
+
+def positive_rows(rows):
+    """Leave out each row whose sum is negative."""
+    sums = ops.reduce_sum(rows, ops.constant([1]), False)
+    kept = ops.non_zero(ops.greater(sums, ops.constant(np.float32(0))))
+    return ops.gather(rows, ops.squeeze(kept, ops.constant([0])), ops.constant(0))
+
+
+def width(rows):
+    """Return the same for any rows, but no row for each."""
+    return ops.gather(ops.shape_of(rows), ops.constant([1]), ops.constant(0))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        scaled_if_large,
+        equal_rows,
+        centred_in_sevens,
+        divided_by_rows,
+        numbered,
+        positive_rows,
+        width,
+    ],
+)
 def test_rows_that_depend_on_each_other_only_at_times_are_found(layer):
     a = ops.parameter([-1, -1], np.float32, "a")
-    compiled = Compiler(ov.Model([layer(a)], [a]), "f32").compile(CORES, streams=1)
+    compiled = Compiler(ov.Model([ops.relu(a), layer(a)], [a]), "f32").compile(CORES, streams=1)
     assert mixes_rows(compiled, "f32")
+
+
+@pytest.mark.parametrize(("precision", "mixes"), [("f32", True), ("bf16", False)])
+def test_a_row_alone_may_be_rounded_in_another_way_only_at_16_bits(precision, mixes):
+    a = ops.parameter([-1, WIDTH], np.float32, "a")
+    alone = ops.equal(count(a), ops.constant(np.float32(1)))
+    rounded = ops.select(alone, ops.multiply(a, ops.constant(np.float32(1.01))), a)
+    compiled = Compiler(ov.Model([rounded], [a]), "f32").compile(CORES, streams=1)
+    assert mixes_rows(compiled, precision) == mixes
 
 
 def test_rows_that_refuse_every_trial_are_not_joined():
