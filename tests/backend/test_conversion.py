@@ -131,25 +131,54 @@ def multiplied(x, beyond):
     return ov.opset13.multiply(x, ov.opset13.constant(weights)), weights
 
 
+def branched(x, beyond):
+    """Add the weights in the branch that is taken, nothing in the other."""
+    weights = np.array([[beyond, 1.0, 2.0, 3.0]], np.float32)
+    ports = [ov.opset13.parameter([-1, 1], np.float32) for _ in range(2)]
+    branches = [
+        ov.Model([ov.opset13.add(port, ov.opset13.constant(values))], [port])
+        for port, values in zip(ports, (weights, 0 * weights), strict=True)
+    ]
+    first = ov.opset13.reshape(x, ov.opset13.constant([-1]), False)
+    choice = ov.opset13.if_op(ov.opset13.greater(first, np.float32(0)).output(0))
+    choice.set_then_body(branches[0])
+    choice.set_else_body(branches[1])
+    choice.set_input(x.output(0), *ports)
+    return choice.set_output(*(branch.results[0] for branch in branches)), weights
+
+
+@pytest.fixture
+def store(task, lines):
+    """Convert another model in place of the task's."""
+
+    def convert(result, x):
+        made = ov.Model([result], [x])
+
+        class Core:
+            def read_model(self, path):
+                return made if path.is_dir() else ov.Core().read_model(path)
+
+        return read_converted(Core(), task, True, Log(lines, "model"))
+
+    return convert
+
+
 @pytest.mark.parametrize(
     ("use", "beyond"), [(added, 75_000.0), (added, -1e9), (multiplied, 1e-6), (multiplied, -1e-9)]
 )
-def test_constants_beyond_16_bits_are_not_cut(foreign, tmp_path, lines, use, beyond):
-    savedmodel = foreign / "parts" / "signatures" / "1" / "model.savedmodel"
-    task = Task(savedmodel, read_signature(savedmodel), Options(), 1, tmp_path, 4)
+def test_constants_beyond_16_bits_are_not_cut(store, use, beyond):
     x = ov.opset13.parameter([-1, 1], np.float32, "x")
     result, weights = use(x, beyond)
-    made = ov.Model([result], [x])
-
-    class Core:
-        """Reads this model in place of the SavedModel."""
-
-        def read_model(self, path):
-            return made if path.is_dir() else ov.Core().read_model(path)
-
-    stored = read_converted(Core(), task, True, Log(lines, "model"))
-    found = [op.data for op in stored.get_ops() if op.get_type_name() == "Constant"]
+    found = [op.data for op in store(result, x).get_ops() if op.get_type_name() == "Constant"]
     np.testing.assert_array_equal(found, [weights])
+
+
+def test_constants_in_a_branch_are_not_cut(store):
+    x = ov.opset13.parameter([-1, 1], np.float32, "x")
+    result, weights = branched(x, 1e9)
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    model = ov.Core().compile_model(store(result, x), "CPU", settings)
+    np.testing.assert_array_equal(model(np.ones([1, 1], np.float32))[0], weights + 1)
 
 
 def test_what_a_killed_conversion_left_is_removed_later(task, lines):
