@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.logs import shown_on_failure
+from tests.waiting import wait_until
 
 HOME = Path(__file__).resolve().parent.parent
 PYTHON = HOME / ".venv-inference" / "bin" / "python"
@@ -57,9 +59,10 @@ def start_inference(repository: Path, **env: str) -> Iterator[Running]:
     """Run `python -m inference` until the block ends; environment variables as keywords."""
     with tempfile.TemporaryDirectory(prefix="edgelens-test-") as name:
         directory = Path(name)
+        output, run = directory / "output.txt", directory / "run"
         variables = inference_env(repository, directory, **env)
-        with launched(variables, directory / "output.txt") as process:
-            ready = await_ready(process, directory)
+        with launched(variables, output) as process, shown_on_failure(run / "triton.log", output):
+            ready = await_ready(process, directory / "ready.json")
             yield Running(
                 process=process,
                 host=ready["host"],
@@ -69,8 +72,8 @@ def start_inference(repository: Path, **env: str) -> Iterator[Running]:
                 health_port=ready["health_port"],
                 admin_key=Path(ready["admin_key_file"]).read_text(),
                 log=Path(ready["log"]),
-                output=directory / "output.txt",
-                runtime_dir=directory / "run",
+                output=output,
+                runtime_dir=run,
                 env=variables,
             )
 
@@ -94,18 +97,12 @@ def launched(env: dict[str, str], output: Path) -> Iterator["subprocess.Popen[by
         end(process)
 
 
-def await_ready(process: "subprocess.Popen[bytes]", directory: Path) -> dict:
-    """Poll for the ready file; a launcher that ends or stays silent fails with its output."""
-    ready, output = directory / "ready.json", directory / "output.txt"
-    deadline = time.monotonic() + START_SECONDS
-    while not ready.exists():
-        if process.poll() is not None or time.monotonic() > deadline:
-            log = directory / "run" / "triton.log"
-            tail = log.read_text()[-3000:] if log.exists() else ""
-            raise AssertionError(f"No ready server.\n{output.read_text()}\n{tail}")
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(0.05)
-    return json.loads(ready.read_text())
+def await_ready(process: "subprocess.Popen[bytes]", file: Path) -> dict:
+    """Read the file that a launcher writes when all its models infer."""
+    ended = process.poll
+    wait_until(lambda: file.exists() or ended() is not None, "the server is ready", START_SECONDS)
+    assert file.exists(), "the launcher has ended"
+    return json.loads(file.read_text())
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:

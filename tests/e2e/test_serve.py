@@ -18,6 +18,7 @@ import requests
 from inference.tritonserver.identity import Run
 from tests.e2e.conftest import HOME, free_port, is_ready
 from tests.lite import MODEL, copy_repository
+from tests.logs import shown_on_failure
 from tests.photos import photos
 from tests.servers import Running
 from tests.waiting import wait_until
@@ -102,8 +103,9 @@ def serve(launch: Callable[..., Serve]) -> Callable[..., Serve]:
     def start(**settings: str) -> Serve:
         running = launch(**settings)
         ended = running.process.poll
-        wait_until(lambda: is_ready(running.url) or ended() is not None, "serve is ready", 120)
-        assert ended() is None, running.log.read_text()
+        with shown_on_failure(running.log):
+            wait_until(lambda: is_ready(running.url) or ended() is not None, "serve is ready", 120)
+            assert ended() is None, "serve has ended"
         return running
 
     return start
