@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.logs import shown_on_failure
+from tests.places import HOME, INFERENCE_PYTHON
 from tests.waiting import wait_until
 
-HOME = Path(__file__).resolve().parent.parent
-PYTHON = HOME / ".venv-inference" / "bin" / "python"
 START_SECONDS = 240.0
 STOP_SECONDS = 20.0
 
@@ -83,7 +82,7 @@ def launched(env: dict[str, str], output: Path) -> Iterator["subprocess.Popen[by
     """Start the launcher in a process group of its own; nothing of it outlives the block."""
     with output.open("ab") as file:
         process = subprocess.Popen(
-            [PYTHON, "-m", "inference"],
+            [INFERENCE_PYTHON, "-m", "inference"],
             cwd=HOME,
             env=env,
             stdin=subprocess.DEVNULL,

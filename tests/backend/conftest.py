@@ -2,16 +2,15 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import tritonclient.grpc as grpcclient
 
 from tests.backend.client import Client
 from tests.backend.lines import Lines
+from tests.places import HOME
 from tests.servers import start_inference
 
-HOME = Path(__file__).resolve().parents[2]
 BUILDER = "tests.backend.foreign_models"
 
 

@@ -3,8 +3,10 @@
 import re
 from pathlib import Path
 
+from tests.places import HOME
+
 HERE = Path(__file__).parent
-README = HERE.parent.parent / "inference" / "README.md"
+README = HOME / "inference/README.md"
 
 
 def rows():

@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 
 from tests.chaos.load import steady_load
+from tests.places import HOME
 
-HOME = Path(__file__).resolve().parents[2]
 INTERVAL = 10.0  # seconds between two looks at memory
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import requests
 
 from tests.compose.docker import DockerError, docker, inspect, run
+from tests.places import HOME
 from tests.waiting import wait_until
 
-HOME = Path(__file__).resolve().parents[2]
 JPEG = {"Content-Type": "image/jpeg"}
 START_LIMIT = 240.0  # seconds; generous, and includes the export
 

@@ -9,8 +9,9 @@ import pytest
 
 from tests.compose.docker import docker, run
 from tests.compose.offline_engine import offline_engine
-from tests.compose.stack import HOME, Stack
+from tests.compose.stack import Stack
 from tests.photos import Photo
+from tests.places import HOME
 from tests.waiting import wait_until
 
 LIMIT = 120.0  # seconds

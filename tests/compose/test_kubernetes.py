@@ -6,7 +6,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.compose.stack import HOME
+from tests.places import HOME
 
 MANIFESTS = HOME / "deploy/kubernetes"
 VERSIONS = ("1.31", "1.34", "1.37")

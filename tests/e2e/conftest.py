@@ -15,13 +15,11 @@ from selenium import webdriver
 
 from benchmarks.exports import sources_digest
 from tests.e2e.browser import Page, chromium
+from tests.places import GATEWAY_PYTHON, HOME, INFERENCE_PYTHON
 from tests.servers import Running, start_inference
 from tests.waiting import wait_until
 
-HOME = Path(__file__).resolve().parents[2]
 CACHE = HOME / ".cache/test"
-INFERENCE_PYTHON = HOME / ".venv-inference/bin/python"
-GATEWAY_PYTHON = HOME / ".venv/bin/python"
 
 
 @dataclass(frozen=True)

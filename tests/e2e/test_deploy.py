@@ -15,9 +15,10 @@ import requests
 import tritonclient.grpc
 import tritonclient.http
 
-from tests.e2e.conftest import HOME, INFERENCE_PYTHON, is_ready, running_gateway
+from tests.e2e.conftest import is_ready, running_gateway
 from tests.lite import MODEL, copy_repository
 from tests.photos import photos
+from tests.places import HOME, INFERENCE_PYTHON
 from tests.servers import Running, start_inference
 from tests.waiting import wait_until
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.e2e.conftest import HOME, INFERENCE_PYTHON, running_gateway
+from tests.e2e.conftest import running_gateway
 from tests.photos import photos
+from tests.places import HOME, INFERENCE_PYTHON
 from tests.servers import start_inference
 
 LABELS = ["apple", "pear", "plum", "fig", "quince"]

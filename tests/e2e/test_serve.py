@@ -16,10 +16,11 @@ import pytest
 import requests
 
 from inference.tritonserver.identity import Run
-from tests.e2e.conftest import HOME, free_port, is_ready
+from tests.e2e.conftest import free_port, is_ready
 from tests.lite import MODEL, copy_repository
 from tests.logs import shown_on_failure
 from tests.photos import photos
+from tests.places import HOME
 from tests.servers import Running
 from tests.waiting import wait_until
 

@@ -17,9 +17,10 @@ import tritonclient.utils
 
 from gateway.contract import Contract
 from gateway.image import to_tensor
-from tests.e2e.conftest import HOME, INFERENCE_PYTHON, Gateway
+from tests.e2e.conftest import Gateway
 from tests.memory import MEGABYTE, forget_peak, peak
 from tests.photos import Photo, odd_images, photos
+from tests.places import HOME, INFERENCE_PYTHON
 from tests.servers import Running
 from tests.waiting import wait_until
 

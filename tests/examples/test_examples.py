@@ -15,9 +15,10 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from tests.e2e.conftest import GATEWAY_PYTHON, running_gateway
+from tests.e2e.conftest import running_gateway
 from tests.photos import DATA, photos
-from tests.servers import HOME, Running
+from tests.places import GATEWAY_PYTHON, HOME
+from tests.servers import Running
 
 EXAMPLES = HOME / "examples"
 NODE = EXAMPLES / "node"

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from exporter.command import main
+from tests.places import HOME
 
-HOME = Path(__file__).resolve().parents[2]
 BARE = [sys.executable, "-S", "export_model.py"]  # an interpreter without any packages
 
 

@@ -25,9 +25,9 @@ from gateway.image import to_tensor
 from inference.repository import versions_in
 from tests.exporter.conftest import SIDE, SMALL
 from tests.photos import photos
+from tests.places import HOME
 from tests.waiting import wait_until
 
-HOME = Path(__file__).resolve().parents[2]
 SPEC = CATALOG[SMALL]
 
 

@@ -10,8 +10,8 @@ from exporter.catalog import CATALOG
 from exporter.default import ensure_default
 from exporter.errors import ExportError
 from exporter.job import Job
+from tests.places import HOME
 
-HOME = Path(__file__).resolve().parents[2]
 CLOSED = "http://127.0.0.1:9"
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-AUDIT = Path(__file__).resolve().parents[2] / "scripts/audit"
+from tests.places import HOME
+
+AUDIT = HOME / "scripts/audit"
 FOUND = """echo '{"dependencies": [{"name": "jinja2", "vulns": [{"id": "X"}]}]}'; exit 1"""
 # The version known to be vulnerable comes in a temporary file; our lock files come by name.
 KNOWS = f"""case "$*" in *requirements/*) exit %d;; *) {FOUND};; esac"""

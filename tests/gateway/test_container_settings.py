@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from gateway.admission import FORESEEN
+from tests.places import HOME
 
-HOME = Path(__file__).resolve().parents[2]
 EXAMPLE = HOME / ".env.example"
 COMPOSE = HOME / "docker-compose.yml"
 DEPLOYMENTS = (COMPOSE, HOME / "deploy/swarm.yml", HOME / "deploy/kubernetes")

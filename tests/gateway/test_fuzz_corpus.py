@@ -8,8 +8,9 @@ from gateway.errors import NotAPicture, TooLarge, UndecodablePicture
 from gateway.image import Limits, to_tensor
 from tests.memory import MEGABYTE, peak_of
 from tests.pictures import CONTRACT
+from tests.places import HOME
 
-CORPUS = sorted((Path(__file__).resolve().parents[2] / "fuzz/corpus").iterdir())
+CORPUS = sorted((HOME / "fuzz/corpus").iterdir())
 LIMITS = Limits(max_pixels=1_000_000)
 
 

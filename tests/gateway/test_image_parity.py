@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.golden_tensors import golden, tensor_hash
-from tests.servers import HOME
+from tests.places import HOME
 
 # OpenCV acts as on a processor without these features, and IPP as on an older one.
 PROCESSORS = {

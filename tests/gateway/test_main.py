@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from tests.pictures import encode, scene
+from tests.places import HOME
 
-HOME = Path(__file__).resolve().parents[2]
 ALONE = ["-m", "gateway"]
 WITH_STUB = [
     "-c",

@@ -16,7 +16,8 @@ from inference.grpc_control import GrpcControl
 from tests.inference.calls import admin, counter, is_ready, readiness
 from tests.inference.conftest import QUICK
 from tests.inference.contracted import MODEL, SWAPPED, add_classifier, golden
-from tests.servers import HOME, Running, start_inference
+from tests.places import HOME
+from tests.servers import Running, start_inference
 from tests.waiting import wait_until
 
 DYING = MODEL.replace("TAKEN", "__import__('os')._exit(1)")

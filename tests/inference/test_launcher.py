@@ -5,6 +5,7 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -14,7 +15,8 @@ import tritonclient.grpc
 
 from tests.inference import standins
 from tests.inference.calls import Answer, call, command, infer, pids, run_of, stubs_of
-from tests.servers import HOME, PYTHON, Running, inference_env, launched, start_inference
+from tests.places import HOME
+from tests.servers import Running, inference_env, launched, start_inference
 from tests.waiting import wait_until
 
 GRPC_KEY = "triton-grpc-protocol-x-edgelens-admin"
@@ -44,7 +46,12 @@ def leftovers(server: Running) -> list[str]:
 def start(env: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     """Run a launcher that is expected to end by itself."""
     return subprocess.run(
-        [PYTHON, "-m", "inference"], cwd=HOME, env=env, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "inference"],
+        cwd=HOME,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
 
@@ -132,7 +139,7 @@ def test_triton_may_open_as_many_files_as_the_launcher_could(repository: Path) -
 def test_a_limit_of_open_files_that_is_too_low_is_one_sentence(
     repository: Path, tmp_path: Path
 ) -> None:
-    few = ["prlimit", "--nofile=64:64", PYTHON, "-m", "inference"]
+    few = ["prlimit", "--nofile=64:64", sys.executable, "-m", "inference"]
     env = inference_env(repository, tmp_path)
     ended = subprocess.run(few, cwd=HOME, env=env, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1

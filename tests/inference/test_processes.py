@@ -10,7 +10,7 @@ import pytest
 
 from inference.signals import ENDING, on_ending
 from inference.tritonserver.processes import command_line, is_alive, is_working
-from tests.servers import HOME
+from tests.places import HOME
 from tests.waiting import wait_until
 
 

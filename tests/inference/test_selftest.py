@@ -29,7 +29,8 @@ from tests.inference.contracted import (
     golden,
 )
 from tests.photos import photos
-from tests.servers import HOME, Running, start_inference
+from tests.places import HOME
+from tests.servers import Running, start_inference
 
 ROTATED = LABELS[1:] + LABELS[:1]
 WRONG = {

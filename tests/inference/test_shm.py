@@ -11,15 +11,15 @@ import pytest
 from inference.tritonserver.identity import Run
 from inference.tritonserver.processes import STUB
 from inference.tritonserver.shm import bearable, close_segments, leaked, remove_segments, sweep
+from tests.places import HOME
 
 
 @pytest.fixture
 def ended() -> Run:
     """A run whose process has ended."""
     code = "import inference.tritonserver.identity as i; print(i.Run.current().prefix)"
-    root = Path(__file__).parents[2]
     ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=HOME, capture_output=True, text=True, check=True
     )
     run = Run.from_name(ended.stdout.strip())
     assert run

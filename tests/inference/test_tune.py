@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -22,7 +23,8 @@ from inference.tuning.search import ROUNDS, Search, fastest, gains, is_faster
 from inference.tuning.tuned import Tuned
 from tests.inference import standins
 from tests.inference.calls import call, pids
-from tests.servers import HOME, PYTHON, inference_env, start_inference
+from tests.places import HOME
+from tests.servers import inference_env, start_inference
 from tests.waiting import wait_until
 
 DEFAULT = Candidate("auto", instances=1, threads=0, batch=16, delay=0)
@@ -285,7 +287,7 @@ def test_a_host_without_tuned_configurations_is_not_tuned(tmp_path: Path) -> Non
 
 
 def tune(env: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [PYTHON, "-m", "inference.tune", *arguments]
+    command = [sys.executable, "-m", "inference.tune", *arguments]
     return subprocess.run(command, cwd=HOME, env=env, capture_output=True, text=True, timeout=120)
 
 
@@ -313,7 +315,7 @@ def test_real_triton_finds_the_faster_configuration_and_serves_it(tmp_path: Path
 def test_interrupted_tuning_leaves_nothing(tmp_path: Path) -> None:
     model = standins.add_model(tmp_path / "models", "sleeper", UNBATCHED, SLEEPER)
     process = subprocess.Popen(
-        [PYTHON, "-m", "inference.tune", "sleeper", "--seconds", "60"],
+        [sys.executable, "-m", "inference.tune", "sleeper", "--seconds", "60"],
         cwd=HOME,
         env=inference_env(tmp_path / "models", tmp_path),
         stderr=subprocess.PIPE,
