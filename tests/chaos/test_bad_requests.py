@@ -13,6 +13,7 @@ import requests
 
 from tests.chaos.load import steady_load
 from tests.e2e.conftest import Gateway, is_ready
+from tests.memory import MEGABYTE
 from tests.photos import odd_images, photos
 from tests.servers import Running
 from tests.waiting import wait_until
@@ -21,7 +22,6 @@ COUNT = 10_000
 RAW_COUNT = 300
 ANSWER_SECONDS = 0.3  # far more than a refusal takes
 SEED = 20
-MEGABYTE = 1 << 20
 PICTURES = [photo.data for photo in photos()] + [path.read_bytes() for path, _ in odd_images()]
 PATHS = ("/v1/classify", "/predict")
 

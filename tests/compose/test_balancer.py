@@ -12,12 +12,12 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from tests.compose.stack import Stack
+from tests.lite import MODEL
+from tests.memory import MEGABYTE
 from tests.waiting import wait_until
 
-MODEL = "efficientnet_lite0"
 # The balancer's own message: the request has not reached Triton.
 REFUSAL = b'{"error": "only inference, metadata and health are open here"}'
-MEGABYTE = 1 << 20
 FORBIDDEN_PATHS = (
     ("POST", "/v2/repository/index"),
     ("POST", f"/v2/repository/models/{MODEL}/unload"),

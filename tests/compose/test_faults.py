@@ -26,10 +26,10 @@ from tests.compose.load import (
     many_client,
 )
 from tests.compose.stack import Stack, freeze, is_healthy, kill_from_outside, thaw
+from tests.lite import MODEL
 from tests.photos import Photo
 from tests.waiting import wait_until
 
-MODEL = "efficientnet_lite0"
 CLIENTS = 8
 FROZEN = 12.0  # seconds; longer than the balancer waits for an answer
 # Prints the processes that run the model in a container, and sends them a signal if told to.

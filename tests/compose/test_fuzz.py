@@ -10,7 +10,8 @@ from gateway.contract import Contract
 from gateway.image import to_tensor
 from tests.compose.stack import Stack
 from tests.e2e.broken_answers import Endpoints, ask_all
-from tests.e2e.broken_requests import CASES, MODEL, PHOTOS
+from tests.e2e.broken_requests import CASES, PHOTOS
+from tests.lite import MODEL
 from tests.photos import Photo
 
 REFUSED = {

@@ -11,10 +11,10 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from tests.compose.docker import docker, inspect
 from tests.compose.stack import JPEG, Stack
+from tests.lite import MODEL
 from tests.photos import Photo
 from tests.waiting import wait_until
 
-MODEL = "efficientnet_lite0"
 REQUESTS = 300
 FIRST_CALLS = 90
 # Each holds 750 KB, and there are more of them than the balancer takes in at a time.

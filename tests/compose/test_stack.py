@@ -11,6 +11,7 @@ import requests
 
 from tests.compose.docker import DockerError, docker, inspect, python_in
 from tests.compose.stack import Stack, is_healthy
+from tests.memory import MEGABYTE
 from tests.photos import Photo
 from tests.waiting import wait_until
 
@@ -22,7 +23,6 @@ connection = http.client.HTTPConnection("127.0.0.1", 5000, timeout=10)
 connection.request("GET", "/v1/models", headers={"X-API-Key": sys.argv[1]})
 print(connection.getresponse().status)
 """
-MEGABYTE = 1 << 20
 
 
 def test_a_fresh_clone_names_a_photo_after_compose_up_alone(stack: Stack, hammer: Photo):

@@ -5,9 +5,9 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from tests.lite import MODEL
 from tests.photos import DATA, Photo, photos
 
-MODEL = "efficientnet_lite0"
 PHOTOS = photos()
 BOMB = (DATA / "odd_images/bomb_20000x20000_1bit.png").read_bytes()
 CASES = 1200  # over each protocol

@@ -15,6 +15,7 @@ from selenium import webdriver
 
 from benchmarks.exports import sources_digest
 from tests.e2e.browser import Page, chromium
+from tests.lite import MODEL
 from tests.places import GATEWAY_PYTHON, HOME, INFERENCE_PYTHON
 from tests.servers import Running, start_inference
 from tests.waiting import wait_until
@@ -51,7 +52,7 @@ def repository() -> Path:
     They are kept between runs.
     """
     cached = cached_repository()
-    for name, weights in (("efficientnet_lite0", "imagenet"), ("vgg16", "random")):
+    for name, weights in ((MODEL, "imagenet"), ("vgg16", "random")):
         if not (cached / name / "1").exists():
             export(cached, name, "--weights", weights)
         config = cached / name / "config.pbtxt"
@@ -75,7 +76,7 @@ def start_gateway(triton: Running, **settings: str) -> Gateway:
         "PORT": str(port),
         "TRITON_URL": f"127.0.0.1:{triton.grpc_port}",
         "TRITON_METRICS_URL": f"http://127.0.0.1:{triton.metrics_port}/metrics",
-        "MODEL": "efficientnet_lite0",
+        "MODEL": MODEL,
         **settings,
     }
     process = subprocess.Popen([GATEWAY_PYTHON, "-m", "gateway"], cwd=HOME, env=environment)

@@ -13,11 +13,11 @@ from tritonclient.utils import InferenceServerException
 
 from gateway.image import to_tensor
 from tests.e2e.test_stack import COUNTERS, contract_of, metric
+from tests.lite import MODEL
 from tests.photos import DATA, odd_images, photos
 from tests.servers import Running
 from tests.waiting import wait_until
 
-MODEL = "efficientnet_lite0"
 PHOTOS = photos()
 TOLERANCE = 1e-4  # of a probability, at f32
 MODULES = {"HTTP": tritonclient.http, "gRPC": tritonclient.grpc}

@@ -20,7 +20,6 @@ from gateway.image import to_tensor
 from tests.e2e.broken_answers import Endpoints, ask_all, ask_http
 from tests.e2e.broken_requests import (
     CASES,
-    MODEL,
     PHOTOS,
     Case,
     right_picture,
@@ -28,10 +27,10 @@ from tests.e2e.broken_requests import (
     tensor_case,
 )
 from tests.e2e.test_stack import contract_of
+from tests.lite import MODEL
+from tests.memory import MEGABYTE
 from tests.servers import Running
 from tests.waiting import wait_until
-
-MEGABYTE = 1 << 20
 
 
 def endpoints(triton: Running) -> Endpoints:

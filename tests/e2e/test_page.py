@@ -14,6 +14,8 @@ from selenium.webdriver.support.ui import Select
 
 from tests.e2e.browser import Page, best
 from tests.e2e.conftest import checked, running_gateway
+from tests.lite import MODEL
+from tests.memory import MEGABYTE
 from tests.photos import DATA, photos
 from tests.servers import Running
 
@@ -21,7 +23,6 @@ PHOTOS = photos()
 PATHS = [photo.path for photo in PHOTOS]
 LABELS = [photo.label for photo in PHOTOS]
 NO_PICTURE = DATA / "odd_images/text.jpg"
-MEGABYTE = 1 << 20
 
 
 # The first list of models names one more.
@@ -320,7 +321,7 @@ def test_the_same_pictures_can_be_shown_to_another_model(page: Page) -> None:
     Select(page.element("model")).select_by_value("vgg16")
     assert page.text("submit") == "Classify 2 pictures with vgg16"
     assert all("vgg16 version 1" in card.text for card in page.classify())
-    Select(page.element("model")).select_by_value("efficientnet_lite0")
+    Select(page.element("model")).select_by_value(MODEL)
     assert best(page.classify()) == LABELS[:2]
     page.element("submit").click()
     assert page.text("status") == "Nothing new to classify."

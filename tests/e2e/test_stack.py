@@ -18,6 +18,7 @@ import tritonclient.utils
 from gateway.contract import Contract
 from gateway.image import to_tensor
 from tests.e2e.conftest import Gateway
+from tests.lite import MODEL
 from tests.memory import MEGABYTE, forget_peak, peak
 from tests.photos import Photo, odd_images, photos
 from tests.places import HOME, INFERENCE_PYTHON
@@ -26,7 +27,6 @@ from tests.waiting import wait_until
 
 PHOTOS = photos()
 ODD_IMAGES = odd_images()
-MODEL = "efficientnet_lite0"
 CLIENTS = 16
 COUNTERS = ("nv_inference_count", "nv_inference_exec_count")
 HITS = "nv_cache_num_hits_per_model"

@@ -16,6 +16,7 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from tests.e2e.conftest import running_gateway
+from tests.lite import MODEL
 from tests.photos import DATA, photos
 from tests.places import GATEWAY_PYTHON, HOME
 from tests.servers import Running
@@ -199,7 +200,7 @@ def node_packages() -> Path:
 
 def test_node_names_every_photo(triton: Running, node_packages: Path) -> None:
     address = f"127.0.0.1:{triton.grpc_port}"
-    finished = run("node", NODE / "client.js", address, "efficientnet_lite0", *PATHS)
+    finished = run("node", NODE / "client.js", address, MODEL, *PATHS)
     assert finished.returncode == 0, finished.stderr
     for line, photo in zip(finished.stdout.splitlines(), PHOTOS, strict=True):
         assert line.startswith(f"{photo.path}: {photo.wnid} {photo.label} (")
