@@ -1,9 +1,10 @@
 """A gateway's server over real connections, and what tests send to it."""
 
+import contextlib
 import http.client
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,20 +78,28 @@ def arrived(running: Running) -> int:
     return sum(channel.request.body_bytes_received for channel in arriving(running))
 
 
+def queued(running: Running) -> list[Any]:
+    """List the connections whose request waits for a thread."""
+    return list(running.server.task_dispatcher._work.queue)
+
+
 def maintain(running: Running) -> None:
     """Make the server check its connections in the next turn of its loop."""
     running.server.next_channel_cleanup = 0
     running.server.pull_trigger()
 
 
-def hold_request(
-    running: Running, triton: StubTriton
-) -> tuple[threading.Event, threading.Thread, list[Any]]:
-    """Send a picture whose inference lasts until an event is set; return it, thread and results."""
+@contextlib.contextmanager
+def held_request(running: Running, triton: StubTriton) -> Iterator[list[Any]]:
+    """Send a picture whose inference lasts as long as the block; then the list has its answer."""
     hold = hold_inferences(triton)
     thread, results = in_background(running.classify)
     assert triton.entered.acquire(timeout=20)
-    return hold, thread, results
+    try:
+        yield results
+    finally:
+        hold.set()
+        thread.join(20)
 
 
 def hold_inferences(triton: StubTriton) -> threading.Event:

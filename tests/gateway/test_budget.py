@@ -18,7 +18,7 @@ from tests.gateway.running import (
     Running,
     Serve,
     arriving,
-    hold_request,
+    held_request,
     refused,
     status_of_next,
 )
@@ -66,16 +66,13 @@ def test_a_body_that_finds_no_room_is_refused_without_a_thread(
     serve: Serve, triton: StubTriton
 ) -> None:
     running = serve_with_budget(serve)
-    hold, thread, results = hold_request(running, triton)
-    with requests.Session() as session:
+    with held_request(running, triton) as results, requests.Session() as session:
         refused = session.post(f"{running.url}/predict", data=bytes(2 * MOST), timeout=20)
         assert refused.status_code == 503
         assert int(refused.headers["Retry-After"]) >= 1
         assert refused.json()["success"] is False
         # The body was read and dropped, so the same connection goes on.
         assert session.get(f"{running.url}/healthz", timeout=20).status_code == 200
-    hold.set()
-    thread.join(20)
     assert results[0].status_code == 200
     wait_until(lambda: keeps(running, 0), "all room is free again", 20)
 
@@ -130,14 +127,12 @@ def test_a_client_that_hangs_up_while_waiting_frees_its_room(
     serve: Serve, triton: StubTriton
 ) -> None:
     running = serve_with_budget(serve)
-    hold, thread, _ = hold_request(running, triton)
-    resting = running.services.budget.kept
-    with running.connect() as connection:
-        connection.sendall(LENGTH % 400_000 + b"x" * 400_000)
-        wait_until(lambda: running.services.admission.in_flight == 2, "it waits", 20)
-    wait_until(lambda: keeps(running, resting), "its room is free again", 20)
-    hold.set()
-    thread.join(20)
+    with held_request(running, triton):
+        resting = running.services.budget.kept
+        with running.connect() as connection:
+            connection.sendall(LENGTH % 400_000 + b"x" * 400_000)
+            wait_until(lambda: running.services.admission.in_flight == 2, "it waits", 20)
+        wait_until(lambda: keeps(running, resting), "its room is free again", 20)
     wait_until(lambda: keeps(running, 0), "all room is free again", 20)
 
 

@@ -12,8 +12,8 @@ from gateway.transport.server import most_connections
 from tests.gateway.running import (
     Running,
     Serve,
+    held_request,
     hold_inferences,
-    hold_request,
     raw_classify,
     read_all,
     status_of_next,
@@ -40,10 +40,8 @@ def test_a_request_under_way_is_never_closed_for_a_newcomer(
 ) -> None:
     running = serve(threads=1)
     running.server.crowded = 1
-    hold, thread, results = hold_request(running, triton)
-    assert requests.get(f"{running.url}/healthz", timeout=20).status_code == 200
-    hold.set()
-    thread.join(20)
+    with held_request(running, triton) as results:
+        assert requests.get(f"{running.url}/healthz", timeout=20).status_code == 200
     assert results[0].status_code == 200
 
 

@@ -7,8 +7,8 @@ from tests.gateway.running import (
     Running,
     Serve,
     arriving,
+    held_request,
     hold_inferences,
-    hold_request,
     raw_classify,
     read_all,
     status_of_next,
@@ -27,13 +27,11 @@ def test_draining_answers_what_was_admitted_and_nothing_else(
     serve: Serve, triton: StubTriton
 ) -> None:
     running = serve(threads=1)
-    hold, thread, results = hold_request(running, triton)
-    drain(running)
-    with pytest.raises(requests.ConnectionError):
-        requests.get(f"{running.url}/healthz", timeout=10)
-    assert running.thread.is_alive()
-    hold.set()
-    thread.join(20)
+    with held_request(running, triton) as results:
+        drain(running)
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"{running.url}/healthz", timeout=10)
+        assert running.thread.is_alive()
     running.thread.join(20)
     assert results[0].status_code == 200
     assert not running.thread.is_alive()
@@ -43,15 +41,12 @@ def test_draining_closes_a_kept_connection_before_it_is_used_again(
     serve: Serve, triton: StubTriton
 ) -> None:
     running = serve(threads=1)
-    hold, thread, _ = hold_request(running, triton)
-    with running.connect() as connection:
+    with held_request(running, triton) as results, running.connect() as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
         assert status_of_next(connection) == 200
         running.server.stop()
         assert read_all(connection) == b""
-    assert thread.is_alive()
-    hold.set()
-    thread.join(20)
+        assert results == []
 
 
 def test_draining_answers_what_has_begun_to_arrive(serve: Serve) -> None:
@@ -71,17 +66,14 @@ def test_draining_refuses_what_begins_meanwhile_on_a_busy_connection(
     serve: Serve, triton: StubTriton
 ) -> None:
     running = serve(threads=1)
-    hold, thread, _ = hold_request(running, triton)
-    with running.connect() as connection:
+    with held_request(running, triton), running.connect() as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\n\r\n" + raw_classify()[:20])
         assert status_of_next(connection) == 200
         drain(running)
         running.server.task_dispatcher.draining_since = 0.0  # before it began
         connection.sendall(raw_classify()[20:])
         answer = read_all(connection)
-    assert answer.startswith(b"HTTP/1.1 503") and b"\r\nConnection: close\r\n" in answer
-    hold.set()
-    thread.join(20)
+        assert answer.startswith(b"HTTP/1.1 503") and b"\r\nConnection: close\r\n" in answer
 
 
 def test_draining_gives_up_after_the_grace_period(serve: Serve, triton: StubTriton) -> None:

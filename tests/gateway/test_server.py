@@ -5,10 +5,11 @@ import requests
 from gateway.errors import DeadlineExceeded
 from tests.gateway.running import (
     Serve,
+    held_request,
     hold_inferences,
-    hold_request,
     in_background,
     post_as,
+    queued,
     raw_classify,
 )
 from tests.gateway.stub import StubTriton
@@ -26,8 +27,7 @@ def test_what_is_over_the_limit_is_refused_at_once(serve: Serve, triton: StubTri
     running = serve(threads=1)
     running.services.admission.limit = 1
     running.services.admission.seconds_per_picture = 3.5
-    hold, thread, results = hold_request(running, triton)
-    with requests.Session() as session:
+    with held_request(running, triton) as results, requests.Session() as session:
         for _ in range(2):
             refused = session.post(f"{running.url}/predict", data={"image": "x"}, timeout=10)
             assert refused.status_code == 503
@@ -37,8 +37,6 @@ def test_what_is_over_the_limit_is_refused_at_once(serve: Serve, triton: StubTri
         assert session.get(f"{running.url}/healthz", timeout=10).status_code == 200
         metrics = session.get(f"{running.url}/metrics", timeout=10).text
         assert 'edgelens_rejections_total{reason="overloaded"} 2.0' in metrics
-    hold.set()
-    thread.join(20)
     assert results[0].status_code == 200
     assert running.services.admission.in_flight == 0
 
@@ -46,18 +44,15 @@ def test_what_is_over_the_limit_is_refused_at_once(serve: Serve, triton: StubTri
 def test_a_waiting_client_that_hangs_up_frees_its_place(serve: Serve, triton: StubTriton) -> None:
     running = serve(threads=1)
     running.services.admission.limit = 2
-    hold, first, results = hold_request(running, triton)
-    waiting = running.connect()
-    waiting.sendall(raw_classify())
-    wait_until(lambda: running.services.admission.in_flight == 2, "the second one waits", 10)
-    assert running.classify().status_code == 503
-    waiting.close()
-    wait_until(lambda: running.services.admission.in_flight == 1, "its place is free", 10)
-    third, more = in_background(running.classify)
-    queue = running.server.task_dispatcher._work
-    wait_until(lambda: any(channel.connected for channel in queue.queue), "its place is taken", 10)
-    hold.set()
-    first.join(20)
+    with held_request(running, triton) as results:
+        waiting = running.connect()
+        waiting.sendall(raw_classify())
+        wait_until(lambda: running.services.admission.in_flight == 2, "the second one waits", 10)
+        assert running.classify().status_code == 503
+        waiting.close()
+        wait_until(lambda: running.services.admission.in_flight == 1, "its place is free", 10)
+        third, more = in_background(running.classify)
+        wait_until(lambda: any(c.connected for c in queued(running)), "its place is taken", 10)
     third.join(20)
     assert [results[0].status_code, more[0].status_code] == [200, 200]
     assert len(triton.batches) == 2
@@ -77,8 +72,7 @@ def test_a_client_over_its_share_whose_waiting_request_hung_up_has_room_again(
         assert post_as(running, "10.0.0.2").status_code == 429
     wait_until(lambda: running.services.admission.in_flight == 1, "its place is free", 20)
     again, results = in_background(lambda: post_as(running, "10.0.0.2"))
-    queue = running.server.task_dispatcher._work
-    wait_until(lambda: any(channel.connected for channel in queue.queue), "its place is taken", 20)
+    wait_until(lambda: any(c.connected for c in queued(running)), "its place is taken", 20)
     hold.set()
     first.join(20)
     again.join(20)
@@ -89,13 +83,10 @@ def test_a_request_past_its_deadline_is_dropped_before_inference(
     serve: Serve, triton: StubTriton
 ) -> None:
     running = serve(threads=1)
-    hold, first, _ = hold_request(running, triton)
-    second, late = in_background(running.classify)
-    queue = running.server.task_dispatcher._work
-    wait_until(lambda: queue.queue, "the second one waits", 10)
-    queue.queue[0].requests[0].ticket.deadline.start -= 60
-    hold.set()
-    first.join(20)
+    with held_request(running, triton):
+        second, late = in_background(running.classify)
+        wait_until(lambda: queued(running), "the second one waits", 10)
+        queued(running)[0].requests[0].ticket.deadline.start -= 60
     second.join(20)
     assert late[0].status_code == 504
     assert late[0].json()["error"]["code"] == "deadline_exceeded"
@@ -106,15 +97,13 @@ def test_a_hanging_triton_keeps_nobody_waiting_for_a_thread(
     serve: Serve, triton: StubTriton
 ) -> None:
     running = serve(threads=1)
-    hold, first, _ = hold_request(running, triton)
-    triton.hold, triton.failure = None, DeadlineExceeded("late")
-    running.services.readiness.probe()
-    refused = running.classify()
-    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
-    assert refused.json()["error"]["code"] == "triton_unavailable"
-    assert first.is_alive()  # so there was no thread for the second one
-    hold.set()
-    first.join(20)
+    with held_request(running, triton) as results:
+        triton.hold, triton.failure = None, DeadlineExceeded("late")
+        running.services.readiness.probe()
+        refused = running.classify()
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
+        assert refused.json()["error"]["code"] == "triton_unavailable"
+        assert results == []  # so there was no thread for the second one
 
 
 def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
