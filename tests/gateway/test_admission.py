@@ -72,14 +72,6 @@ def test_while_all_places_are_taken_only_who_has_many_is_told_so(clock: Clock) -
         admission.enter("third")
 
 
-def test_a_client_that_went_away_has_no_share_any_more(clock: Clock) -> None:
-    admission = build(clock)
-    admission.enter("gone").leave()
-    clock.now += 6
-    for _ in range(4):
-        admission.enter("stays")
-
-
 def test_the_limit_grows_while_answers_come_early(clock: Clock) -> None:
     admission = build(clock)
     for seconds, growth in ((0.1, 4), (2.0, 1)):
