@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,13 +26,13 @@ LIMIT = 240.0  # seconds
 
 
 @pytest.fixture(scope="module")
-def swarm(images: tuple[str, ...], stack_settings: Stack) -> Iterator[Stack]:
+def swarm(images: tuple[str, ...], clone: Path) -> Iterator[Stack]:
     """The stack on a swarm of one node, which is left afterwards."""
     if docker("info", "--format", "{{.Swarm.LocalNodeState}}") != "inactive":
         pytest.fail("this engine is in a swarm already; leave it to run this test", pytrace=False)
     bridges = docker("network", "ls", "--quiet", "--filter", f"name={BRIDGE}")
     docker("swarm", "init", "--advertise-addr", "127.0.0.1")
-    stack = stack_settings
+    stack = Stack(clone, NAME, port=25000, http_port=25001, grpc_port=25002, extra=SETTINGS)
     try:
         deploy = ["stack", "deploy", "--detach=true", "--resolve-image", "never"]
         run("docker", *deploy, "-c", "deploy/swarm.yml", NAME, env=stack.env, cwd=stack.directory)
@@ -51,11 +52,6 @@ def updates(images: tuple[str, ...]) -> Iterator[None]:
     run("bash", "-c", build.replace("\n", "\\n"))
     yield
     docker("image", "rm", "--force", GOOD, BAD)
-
-
-@pytest.fixture(scope="module")
-def stack_settings(clone) -> Stack:
-    return Stack(clone, project=NAME, port=25000, http_port=25001, grpc_port=25002, extra=SETTINGS)
 
 
 @pytest.fixture(scope="module")
