@@ -15,7 +15,11 @@ def test_a_burst_is_allowed_and_then_the_rate() -> None:
     with pytest.raises(TooManyRequests) as caught:
         limiter.spend("a")
     assert caught.value.retry_after == pytest.approx(0.5)
-    clock.now += 0.5
+    clock.now += 0.25
+    with pytest.raises(TooManyRequests) as caught:
+        limiter.spend("a")
+    assert caught.value.retry_after == pytest.approx(0.25)
+    clock.now += 0.25
     limiter.spend("a")
     with pytest.raises(TooManyRequests):
         limiter.spend("a")

@@ -1,5 +1,6 @@
 """Triton's metrics."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -41,7 +42,10 @@ def url() -> Iterator[str]:
         thread.join(10)
 
 
-def test_loaded_versions_and_their_precision_are_read(url: str) -> None:
+def test_loaded_versions_and_their_precision_are_read(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # for the internet, not for Triton
     loaded = scrape(url + "/metrics")
     assert loaded.versions == {("vgg16", "1"), ("vgg16", "2")}
     assert loaded.info["vgg16", "2"]["precision"] == "bf16"
@@ -87,6 +91,12 @@ def test_an_answer_that_cannot_be_read_is_triton_unavailable(path: str) -> None:
         with pytest.raises(TritonUnavailable):
             scrape(f"http://127.0.0.1:{server.server_port}{path}")
         thread.join(10)
+
+
+def test_metrics_that_never_come_are_triton_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.scrape.TIMEOUT", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(TritonUnavailable):
+        scrape(f"http://127.0.0.1:{silent.getsockname()[1]}/metrics")
 
 
 def test_what_a_version_has_inferred_is_counted() -> None:

@@ -20,6 +20,7 @@ def test_only_loaded_versions_are_drawn() -> None:
     shares = Shares.parse("1:90,2:10")
     assert shares.choose({"2"}, random.Random(1)) == "2"
     assert shares.choose({"3"}, random.Random(1)) == ""
+    assert Shares.parse("1:90,2:0").choose({"2"}, random.Random(1)) == ""
 
 
 @pytest.mark.parametrize("text", ["", "1", "1:", "1:-1", "x:1", "1:0", "1:1,1:2", "1:1;2:2"])
@@ -35,7 +36,7 @@ def test_as_many_versions_are_taken_as_the_api_says() -> None:
 
 
 def test_several_models_have_their_own_shares() -> None:
-    shares = parse_version_shares("vgg16=1:90,2:10;other=3:1")
+    shares = parse_version_shares("vgg16 = 1:90, 2:10; other=3:1;")
     assert shares == {"vgg16": Shares({"1": 90, "2": 10}), "other": Shares({"3": 1})}
     with pytest.raises(SharesError):
         parse_version_shares("1:90")
