@@ -13,8 +13,6 @@ MAX_CHUNKS = 4096
 
 def read(data: bytes) -> Header:
     """Read a WebP's canvas size; Pillow decodes animated and transparent files."""
-    if len(data) < 30:
-        raise damaged("WebP")
     kind = data[12:16]
     by_pillow, turned = False, 1
     if kind == b"VP8 ":

@@ -48,8 +48,24 @@ def test_orientation_is_read(kind: str, orientation: int) -> None:
     assert header.orientation == orientation
 
 
-def test_a_senseless_orientation_means_upright() -> None:
-    assert read_header(encode(scene(40, 30), "JPEG", exif=exif(9))).orientation == 1
+@pytest.mark.parametrize("orientation", [0, 9])
+def test_a_senseless_orientation_means_upright(orientation: int) -> None:
+    assert read_header(encode(scene(40, 30), "JPEG", exif=exif(orientation))).orientation == 1
+
+
+def test_the_orientation_of_a_webp_may_stand_behind_anything() -> None:
+    data = encode(scene(40, 30), "WEBP", exif=exif(6))
+    at = data.index(b"EXIF")
+    odd = struct.pack("<4sI", b"ODD!", 3) + bytes(3 + 1)  # a chunk is padded to an even length
+    content = b"Exif\0\0" + data[at + 8 :].removeprefix(b"Exif\0\0")
+    last = struct.pack("<4sI", b"EXIF", len(content)) + content
+    assert read_header(data[:at] + odd + last).orientation == 6
+
+
+def test_a_webp_of_an_unknown_kind_is_refused() -> None:
+    data = encode(scene(40, 30), "WEBP")
+    with pytest.raises(UndecodablePicture):
+        read_header(data[:12] + b"VP9 " + data[16:])
 
 
 @pytest.mark.parametrize(
