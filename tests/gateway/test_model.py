@@ -54,3 +54,23 @@ def test_a_model_that_takes_something_else_is_refused(kind: str, dims: list[int]
     config.input[0].dims[:] = dims
     with pytest.raises(ContractError, match=r"TYPE_UINT8 with dims \[224, 224, 3\]"):
         model_from_config(config, "1", {})
+
+
+def test_what_the_backend_says_it_runs_counts_more_than_the_configuration() -> None:
+    told = {"engine": "tensorflow", "precision": "bf16"}
+    written = {"engine": "openvino", "precision": "fp32"}
+    for info, shown in ((told, told), ({}, written)):
+        found = model_from_config(model_config("colours", **written), "1", info)
+        assert found
+        assert found.as_json().items() >= shown.items()
+
+
+@pytest.mark.parametrize(("dims", "classes"), [([7], 7), ([-1], 1000), ([], 1000)], ids=str)
+def test_a_model_that_names_no_number_of_classes_may_have_a_thousand(
+    dims: list[int], classes: int
+) -> None:
+    config = model_config("colours")
+    config.output[0].dims[:] = dims
+    found = model_from_config(config, "1", {})
+    assert found
+    assert found.classes == classes
