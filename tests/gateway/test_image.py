@@ -116,6 +116,15 @@ def test_every_orientation_is_turned_upright(
     assert difference(result, tensor(upright)) < tolerance
 
 
+def test_a_tiff_may_begin_its_numbers_with_either_end() -> None:
+    grey = np.asarray(scene(404, 310).convert("L")).astype(np.uint16) * 257
+    little = encode(Image.frombytes("I;16", (404, 310), grey.tobytes()), "TIFF", tiffinfo={274: 6})
+    swapped = Image.frombytes("I;16B", (404, 310), grey.byteswap().tobytes())
+    big = encode(swapped, "TIFF", tiffinfo={274: 6})
+    assert (little[:2], big[:2]) == (b"II", b"MM")
+    assert (to_tensor(little, CONTRACT) == to_tensor(big, CONTRACT)).all()
+
+
 def test_a_turned_picture_is_cropped_to_the_upright_shape() -> None:
     contract = replace(CONTRACT, width=200, height=100)
     upright = scene(400, 300)
