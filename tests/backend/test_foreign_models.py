@@ -2,6 +2,8 @@
 
 import base64
 import re
+import shutil
+from functools import partial
 
 import grpc
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from gateway.cpus import available_cpus
+from tests.waiting import wait_until
 
 # The ends of the ranges that OpenVINO computes in: 32 bits for whole numbers.
 VALUES = {
@@ -247,6 +250,21 @@ def test_a_parameter_forbids_the_quantised_model(client):
 def test_a_parameter_asks_for_bf16(client):
     assert client.infer("bfloat", x=floats(2, 1))["y"].tolist() == [[0], [2]]
     assert client.metric("edgelens_model_info", 'model="bfloat"', 'precision="bf16"') == [1]
+
+
+def test_a_reload_at_another_precision_takes_the_old_one_off_the_metrics(client, foreign):
+    model = foreign / "repository" / "renewed"
+    shutil.copytree(foreign / "repository" / "bfloat", model)
+    config = model / "config.pbtxt"
+    try:
+        assert client.load("renewed") is None
+        config.write_text(config.read_text().replace("bf16", "f32"))
+        assert client.load("renewed") is None
+    finally:
+        shutil.rmtree(model)
+    precisions = partial(client.metric, "edgelens_model_info", 'model="renewed"')
+    wait_until(lambda: not precisions('precision="bf16"'), "the old one is unloaded", 60)
+    assert precisions('precision="f32"') == [1]
 
 
 def test_the_log_says_engine_and_precision(client):

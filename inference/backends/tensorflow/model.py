@@ -48,6 +48,10 @@ class TritonPythonModel:
         answers = self._model.answer(inputs)
         return [_response(*pair) for pair in zip(requests, answers, strict=True)]
 
+    def finalize(self) -> None:
+        """Take the metric back: at the end of this process, Triton would keep it."""
+        del self._metric
+
 
 def _response(request: Any, answer: Mapping[str, Array] | RequestError) -> Any:
     """Answer one request with the outputs it asked for, or with its error."""
