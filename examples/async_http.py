@@ -7,6 +7,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
+import aiohttp
 import numpy as np
 import tritonclient.http.aio as triton
 from tritonclient.utils import InferenceServerException
@@ -18,8 +19,10 @@ async def classify(client: triton.InferenceServerClient, model: str, picture: Pa
     try:
         image.set_data_from_numpy(np.array([[picture.read_bytes()]], dtype=np.object_))
         result = await client.infer(f"{model}_image", [image], outputs=[best])
-    except (OSError, InferenceServerException) as error:  # the others' answers still count
+    except (OSError, aiohttp.ClientError) as error:  # the others' answers still count
         return f"{picture}: {error}"
+    except InferenceServerException as error:  # its str() fails if the server is not Triton
+        return f"{picture}: {error.message()}"
     score, _, label = result.as_numpy("probabilities")[0, 0].decode().split(":", 2)
     return f"{picture}: {label} ({float(score):.1%})"
 

@@ -7,6 +7,7 @@
 set -eu
 picture=${1:?the picture is missing: curl.sh PICTURE [MODEL]}
 model=${2:-efficientnet_lite0}
+[ -f "$picture" ] || { echo "curl.sh: there is no file $picture" >&2; exit 1; }
 triton=${TRITON-http://127.0.0.1:8000}
 gateway=${GATEWAY-http://127.0.0.1:5000}
 ask() { curl --silent --show-error --fail-with-body "$@"; echo; }
@@ -14,7 +15,7 @@ ask() { curl --silent --show-error --fail-with-body "$@"; echo; }
 if [ -n "$gateway" ]; then
     echo "The gateway takes the file as it is:"
     ask --data-binary "@$picture" -H 'Content-Type: image/jpeg' \
-        ${API_KEY:+-H "X-API-Key: $API_KEY"} "$gateway/v1/classify?top_k=1"
+        ${API_KEY:+-H "X-API-Key: $API_KEY"} "$gateway/v1/classify?top_k=1${2:+&model=$2}"
 fi
 
 echo "Triton takes JSON followed by the tensor: four bytes of length, then the file:"

@@ -13,8 +13,17 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 # A server that is busy or restarting says in Retry-After when to ask again. By default no POST is
-# retried; these may be, because they change nothing on the server.
-AGAIN = Retry(total=8, backoff_factor=0.5, status_forcelist=(429, 503), allowed_methods=None)
+# retried; these may be, because they change nothing on the server. A server that does not answer at
+# all is given up after a few seconds: it may not be running, or the address may be wrong.
+AGAIN = Retry(
+    total=8,
+    connect=3,
+    read=3,
+    other=0,
+    backoff_factor=0.5,
+    status_forcelist=(429, 503),
+    allowed_methods=None,
+)
 
 
 def main() -> None:

@@ -33,5 +33,7 @@ def main() -> None:
 
 try:
     main()
-except (OSError, HTTPException, InferenceServerException) as error:
+except (OSError, HTTPException) as error:
     sys.exit(f"http_client.py: {error}")
+except InferenceServerException as error:  # its str() fails if the server is not Triton
+    sys.exit(f"http_client.py: {error.message()}")

@@ -43,6 +43,8 @@ def main() -> int:
     parser.add_argument("--model", default="efficientnet_lite0")
     parser.add_argument("--at-once", type=int, default=16, help="more fill larger batches")
     options = parser.parse_args()
+    if options.at_once < 1:
+        parser.error("--at-once must be at least 1")
     pictures = sorted(p for p in options.directory.rglob("*") if p.suffix.lower() in KINDS)
     if not pictures:
         parser.error(f"there is no picture below {options.directory}")
@@ -54,11 +56,15 @@ def main() -> int:
         ThreadPoolExecutor(options.at_once) as pool,
     ):
         jobs = [pool.submit(classify, client, options.model, picture) for picture in pictures]
-        for done, job in enumerate(as_completed(jobs), start=1):
-            row = job.result()
-            table.writerow(row)
-            named += bool(row[1])
-            show(done, len(pictures))
+        try:
+            for done, job in enumerate(as_completed(jobs), start=1):
+                row = job.result()
+                table.writerow(row)
+                named += bool(row[1])
+                show(done, len(pictures))
+        except KeyboardInterrupt:  # otherwise the pool would first classify all the others
+            pool.shutdown(cancel_futures=True)
+            sys.exit(f"\nmany_pictures.py: interrupted; {named} of {len(pictures)} named")
     print(f"\n{named} of {len(pictures)} named", file=sys.stderr)
     return 0 if named else 1
 

@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from tests.servers import Running
 EXAMPLES = HOME / "examples"
 NODE = EXAMPLES / "node"
 SECONDS = 120
+BAR = 40  # characters
 PHOTOS = photos()[:3]
 PATHS = [str(photo.path) for photo in PHOTOS]
 COVERED = {
@@ -161,6 +163,55 @@ def test_what_cannot_be_answered_is_said_in_a_line(triton: Running, tmp_path: Pa
         assert [PHOTOS[0].wnid in line for line in lines] == [False, True, False]
 
 
+@pytest.mark.parametrize("name", ["http_client.py", "async_http.py"])
+def test_a_server_that_is_not_triton_is_said_in_a_line(
+    triton: Running, gateway_url: str, name: str
+) -> None:
+    said = python(name, "--url", gateway_url, PATHS[0])
+    assert "/docs describes the API" in said.stdout + said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_a_server_that_speaks_no_http_is_said_in_a_line(triton: Running) -> None:
+    for name in ("http_client.py", "async_http.py"):
+        said = python(name, "--url", f"127.0.0.1:{triton.grpc_port}", PATHS[0])
+        assert "Expected HTTP/" in said.stdout + said.stderr
+        assert "Traceback" not in said.stderr
+
+
+def test_the_gateways_client_gives_up_a_server_that_is_not_there(gateway_url: str) -> None:
+    for url, reason in (
+        ("http://127.0.0.1:1", "Connection refused"),
+        (gateway_url.replace("http:", "https:"), "SSLError"),
+    ):
+        refused = python("gateway_client.py", "--url", url, PATHS[0])
+        assert refused.returncode == 1
+        assert reason in refused.stderr
+        assert "Traceback" not in refused.stderr
+
+
+def test_many_pictures_that_are_interrupted_leave_the_others(
+    triton: Running, tmp_path: Path
+) -> None:
+    first = tmp_path / "0.jpg"
+    shutil.copy(PATHS[0], first)
+    for number in range(1, 5_000):  # seconds of work
+        (tmp_path / f"{number}.jpg").hardlink_to(first)
+    url = f"127.0.0.1:{triton.grpc_port}"
+    script = [sys.executable, EXAMPLES / "many_pictures.py", "--url", url, tmp_path]
+    command = ["env", "--default-signal=INT", *script]  # it is ignored below a shell's `&`
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr
+        process.stderr.read(BAR)  # it has begun
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert process.returncode == 1
+    assert "interrupted" in said.splitlines()[-1]
+    assert "Traceback" not in said
+
+
 def test_many_pictures_that_all_fail_are_no_success(tmp_path: Path) -> None:
     finished = python("many_pictures.py", str(tmp_path))
     assert finished.returncode == 2
@@ -169,6 +220,21 @@ def test_many_pictures_that_all_fail_are_no_success(tmp_path: Path) -> None:
     finished = python("many_pictures.py", "--url", "127.0.0.1:1", str(tmp_path))
     assert finished.returncode == 1
     assert "0 of 1 named" in finished.stderr
+
+
+def test_curl_says_which_file_is_missing() -> None:
+    refused = run(EXAMPLES / "curl.sh", "missing.jpg")
+    assert refused.returncode == 1
+    assert refused.stderr == "curl.sh: there is no file missing.jpg\n"
+
+
+def test_curl_asks_both_for_the_model(triton: Running, gateway_url: str) -> None:
+    http = f"http://127.0.0.1:{triton.http_port}"
+    command = (EXAMPLES / "curl.sh", PHOTOS[0].path, "missing")
+    for gateway, complaint in ((gateway_url, "No such model"), ("", "'missing_image'")):
+        refused = run(*command, TRITON=http, GATEWAY=gateway)
+        assert refused.returncode != 0
+        assert complaint in refused.stdout
 
 
 def test_curl_asks_the_gateway_and_triton(triton: Running, gateway_url: str) -> None:
