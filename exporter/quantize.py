@@ -66,7 +66,12 @@ def quantize(version_dir: Path, pictures: Path, minimum: float) -> str:
     _save(small, version_dir)
     out = len(files) - len(tensors)
     without = f"; {out} of {len(files)} files are not pictures and were skipped" if out else ""
-    return f"{version_dir / INT8_MODEL}: {agreement}{without}"
+    model, version = version_dir.parent.name, version_dir.name
+    return (
+        f"{version_dir / INT8_MODEL}: {agreement}{without}\n"
+        f"  `make deploy MODEL={model} VERSION={version}` brings it into a server that is already"
+        " running (in containers: deploy/README.md)"
+    )
 
 
 def compare(core: Any, full: Any, small: Any, tensors: Tensors) -> Agreement:
