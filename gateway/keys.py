@@ -149,10 +149,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.file is None:
             raise KeysError("set API_KEYS_FILE or give --file")
         _run(arguments)
-    except PermissionError as error:
-        print(f"edgelens: user {os.getuid()} may not use {error.filename}", file=sys.stderr)
+    except OSError as error:
+        who = f"user {os.getuid()} cannot use {arguments.file}"
+        print(f"edgelens: {who}: {error.strerror}", file=sys.stderr)
         return 1
-    except (KeysError, OSError) as error:
+    except KeysError as error:
         print(f"edgelens: {error}", file=sys.stderr)
         return 1
     return 0

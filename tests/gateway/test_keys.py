@@ -211,6 +211,15 @@ def test_a_file_that_is_not_there_is_named(
     assert f"there is no file {tmp_path / 'keys'}" in capsys.readouterr().err
 
 
+def test_a_directory_that_cannot_be_used_is_said_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "missing/keys"
+    assert main(["--file", str(file), "add", "alice"]) == 1
+    said = f"edgelens: user {os.getuid()} cannot use {file}: No such file or directory\n"
+    assert capsys.readouterr().err == said
+
+
 def test_a_mark_at_the_files_beginning_does_not_matter(file: Path) -> None:
     key = add_key(file, "alice")
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
