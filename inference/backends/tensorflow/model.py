@@ -49,7 +49,7 @@ class TritonPythonModel:
         return [_response(*pair) for pair in zip(requests, answers, strict=True)]
 
     def finalize(self) -> None:
-        """Take the metric back: at the end of this process, Triton would keep it."""
+        """Take the metric back: Triton would keep it, and this process would crash as it ends."""
         del self._metric
 
 
