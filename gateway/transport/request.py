@@ -43,7 +43,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
 
     def received(self, data: bytes) -> int:
         """Take in this request's bytes; waitress does not limit the lines between chunks."""
-        if not self.header_plus and data.startswith(TLS_HELLO):
+        if not self.header_bytes_received and data.startswith(TLS_HELLO):
             self.error, self.completed = BadRequest("TLS"), True
             return len(data)
         consumed: int = super().received(data)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import requests
 
-from gateway.transport.request import Request
+from gateway.transport.request import TLS_HELLO, Request
 from tests.gateway.running import (
     Serve,
     arrived,
@@ -213,6 +213,16 @@ def test_https_is_answered_at_once(serve: Serve) -> None:
     context = ssl.create_default_context()
     with serve().connect() as plain, pytest.raises(ssl.SSLError):
         context.wrap_socket(plain, server_hostname="localhost")
+
+
+def test_any_piece_of_a_body_may_begin_like_tls(serve: Serve) -> None:
+    running = serve()
+    head = b"POST /v1/classify HTTP/1.1\r\nContent-Type: image/jpeg\r\nContent-Length: 2\r\n\r\n"
+    with running.connect() as client:
+        client.sendall(head)
+        wait_until(lambda: arriving(running), "the headers have arrived", 10)
+        client.sendall(TLS_HELLO)
+        assert status_of_next(client) == 415  # not a picture, but a request
 
 
 def test_the_sender_of_a_body_that_is_too_large_meets_the_answer(serve: Serve) -> None:
