@@ -47,7 +47,7 @@ def test_a_missing_parameter_is_named(name: str) -> None:
         ("height", "224.0"),
         ("height", ""),
         ("height", "\u0663"),
-        ("resize_shorter_side", "223"),
+        ("resize_shorter_side", "256px"),
         ("crop", "left"),
         ("interpolation", "CUBIC"),
         ("colour_order", "rgb"),
@@ -57,6 +57,17 @@ def test_a_missing_parameter_is_named(name: str) -> None:
 def test_a_bad_value_is_named(name: str, value: str) -> None:
     with pytest.raises(ContractError, match=rf'parameter {name} is "{value}"'):
         Contract.from_parameters({**PARAMETERS, name: value})
+
+
+def test_the_largest_crop_is_4096_pixels_long_and_may_be_the_whole_shorter_side() -> None:
+    largest = {**PARAMETERS, "height": "4096", "resize_shorter_side": "4096"}
+    assert Contract.from_parameters(largest).height == 4096
+
+
+@pytest.mark.parametrize("side", ["width", "height"])
+def test_a_crop_beyond_the_shorter_side_is_refused(side: str) -> None:
+    with pytest.raises(ContractError, match='resize_shorter_side is "256", smaller than the crop'):
+        Contract.from_parameters({**PARAMETERS, side: "257"})
 
 
 def test_a_squeezed_picture_needs_no_larger_shorter_side() -> None:
