@@ -17,8 +17,8 @@ from gateway.shares import Shares
 
 
 def test_options_are_read_from_the_query() -> None:
-    query = MultiDict({"model": "vgg16", "version": "2", "top_k": "1000", "min_score": "5e-1"})
-    assert ClassifyOptions.from_args(query) == ClassifyOptions("vgg16", "2", 1000, 0.5)
+    query = MultiDict({"model": "vgg16", "version": "2", "top_k": "10", "min_score": "5e-1"})
+    assert ClassifyOptions.from_args(query) == ClassifyOptions("vgg16", "2", 10, 0.5)
     assert ClassifyOptions.from_args(MultiDict({"ab": "1:1"})).ab == Shares({"1": 1})
 
 
@@ -26,6 +26,15 @@ def documented(name: str) -> dict[str, Any]:
     document = json.loads((Path(gateway.__file__).parent / "openapi.json").read_text())
     parameters = document["paths"]["/v1/classify"]["post"]["parameters"]
     return next(p["schema"] for p in parameters if p["name"] == name)
+
+
+@pytest.mark.parametrize("name", ["top_k", "min_score"])
+def test_the_document_gives_the_default_and_the_limits(name: str) -> None:
+    schema = documented(name)
+    assert getattr(ClassifyOptions.from_args(MultiDict()), name) == schema["default"]
+    for value in (schema["minimum"], schema["maximum"]):
+        options = ClassifyOptions.from_args(MultiDict({name: str(value)}))
+        assert getattr(options, name) == value
 
 
 @given(st.data())
@@ -62,7 +71,8 @@ def test_the_document_says_which_ab_are_allowed(text: str, allowed: bool) -> Non
         {"min_score": "1.1"},
         {"min_score": "-0.1"},
         {"min_score": "nan"},
-        {"min_score": "1_0"},
+        {"min_score": "0_1"},
+        {"min_score": "half"},
         {"version": "latest"},
         {"version": "0"},
         {"model": "../etc"},
