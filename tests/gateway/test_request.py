@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import requests
 
-from gateway.transport.request import TLS_HELLO, Request
+from gateway.transport.request import LONGEST, TLS_HELLO, Request
 from tests.gateway.running import (
     Serve,
     arrived,
@@ -195,6 +195,16 @@ def test_a_slow_upload_is_cut_off_and_holds_no_thread(serve: Serve) -> None:
         arriving(running)[0].request.pace.since -= 60
         maintain(running)
         assert read_all(slow) == b""
+
+
+def test_an_upload_is_cut_off_in_the_end_however_steady_it_is(serve: Serve) -> None:
+    running = serve()
+    with running.connect() as steady:
+        steady.sendall(b"POST /v1/classify HTTP/1.1\r\nContent-Length: 5000\r\n\r\n")
+        wait_until(lambda: arriving(running), "the upload has begun", 10)
+        arriving(running)[0].request.began -= LONGEST + 1
+        maintain(running)
+        assert read_all(steady) == b""
 
 
 def test_nobody_is_asked_for_a_body_who_has_gone(serve: Serve) -> None:
