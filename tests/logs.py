@@ -14,6 +14,10 @@ def shown_on_failure(*logs: Path) -> Iterator[None]:
         yield
     except BaseException:
         for log in filter(Path.exists, logs):
-            lines = log.read_text().splitlines()[-LINES:]
-            print(f"{log.name}:", *(line[:WIDTH] for line in lines), sep="\n  ")
+            print(f"{log.name}:", *last_lines(log), sep="\n  ")
         raise
+
+
+def last_lines(log: Path) -> list[str]:
+    """Return the end of a log, without the ends of very long lines."""
+    return [line[:WIDTH] for line in log.read_text().splitlines()[-LINES:]]

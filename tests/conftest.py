@@ -1,0 +1,20 @@
+"""Adds to the report of a failed test what its launcher has printed."""
+
+from collections.abc import Generator
+
+import pytest
+
+from tests.logs import last_lines
+from tests.servers import Running
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show it also where one launcher serves the tests of a whole session."""
+    report = yield
+    for used in item.funcargs.values() if report.failed else ():
+        if isinstance(used, Running) and used.output.exists():
+            report.sections.append(("The launcher", "\n".join(last_lines(used.output))))
+    return report
