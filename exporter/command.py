@@ -13,8 +13,9 @@ from exporter.errors import ExportError
 from exporter.int8 import quantize_version
 from exporter.interruption import interruptible
 from exporter.job import Job
+from inference.errors import SettingError
+from inference.settings import repository_dir
 
-HOME = Path(__file__).resolve().parents[1]
 MINIMUM_AGREEMENT = 0.95
 
 
@@ -22,9 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the exporter; return its exit status, 1 for an error that the user can fix."""
     options = _parser().parse_args(arguments)
     try:
+        options.repository = options.repository or repository_dir(os.environ)
         with interruptible():
             _run(options)
-    except ExportError as error:
+    except (ExportError, SettingError) as error:
         print(f"export_model: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -57,7 +59,6 @@ def _parser() -> argparse.ArgumentParser:
         "--repository",
         type=Path,
         metavar="DIR",
-        default=Path(os.environ.get("MODEL_REPOSITORY") or HOME / "model_repository").expanduser(),
         help="default: $MODEL_REPOSITORY, else model_repository",
     )
     parser.add_argument("--force", action="store_true", help="replace an existing version")

@@ -42,9 +42,9 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str], repository: Path | None = None) -> "Settings":
         """Read the settings; `repository` wins over MODEL_REPOSITORY. Raises SettingError."""
-        ready_file = env.get("TRITON_READY_FILE")
+        told = env.get("TRITON_READY_FILE")
         return cls(
-            repository=_path(repository or env.get("MODEL_REPOSITORY"), HOME / "model_repository"),
+            repository=repository.absolute() if repository else repository_dir(env),
             host=env.get("TRITON_HOST") or "127.0.0.1",
             http_port=_integer(env, "TRITON_HTTP_PORT", 8000, 65535),
             grpc_port=_integer(env, "TRITON_GRPC_PORT", 8001, 65535),
@@ -52,9 +52,9 @@ class Settings:
             health_port=_integer(env, "TRITON_HEALTH_PORT", 8003, 65535),
             admin_key=_admin_key(env),
             cache_bytes=_cache_bytes(env),
-            cache_dir=_path(env.get("EDGELENS_CACHE_DIR"), Path("~/.cache/edgelens")),
+            cache_dir=_path(env, "EDGELENS_CACHE_DIR", Path("~/.cache/edgelens")),
             runtime_dir=runtime_dir(env),
-            ready_file=_path(ready_file, HOME) if ready_file else None,
+            ready_file=_path(env, "TRITON_READY_FILE", HOME) if told else None,
             model_config_name=_config_name(env),
             probe_period=_seconds(env, "TRITON_PROBE_PERIOD", 2.0),
             probe_timeout=_seconds(env, "TRITON_PROBE_TIMEOUT", 3.0),
@@ -68,14 +68,25 @@ class Settings:
         return reachable(self.host)
 
 
+def repository_dir(env: Mapping[str, str]) -> Path:
+    """Name the directory of the models. Raises SettingError."""
+    return _path(env, "MODEL_REPOSITORY", HOME / "model_repository")
+
+
 def runtime_dir(env: Mapping[str, str]) -> Path:
-    """Name the directory of Triton's log and the admin key."""
-    return _path(env.get("EDGELENS_RUNTIME_DIR"), HOME / ".cache" / "run")
+    """Name the directory of Triton's log and the admin key. Raises SettingError."""
+    return _path(env, "EDGELENS_RUNTIME_DIR", HOME / ".cache" / "run")
 
 
-def _path(value: str | Path | None, default: Path) -> Path:
-    """Make a path absolute; a relative one starts at the working directory."""
-    return Path(value or default).expanduser().absolute()
+def _path(env: Mapping[str, str], name: str, default: Path) -> Path:
+    """Read a path and make it absolute; a relative one starts at the working directory."""
+    path = Path(env.get(name) or default)
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:  # no such user, or nobody knows where this one is at home
+        raise SettingError(
+            f"{name} must be a full path: {str(path)!r} begins with an unknown home directory."
+        ) from None
 
 
 def _integer(env: Mapping[str, str], name: str, default: int, highest: int) -> int:

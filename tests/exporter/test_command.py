@@ -72,3 +72,11 @@ def test_a_mistake_on_the_command_line_is_refused(
         main(arguments)
     assert stopped.value.code == 2
     assert "error:" in capsys.readouterr().err
+
+
+def test_a_repository_in_an_unknown_home_is_one_sentence_that_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MODEL_REPOSITORY", "~nobody-of-this-name/models")
+    assert main(["--default"]) == 1
+    assert capsys.readouterr().err.startswith("export_model: MODEL_REPOSITORY must be a full path")

@@ -77,6 +77,9 @@ def test_every_start_has_another_key() -> None:
         ("TRITON_START_TIMEOUT", "soon"),
         ("TRITON_ADMIN_KEY", "short"),
         ("TRITON_ADMIN_KEY", "has,a comma=and more"),
+        ("MODEL_REPOSITORY", "~nobody-of-this-name/models"),
+        ("EDGELENS_CACHE_DIR", "~nobody-of-this-name/cache"),
+        ("EDGELENS_RUNTIME_DIR", "~nobody-of-this-name/run"),
     ],
 )
 def test_bad_value_names_its_variable(name: str, value: str) -> None:
