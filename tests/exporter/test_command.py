@@ -80,3 +80,14 @@ def test_a_repository_in_an_unknown_home_is_one_sentence_that_names_the_variable
     monkeypatch.setenv("MODEL_REPOSITORY", "~nobody-of-this-name/models")
     assert main(["--default"]) == 1
     assert capsys.readouterr().err.startswith("export_model: MODEL_REPOSITORY must be a full path")
+
+
+def test_a_repository_that_cannot_be_written_is_told_before_the_weights_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository, weights = tmp_path / "file", tmp_path / "weights.h5"
+    for path in (repository, weights):
+        path.touch()
+    command = ["vgg16", "--weights", str(weights), "--repository", str(repository)]
+    assert main(command) == 1
+    assert "cannot write to" in capsys.readouterr().err
