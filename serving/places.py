@@ -5,7 +5,8 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +78,8 @@ class Places:
         if not port:
             raise ServeError("PORT=0 would hide the page: give a port")
         try:
-            _listen(host, port)
+            with _listen(host, port):
+                pass
         except OSError as error:
             raise ServeError(
                 f"the gateway cannot listen on {host}:{port} ({error.strerror}); "
@@ -111,7 +113,10 @@ class Places:
         """Name the settings whose ports are in use, as NAME=port."""
         places = {"PORT": (self.gateway.host, self.gateway.port)}
         places |= {name: (self.triton.host, port) for name, port in self.triton_ports.items()}
-        return [f"{name}={place[1]}" for name, place in places.items() if _is_taken(*place)]
+        with ExitStack() as held:  # until the last is known: two may be the same
+            return [
+                f"{name}={place[1]}" for name, place in places.items() if _is_taken(held, *place)
+            ]
 
 
 def _spelled(host: str) -> str:
@@ -120,20 +125,22 @@ def _spelled(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _is_taken(host: str, port: int) -> bool:
-    """Tell whether a port is in use; any other problem shows when the port is needed."""
+def _is_taken(held: ExitStack, host: str, port: int) -> bool:
+    """Tell whether a port is in use, else hold it; other problems show when it is needed."""
     try:
-        _listen(host, port)
+        held.enter_context(_listen(host, port))
     except OSError as error:
         return error.errno == errno.EADDRINUSE
     return False
 
 
-def _listen(host: str, port: int) -> None:
-    """Listen for a moment. Raises OSError."""
+@contextmanager
+def _listen(host: str, port: int) -> Iterator[None]:
+    """Listen for a while. Raises OSError."""
     places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, kind, _, _, address = places[0]
     with socket.socket(family, kind) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen()
+        yield

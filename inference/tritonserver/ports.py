@@ -1,6 +1,7 @@
 """Chooses the ports, or says plainly which one is taken."""
 
 import contextlib
+import errno
 import random
 import socket
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ def choose_ports(settings: Settings) -> Ports:
         "TRITON_HTTP_PORT": settings.http_port,
         "TRITON_GRPC_PORT": settings.grpc_port,
         "TRITON_METRICS_PORT": settings.metrics_port,
+        "TRITON_HEALTH_PORT": settings.health_port,  # chosen by the launcher, unless it is given
     }
     held = []
     try:
@@ -35,7 +37,7 @@ def choose_ports(settings: Settings) -> Ports:
         for name, port in given.items():
             held.append(bind(settings.host, port, name) if port else _bind_any(settings.host, name))
             held[-1].listen()  # two sockets that only bind may share a port
-        return Ports(*(part.getsockname()[1] for part in held))
+        return Ports(*(part.getsockname()[1] for part in held[:3]))
     finally:
         for part in held:
             part.close()
@@ -55,7 +57,7 @@ def bind(host: str, port: int, name: str) -> socket.socket:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         family, kind, protocol, _, address = found[0]
     except socket.gaierror:
-        raise LaunchError(f"TRITON_HOST {host!r} is not an address of this machine.") from None
+        raise _not_ours(host) from None
     listener = socket.socket(family, kind, protocol)
     # As Triton does: connections of an earlier run that are still closing do no harm.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -63,8 +65,16 @@ def bind(host: str, port: int, name: str) -> socket.socket:
         listener.bind(address)
     except OSError as exc:
         listener.close()
+        if exc.errno == errno.EADDRNOTAVAIL:
+            raise _not_ours(host) from None
         raise LaunchError(
             f"Cannot listen on {host}:{port} ({exc.strerror}): stop what uses it,"
             f" or set {name} to another port (0 picks a free one)."
         ) from None
     return listener
+
+
+def _not_ours(host: str) -> LaunchError:
+    return LaunchError(
+        f"TRITON_HOST {host!r} is not an address of this machine: give one, such as 127.0.0.1."
+    )

@@ -111,6 +111,7 @@ def open_bench(settings: Settings, tuned: Tuned) -> Iterator[Bench]:
             http_port=0,
             grpc_port=0,
             metrics_port=0,
+            health_port=0,
             cache_bytes=0,
             model_config_name="",
         )

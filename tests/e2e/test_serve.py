@@ -271,6 +271,15 @@ def test_taken_ports_are_one_sentence_and_nothing_is_started(launch: Callable[..
     assert "Starting Triton" not in running.log.read_text()
 
 
+def test_a_port_for_two_purposes_is_one_sentence_and_nothing_is_started(
+    launch: Callable[..., Serve],
+) -> None:
+    port = str(free_port())
+    running = launch(PORT=port, TRITON_HTTP_PORT=port)
+    assert f"TRITON_HTTP_PORT={port} in use" in complaint(running)
+    assert "Starting Triton" not in running.log.read_text()
+
+
 def test_a_triton_that_is_not_where_it_should_be_is_told(launch: Callable[..., Serve]) -> None:
     running = launch(TRITON_URL="127.0.0.1:1")
     sentence = "edgelens: not ready yet (TRITON_URL=127.0.0.1:1): "

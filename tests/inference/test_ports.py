@@ -8,7 +8,7 @@ from inference.errors import LaunchError
 from inference.settings import Settings
 from inference.tritonserver.ports import QUIET_PORTS, choose_ports
 
-FREE = {"TRITON_HTTP_PORT": "0", "TRITON_GRPC_PORT": "0", "TRITON_METRICS_PORT": "0"}
+FREE = {f"TRITON_{name}_PORT": "0" for name in ("HTTP", "GRPC", "METRICS", "HEALTH")}
 
 
 def test_free_ports_are_three_that_nobody_gets_by_chance() -> None:
@@ -40,14 +40,15 @@ def test_taken_port_names_its_variable(name: str) -> None:
             choose_ports(Settings.from_env({**FREE, name: port}))
 
 
-def test_same_port_twice_is_refused() -> None:
+@pytest.mark.parametrize("name", ["TRITON_METRICS_PORT", "TRITON_HEALTH_PORT"])
+def test_same_port_twice_is_refused(name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
-    same = {"TRITON_HTTP_PORT": port, "TRITON_METRICS_PORT": port}
-    with pytest.raises(LaunchError, match="TRITON_METRICS_PORT"):
-        choose_ports(Settings.from_env({**FREE, **same}))
+    with pytest.raises(LaunchError, match=name):
+        choose_ports(Settings.from_env({**FREE, "TRITON_HTTP_PORT": port, name: port}))
 
 
-def test_address_of_another_machine_is_refused() -> None:
-    with pytest.raises(LaunchError, match="TRITON_HOST"):
-        choose_ports(Settings.from_env({**FREE, "TRITON_HOST": "not an address"}))
+@pytest.mark.parametrize("host", ["not an address", "192.0.2.1"])
+def test_address_of_another_machine_is_refused(host: str) -> None:
+    with pytest.raises(LaunchError, match=f"TRITON_HOST '{host}'"):
+        choose_ports(Settings.from_env({**FREE, "TRITON_HTTP_PORT": "20000", "TRITON_HOST": host}))
