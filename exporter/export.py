@@ -76,8 +76,6 @@ class Written:
 def export(job: Job) -> Written:
     """Write the version and whatever its model lacks; an ExportError leaves nothing to load."""
     target = plan(job.repository, job.spec.name, job.version, job.force)
-    with staging(job.repository):
-        pass  # fails before the weights are fetched, which takes minutes, if nothing can be written
     with steps(f"exporting {job.spec.name}", 4) as progress:
         progress.begin("weights")
         replaceable = _is_replaceable(target, job.force)

@@ -37,7 +37,8 @@ class Target:
 
 
 def plan(repository: Path, model: str, version: int | None, force: bool) -> Target:
-    """Choose the version to write, the next free one by default; ExportError if it is taken."""
+    """Choose the version to write, the next free one by default; ExportError if that cannot be."""
+    _require_writable(repository)  # before the weights are fetched, which may take minutes
     existing = versions_in(repository / model)
     if version is None:
         return Target(repository, model, max(existing, default=0) + 1)
@@ -47,6 +48,17 @@ def plan(repository: Path, model: str, version: int | None, force: bool) -> Targ
             "give another --version, or --force to replace it"
         )
     return Target(repository, model, version)
+
+
+def _require_writable(repository: Path) -> None:
+    """Raise an ExportError where it is plain that nothing can be written; create nothing."""
+    place = next(
+        path for path in (repository, *repository.absolute().parents) if os.access(path, os.F_OK)
+    )
+    if not place.is_dir():
+        raise ExportError(f"cannot write to {repository}: {place} is not a directory")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise ExportError(f"cannot write to {repository}: {place} is read-only for this user")
 
 
 @contextmanager
