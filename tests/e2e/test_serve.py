@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from inference.tritonserver.identity import Run
+from inference.tritonserver.processes import is_alive
 from tests.e2e.conftest import free_port, is_ready
 from tests.lite import MODEL, copy_repository
 from tests.logs import shown_on_failure
@@ -136,13 +137,7 @@ def segments() -> set[str]:
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    return not any(map(runs, processes))
-
-
-def runs(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.NoSuchProcess):  # it may end between the two questions
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
+    return not any(p.is_running() and is_alive(p.pid) for p in processes)
 
 
 def test_ctrl_c_stops_everything(serve: Callable[..., Serve]) -> None:
