@@ -38,7 +38,7 @@ class Target:
 
 def plan(repository: Path, model: str, version: int | None, force: bool) -> Target:
     """Choose the version to write, the next free one by default; ExportError if that cannot be."""
-    _require_writable(repository)  # before the weights are fetched, which may take minutes
+    _require_writable(repository / model)  # before the weights are fetched, which may take minutes
     existing = versions_in(repository / model)
     if version is None:
         return Target(repository, model, max(existing, default=0) + 1)
@@ -50,15 +50,15 @@ def plan(repository: Path, model: str, version: int | None, force: bool) -> Targ
     return Target(repository, model, version)
 
 
-def _require_writable(repository: Path) -> None:
+def _require_writable(directory: Path) -> None:
     """Raise an ExportError where it is plain that nothing can be written; create nothing."""
     place = next(
-        path for path in (repository, *repository.absolute().parents) if os.access(path, os.F_OK)
+        path for path in (directory, *directory.absolute().parents) if os.access(path, os.F_OK)
     )
     if not place.is_dir():
-        raise ExportError(f"cannot write to {repository}: {place} is not a directory")
+        raise ExportError(f"cannot write to {directory}: {place} is not a directory")
     if not os.access(place, os.W_OK | os.X_OK):
-        raise ExportError(f"cannot write to {repository}: {place} is read-only for this user")
+        raise ExportError(f"cannot write to {directory}: {place} is read-only for this user")
 
 
 @contextmanager
