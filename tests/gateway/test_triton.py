@@ -72,7 +72,8 @@ class Standin:
 @pytest.fixture
 def standin() -> Iterator[Standin]:
     servicer = Servicer()
-    server = grpc.server(futures.ThreadPoolExecutor(4))
+    as_triton = [("grpc.max_receive_message_length", -1)]
+    server = grpc.server(futures.ThreadPoolExecutor(4), options=as_triton)
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
@@ -114,6 +115,11 @@ def test_a_balancer_is_told_not_to_repeat_what_the_gateway_repeats(
 ) -> None:
     infer(standin, model)
     assert "x-edgelens-retries" in standin.servicer.metadata[0]
+
+
+def test_a_full_batch_of_large_pictures_can_be_sent(standin: Standin, model: Model) -> None:
+    large = np.zeros((1200, 1200, 3), np.uint8)
+    assert standin.client.infer(model, "", [large] * 16, 2, Deadline(60)).version == "3"
 
 
 def test_a_model_without_batching_gets_no_batch_dimension() -> None:
