@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from gateway.deadline import Deadline
+from gateway.deadline import ClientGone, Deadline
 from gateway.errors import (
     DeadlineExceeded,
     EdgeLensError,
@@ -22,10 +22,11 @@ from gateway.errors import (
     UnknownModel,
 )
 from gateway.model import Model, model_from_config
-from gateway.triton import RETRY_PAUSES, TritonClient, infer_request, translate
+from gateway.triton import RETRY_PAUSES, TritonClient, infer_request, read_answer, translate
 from tests.gateway.stub import model_config
 from tests.waiting import wait_until
 
+LABEL = b"\x14\0\0\x000.75:1:n00000001 one"
 TENSOR = np.arange(224 * 224 * 3, dtype=np.uint32).astype(np.uint8).reshape(224, 224, 3)
 
 
@@ -55,7 +56,7 @@ class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
         return response
 
     def ModelConfig(self, request: Any, context: grpc.ServicerContext) -> Any:
-        if request.name != "colours":
+        if (request.name, request.version) != ("colours", "3"):
             context.abort(grpc.StatusCode.NOT_FOUND, f"unknown model {request.name}")
         return service_pb2.ModelConfigResponse(config=model_config("colours"))
 
@@ -105,9 +106,11 @@ def test_a_batch_goes_as_one_request_and_comes_back_by_picture(
     assert [[p.label for p in row] for row in answer.rows] == [["one", "two"]] * 2
     (request,) = standin.servicer.requests
     assert (request.model_name, request.model_version) == ("colours", "3")
-    assert list(request.inputs[0].shape) == [2, 224, 224, 3]
+    (tensor,), (output,) = request.inputs, request.outputs
+    assert (tensor.name, tensor.datatype, output.name) == ("image", "UINT8", "probabilities")
+    assert list(tensor.shape) == [2, 224, 224, 3]
     assert request.raw_input_contents[0] == TENSOR.tobytes() + (TENSOR + 1).tobytes()
-    assert request.outputs[0].parameters["classification"].int64_param == 2
+    assert output.parameters["classification"].int64_param == 2
 
 
 def test_a_balancer_is_told_not_to_repeat_what_the_gateway_repeats(
@@ -117,9 +120,33 @@ def test_a_balancer_is_told_not_to_repeat_what_the_gateway_repeats(
     assert "x-edgelens-retries" in standin.servicer.metadata[0]
 
 
+@pytest.mark.parametrize(
+    ("outputs", "expected"),
+    [([], TritonUnavailable), ([b""], InferenceFailed), ([LABEL * 3], InferenceFailed)],
+    ids=["nothing", "no labels", "too few labels"],
+)
+def test_an_answer_that_is_not_whole_is_refused(
+    outputs: list[bytes], expected: type[EdgeLensError]
+) -> None:
+    response = service_pb2.ModelInferResponse(raw_output_contents=outputs)
+    with pytest.raises(expected):
+        read_answer(response, 2)
+
+
 def test_a_full_batch_of_large_pictures_can_be_sent(standin: Standin, model: Model) -> None:
     large = np.zeros((1200, 1200, 3), np.uint8)
     assert standin.client.infer(model, "", [large] * 16, 2, Deadline(60)).version == "3"
+
+
+def test_the_proxy_of_the_environment_is_not_for_triton(
+    standin: Standin, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "grpc_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "no_grpc_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    standin.client.reconnect()
+    assert infer(standin, model).version == "3"
 
 
 def test_a_model_without_batching_gets_no_batch_dimension() -> None:
@@ -155,6 +182,7 @@ CASES: list[tuple[grpc.StatusCode, str, type[EdgeLensError]]] = [
     (grpc.StatusCode.CANCELLED, "", TritonUnavailable),
     (grpc.StatusCode.INTERNAL, "Stub process 'x' is not healthy.", TritonUnavailable),
     (grpc.StatusCode.INTERNAL, "Received RST_STREAM with error code 2", TritonUnavailable),
+    (grpc.StatusCode.UNKNOWN, "Stub process 'x' is not healthy.", TritonUnavailable),
     (grpc.StatusCode.INTERNAL, "division by zero", InferenceFailed),
     (grpc.StatusCode.INVALID_ARGUMENT, "unexpected shape", InferenceFailed),
 ]
@@ -163,14 +191,14 @@ CASES: list[tuple[grpc.StatusCode, str, type[EdgeLensError]]] = [
 class Failure(grpc.RpcError):
     """What gRPC raises."""
 
-    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+    def __init__(self, code: grpc.StatusCode, details: str | None) -> None:
         super().__init__()
         self._code, self._details = code, details
 
     def code(self) -> grpc.StatusCode:
         return self._code
 
-    def details(self) -> str:
+    def details(self) -> str | None:
         return self._details
 
 
@@ -185,7 +213,7 @@ def test_each_grpc_error_has_its_translation(
 
 @pytest.mark.parametrize("code", [c for c in grpc.StatusCode if c is not grpc.StatusCode.OK])
 def test_no_grpc_error_is_left_without_a_translation(code: grpc.StatusCode) -> None:
-    assert translate(Failure(code, "")).status in (404, 502, 503, 504)
+    assert translate(Failure(code, None)).status in (404, 502, 503, 504)
 
 
 def test_triton_that_comes_back_in_time_loses_nothing(standin: Standin, model: Model) -> None:
@@ -258,9 +286,13 @@ def test_an_inference_is_given_up_at_the_deadline(standin: Standin, model: Model
         infer(standin, model, Deadline(0.1))
 
 
-def test_nothing_is_sent_past_the_deadline(standin: Standin, model: Model) -> None:
+def test_nothing_is_sent_that_nobody_waits_for(standin: Standin, model: Model) -> None:
     with pytest.raises(DeadlineExceeded):
         infer(standin, model, Deadline(-1))
+    deadline = Deadline(60)
+    deadline.client_gone = lambda: True
+    with pytest.raises(ClientGone):
+        infer(standin, model, deadline)
     assert standin.servicer.requests == []
 
 
@@ -284,6 +316,7 @@ def test_a_new_connection_answers_where_the_old_one_hangs(standin: Standin, mode
         asked = pool.submit(infer, standin, model, Deadline(60))
         wait_until(lambda: standin.servicer.requests, "it is asked", 10)
         standin.client.reconnect()
+        wait_until(lambda: len(standin.servicer.requests) == 2, "it is asked again", 10)
         standin.servicer.hold.set()
         assert asked.result(20).version == "3"
     assert infer(standin, model).version == "3"
@@ -299,11 +332,12 @@ def test_nobody_listening_is_triton_unavailable(model: Model) -> None:
         with pytest.raises(TritonUnavailable):
             call()
     client.close()
-    with pytest.raises(TritonUnavailable):
+    with pytest.raises(TritonUnavailable, match="shutting down"):
         client.infer(model, "", [TENSOR], 1, Deadline(5))
 
 
 def test_a_configuration_is_fetched_and_an_unknown_model_named(standin: Standin) -> None:
-    assert standin.client.config("colours", "").max_batch_size == 4
-    with pytest.raises(UnknownModel):
-        standin.client.config("nothing", "")
+    assert standin.client.config("colours", "3").max_batch_size == 4
+    for name, version in (("nothing", "3"), ("colours", "4")):
+        with pytest.raises(UnknownModel):
+            standin.client.config(name, version)
