@@ -81,7 +81,8 @@ class UploadLimits:
     @property
     def base64_bytes(self) -> int:
         """Return the length of the longest text that may stand for one picture."""
-        return self.picture_bytes * 4 // 3 + 4096
+        # Four characters for three bytes, line ends among them, and a data URI's prefix.
+        return self.picture_bytes * 7 // 5 + 4096
 
 
 def read_pictures(request: Request, limits: UploadLimits) -> list[Picture]:

@@ -21,6 +21,7 @@ from tests.gateway.stub import as_base64
 
 LIMITS = UploadLimits(picture_bytes=1000, pictures=4)
 DATA = bytes(range(256))
+FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
 def read(limits: UploadLimits = LIMITS, **request: Any) -> list[Picture]:
@@ -31,8 +32,8 @@ def read(limits: UploadLimits = LIMITS, **request: Any) -> list[Picture]:
         builder.close()
 
 
-def read_json(document: Any) -> list[Picture]:
-    return read(data=json.dumps(document), content_type="application/json")
+def read_json(document: Any, limits: UploadLimits = LIMITS) -> list[Picture]:
+    return read(limits, data=json.dumps(document), content_type="application/json")
 
 
 def test_a_raw_body_is_one_picture() -> None:
@@ -43,8 +44,9 @@ def test_a_raw_body_is_one_picture() -> None:
 
 @pytest.mark.parametrize("field", ["images[]", "image", "files[]", "anything"])
 def test_file_parts_are_pictures(field: str) -> None:
-    files = {field: [(io.BytesIO(DATA), "a.jpg"), (io.BytesIO(b"x"), "b.jpg")]}
-    assert read(data=files) == [Picture("a.jpg", DATA), Picture("b.jpg", b"x")]
+    sent = [("a.jpg", DATA), ("b.jpg", b"x"), ("empty.jpg", b"")]
+    files = {field: [(io.BytesIO(data), name) for name, data in sent]}
+    assert read(data=files) == [Picture(name, data) for name, data in sent]
 
 
 def test_parts_of_different_fields_keep_the_order_they_came_in() -> None:
@@ -80,39 +82,52 @@ def test_base64_is_read_in_every_way_it_is_written(text: str) -> None:
     assert read_json({"image": text}) == expected
 
 
+@pytest.mark.parametrize("field", ["image", "image[]", "images", "images[]", "files[]"])
+@pytest.mark.parametrize("kind", FORMS)
+def test_no_other_text_of_a_form_is_a_picture(field: str, kind: str) -> None:
+    form = {"caption": "red", field: ["", as_base64(DATA)]}
+    assert read(data=form, content_type=kind) == [Picture(None, DATA)]
+
+
 def test_a_plus_that_was_not_escaped_is_still_read() -> None:
     body = b"image=" + as_base64(DATA).encode()
     assert b"+" in body
     assert read(data=body, content_type="application/x-www-form-urlencoded")[0].data == DATA
 
 
-@pytest.mark.parametrize("kind", ["multipart/form-data", "application/x-www-form-urlencoded", ""])
+@pytest.mark.parametrize("kind", [*FORMS, ""])
 @pytest.mark.parametrize("head", ["", "\ndata:image/jpeg;base64,", "data:image/jpeg;base64, "])
 def test_blanks_in_base64_are_read_as_what_they_were(kind: str, head: str) -> None:
-    data = random.Random(7).randbytes(900)
-    text = as_base64(data)
-    pluses = head + text.replace("+", " ")  # a form's value, read and then sent on in another way
-    folded = head + " ".join(text[at : at + 76] for at in range(0, len(text), 76))  # echo $text
-    for sent in (pluses, folded):
-        got = read(data={"image": sent}, content_type=kind) if kind else read_json({"image": sent})
-        assert got == [Picture(None, data)]
+    text = as_base64(random.Random(7).randbytes(900))
+    single = "A" * 100 + "+" + "A" * 59  # where a line might end
+    folded = " ".join(text[at : at + 76] for at in range(0, len(text), 76))  # echo $text
+    # A form's value, read and then sent on in another way, has blanks for its pluses.
+    pluses = [(each.replace("+", " "), each) for each in (text, single)]
+    for sent, meant in [*pluses, (folded, text)]:
+        form = {"image": head + sent}
+        got = read(data=form, content_type=kind) if kind else read_json(form)
+        assert got == [Picture(None, base64.b64decode(meant))]
 
 
-def test_a_form_may_hold_base64_in_many_lines() -> None:
+def test_base64_may_come_in_many_lines() -> None:
     data = bytes(range(256)) * 4000  # over a megabyte: 18,000 line breaks
     limits = UploadLimits(picture_bytes=len(data), pictures=1)
-    for text in (base64.encodebytes(data), base64.encodebytes(data).replace(b"\n", b"\r\n")):
-        form = urlencode({"image": text.decode()})
-        builder = EnvironBuilder(
-            method="POST", data=form, content_type="application/x-www-form-urlencoded"
-        )
-        assert read_pictures(Request(builder.get_environ()), limits) == [Picture(None, data)]
-        builder.close()
+    part = '--x\r\nContent-Disposition: form-data; name="image"\r\n\r\n%s\r\n--x--\r\n'
+    lines = base64.encodebytes(data).decode()
+    for text in (lines, lines.replace("\n", "\r\n")):
+        for body, kind in (
+            (urlencode({"image": text}), "application/x-www-form-urlencoded"),
+            (part % text, "multipart/form-data; boundary=x"),
+            (json.dumps({"image": text}), "application/json"),
+        ):
+            assert read(limits, data=body, content_type=kind) == [Picture(None, data)]
 
 
 def test_json_pictures_may_have_names() -> None:
-    entries = [as_base64(b"a"), {"filename": "../b.jpg", "data": as_base64(b"b")}]
-    assert read_json({"images": entries}) == [Picture(None, b"a"), Picture("b.jpg", b"b")]
+    entries = [as_base64(b"a"), {"filename": "../b.jpg", "data": as_base64(b"b")}] * 16
+    limits = UploadLimits(picture_bytes=1000, pictures=len(entries))
+    pictures = [Picture(None, b"a"), Picture("b.jpg", b"b")] * 16
+    assert read_json({"images": entries}, limits) == pictures
 
 
 @pytest.mark.parametrize(
@@ -184,7 +199,7 @@ def test_deep_json_is_refused_where_many_pictures_are_allowed() -> None:
 
 
 def test_hostile_forms_are_refused() -> None:
-    with pytest.raises(BadRequest):
+    with pytest.raises(BadRequest, match="too many fields"):
         read(data=b"a&" * 100_000, content_type="application/x-www-form-urlencoded")
     with pytest.raises(BadRequest, match="escapes"):
         read(data=b"image=" + b"%41" * 20_000, content_type="application/x-www-form-urlencoded")
