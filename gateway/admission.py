@@ -136,7 +136,7 @@ class Admission:
         raise Overloaded("Too many pictures are waiting already.", self._retry_after())
 
     def _retry_after(self) -> float:
-        return max(1.0, self.in_flight * self.seconds_per_picture)
+        return self.in_flight * self.seconds_per_picture
 
     def _share(self, client: str) -> float:
         """Return how many places one client may hold: all if it is alone, else an equal share."""

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.admission import HIGHEST_LIMIT, IDLE_AFTER, LOWEST_LIMIT, Admission, Ticket
-from gateway.errors import Overloaded, TooManyRequests
+from gateway.errors import EdgeLensError, Overloaded, TooManyRequests
 from tests.gateway.clock import Clock
 
 
@@ -52,21 +52,35 @@ def test_one_client_alone_may_take_everything_but_two_share(clock: Clock) -> Non
     admission = build(clock)
     greedy = [admission.enter("greedy") for _ in range(3)]
     admission.enter("modest")
-    with pytest.raises(TooManyRequests):
-        admission.enter("greedy")
-    greedy[0].leave()
-    with pytest.raises(TooManyRequests):
-        admission.enter("greedy")
+    for ticket in greedy[:2]:
+        with pytest.raises(TooManyRequests):
+            admission.enter("greedy")
+        ticket.leave()
     admission.enter("modest")
-
-
-def test_while_all_places_are_taken_only_who_has_many_is_told_so(clock: Clock) -> None:
-    admission = build(clock, limit=12)
-    for _ in range(8):
-        admission.enter("first")
-    for _ in range(4):  # less than its share of six, but more than half of it
-        admission.enter("second")
+    admission.enter("greedy")
     with pytest.raises(TooManyRequests):
+        admission.enter("greedy")
+
+
+def test_each_client_may_have_one_request_under_way_however_many_there_are(clock: Clock) -> None:
+    admission = build(clock)
+    for number in range(8):
+        admission.enter(f"passer-by {number}").leave()
+    admission.enter("last")
+    with pytest.raises(TooManyRequests):
+        admission.enter("last")
+
+
+@pytest.mark.parametrize(("held", "refusal"), [(3, Overloaded), (4, TooManyRequests)])
+def test_while_all_places_are_taken_who_has_more_than_half_its_share_is_told_so(
+    clock: Clock, held: int, refusal: type[EdgeLensError]
+) -> None:
+    admission = build(clock, limit=12)
+    for _ in range(12 - held):
+        admission.enter("first")
+    for _ in range(held):  # its share is six
+        admission.enter("second")
+    with pytest.raises(refusal):
         admission.enter("second")
     with pytest.raises(Overloaded):
         admission.enter("third")
@@ -100,8 +114,8 @@ def test_an_answer_counts_for_each_of_its_pictures(
 
 def test_the_limit_rests_while_it_is_not_reached(clock: Clock) -> None:
     admission = build(clock, limit=100)
-    for _ in range(50):
-        answer(admission.enter("a"))
+    for ticket in [admission.enter("a") for _ in range(79)]:
+        answer(ticket)
     assert admission.limit == 100
 
 
@@ -138,9 +152,11 @@ def test_a_slow_model_leaves_fewer_places_from_the_start(clock: Clock) -> None:
     assert admission.places() == pytest.approx(14)
     admission.expect(0.1)
     assert admission.seconds_per_picture == pytest.approx(0.3)
+    admission.expect(0.4)
+    assert admission.seconds_per_picture == pytest.approx(0.31)
     admission.enter("a")
     admission.expect(5)
-    assert admission.seconds_per_picture == pytest.approx(0.3)
+    assert admission.seconds_per_picture == pytest.approx(0.31)
 
 
 def test_a_few_answers_of_a_frozen_replica_close_no_door(clock: Clock) -> None:
@@ -174,12 +190,18 @@ def test_retry_after_is_the_time_what_is_waiting_will_take(clock: Clock) -> None
     clock.now += 2
     answer(ticket)
     assert admission.seconds_per_picture == 2
-    for _ in range(4):
+    tickets = [admission.enter("a") for _ in range(4)]
+    with pytest.raises(Overloaded) as overloaded:
         admission.enter("a")
-    with pytest.raises(Overloaded) as caught:
-        admission.enter("a")
-    assert caught.value.retry_after == 8
+    assert overloaded.value.retry_after == 8
     assert admission.retry_after() == 8
+    tickets[0].leave()
+    admission.enter("b")
+    for ticket, seconds in zip(tickets[1:3], (8, 6), strict=True):
+        with pytest.raises(TooManyRequests) as crowded:
+            admission.enter("a")
+        assert crowded.value.retry_after == seconds
+        ticket.leave()
 
 
 def test_clients_that_left_have_no_share_any_more(clock: Clock) -> None:
