@@ -287,7 +287,10 @@ def test_a_lost_probe_is_followed_by_another_at_once(
 def test_a_draining_gateway_is_not_ready(readiness: Readiness) -> None:
     readiness.probe()
     readiness.draining = True
-    assert not readiness.is_ready()
+    assert readiness.as_json() == {
+        "status": "not_ready",
+        "reason": "The gateway is shutting down.",
+    }
 
 
 def test_no_two_probes_are_alike(readiness: Readiness, triton: WatchedTriton) -> None:
