@@ -31,8 +31,6 @@ def staged(savedmodel: Path, signature: str, tag: str) -> Iterator[Path]:
         (directory / "saved_model.pb").write_bytes(_with_default(savedmodel, signature, tag))
         if (savedmodel / "variables" / "variables.index").is_file():
             _stage_variables(savedmodel / "variables", directory / "variables")
-        if (savedmodel / "assets").is_dir():
-            (directory / "assets").symlink_to((savedmodel / "assets").resolve())
         yield directory
 
 
