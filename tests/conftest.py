@@ -1,11 +1,17 @@
-"""Adds to the report of a failed test what its launcher has printed."""
+"""Ends servers with the tests, and shows what the launcher of a failed test has printed."""
 
+import signal
 from collections.abc import Generator
 
 import pytest
 
 from tests.logs import last_lines
 from tests.servers import Running
+
+
+def pytest_configure() -> None:
+    """Let SIGTERM end the tests as Ctrl-C does: fixtures stop what they have started."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
