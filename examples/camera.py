@@ -40,7 +40,7 @@ def main() -> None:
         sys.exit(f"camera.py: {options.source} cannot be opened: no such camera, stream or video")
     is_live = not Path(options.source).is_file()
     frames = newest(capture, options.every) if is_live else in_turn(capture, options.every)
-    told = None
+    moment = told = None
     with requests.Session() as session:
         for moment, frame in frames:
             while (best := classify(session, options, frame)) is None and not is_live:
@@ -51,6 +51,8 @@ def main() -> None:
             if label != told:
                 told = label
                 print(f"{moment} {label} ({best['probability']:.1%})", flush=True)
+    if moment is None:
+        sys.exit(f"camera.py: {options.source} has no picture that can be read")
     if is_live:
         sys.exit(f"camera.py: {options.source} sends no more pictures")
 
@@ -88,11 +90,14 @@ def in_turn(capture: cv2.VideoCapture, every: float) -> Iterator[tuple[str, np.n
     """Yield a position in the video and its frame, once every `every` seconds of the video."""
     rate = capture.get(cv2.CAP_PROP_FPS) or 25
     step = max(1, round(every * rate))
+    broken = 0
     for number in itertools.count(step=step):
         ok, frame = capture.read()
-        if not ok:
+        broken = 0 if ok else broken + 1
+        if broken == BROKEN:
             return
-        yield str(timedelta(seconds=int(number / rate))), frame
+        if ok:
+            yield str(timedelta(seconds=int(number / rate))), frame
         for _ in range(step - 1):
             capture.grab()
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.examples.test_examples import EXAMPLES, PHOTOS, python
+from tests.photos import Photo
 
 SIDE = 320
 FRAME = 0.05  # seconds
@@ -76,15 +77,19 @@ def watching(camera: str, gateway_url: str) -> Iterator["subprocess.Popen[str]"]
     process.communicate()
 
 
-@pytest.fixture
-def video(tmp_path: Path) -> str:
-    path = str(tmp_path / "video.avi")
-    writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"MJPG"), 10, (SIDE, SIDE))
-    for photo in (FIRST, SECOND):
+def film(path: Path, codec: str, *photos: Photo) -> str:
+    """Write a video that shows each photograph for two seconds."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), 10, (SIDE, SIDE))
+    for photo in photos:
         for _ in range(20):
             writer.write(square(photo.path))
     writer.release()
-    return path
+    return str(path)
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> str:
+    return film(tmp_path / "video.avi", "MJPG", FIRST, SECOND)
 
 
 def test_a_video_is_told_where_it_changes(gateway_url: str, video: str) -> None:
@@ -93,6 +98,29 @@ def test_a_video_is_told_where_it_changes(gateway_url: str, video: str) -> None:
     told = [line.split(" ")[1] for line in finished.stdout.splitlines()]
     assert told == [FIRST.wnid, SECOND.wnid]
     assert [line.split(" ")[0] for line in finished.stdout.splitlines()] == ["0:00:00", "0:00:02"]
+
+
+def test_a_video_is_told_to_its_end_where_some_frames_are_damaged(
+    gateway_url: str, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.mp4"
+    content = bytearray(Path(film(damaged, "mp4v", FIRST, SECOND)).read_bytes())
+    tenth = len(content) // 10
+    content[tenth : 2 * tenth] = bytes(tenth)  # the frames before the first second
+    damaged.write_bytes(content)
+    finished = python("camera.py", "--url", gateway_url, str(damaged))
+    assert finished.returncode == 0, finished.stderr
+    assert [line.split(" ")[1] for line in finished.stdout.splitlines()] == [
+        FIRST.wnid,
+        SECOND.wnid,
+    ]
+
+
+def test_a_video_without_a_picture_is_no_success(gateway_url: str, tmp_path: Path) -> None:
+    empty = film(tmp_path / "empty.avi", "MJPG")
+    finished = python("camera.py", "--url", gateway_url, empty)
+    assert finished.returncode == 1
+    assert finished.stderr == f"camera.py: {empty} has no picture that can be read\n"
 
 
 def test_a_server_that_is_away_is_waited_for(stand_in_url: str, video: str) -> None:
