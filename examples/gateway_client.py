@@ -5,6 +5,7 @@ If the server asks for an API key, set it in API_KEY.
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--url", default="http://127.0.0.1:5000")
     parser.add_argument("--model", help="default: the server's")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a trace
 
     session = requests.Session()
     for scheme in ("http://", "https://"):

@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -188,6 +189,19 @@ def test_the_gateways_client_gives_up_a_server_that_is_not_there(gateway_url: st
         assert refused.returncode == 1
         assert reason in refused.stderr
         assert "Traceback" not in refused.stderr
+
+
+def test_ctrl_c_ends_the_gateways_client_without_a_trace() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        command = [sys.executable, EXAMPLES / "gateway_client.py", "--url", url, PATHS[0]]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            connection, _ = silent.accept()
+            with connection:
+                process.send_signal(signal.SIGINT)
+                _, said = process.communicate()
+    assert process.returncode == -signal.SIGINT
+    assert said == ""
 
 
 def test_many_pictures_that_are_interrupted_leave_the_others(
