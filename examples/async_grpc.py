@@ -5,6 +5,7 @@ async_grpc.py [--url HOST:PORT] [--model NAME] PICTURE...
 
 import argparse
 import asyncio
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +14,20 @@ from tritonclient.utils import InferenceServerException
 
 
 async def classify(client: triton.InferenceServerClient, model: str, picture: Path) -> str:
+    """Return a picture's line, or "" if it has no label."""
     image = triton.InferInput("image", [1, 1], "BYTES")
     best = triton.InferRequestedOutput("probabilities", class_count=1)
     try:
         image.set_data_from_numpy(np.array([[picture.read_bytes()]], dtype=np.object_))
         result = await client.infer(f"{model}_image", [image], outputs=[best])
     except (OSError, InferenceServerException) as error:  # the others' answers still count
-        return f"{picture}: {error}"
+        print(f"{picture}: {error}", file=sys.stderr)
+        return ""
     score, _, label = result.as_numpy("probabilities")[0, 0].decode().split(":", 2)
     return f"{picture}: {label} ({float(score):.1%})"
 
 
-async def main() -> None:
+async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pictures", nargs="+", type=Path)
     parser.add_argument("--url", default="127.0.0.1:8001")
@@ -33,7 +36,10 @@ async def main() -> None:
     # Triton joins requests that wait at the same time into batches.
     async with triton.InferenceServerClient(options.url) as client:
         answers = (classify(client, options.model, picture) for picture in options.pictures)
-        print("\n".join(await asyncio.gather(*answers)))
+        named = await asyncio.gather(*answers)
+    for line in filter(None, named):
+        print(line)
+    return 0 if all(named) else 1
 
 
-asyncio.run(main())
+sys.exit(asyncio.run(main()))
