@@ -33,8 +33,11 @@ async def main() -> int:
     parser.add_argument("--url", default="127.0.0.1:8001")
     parser.add_argument("--model", default="efficientnet_lite0")
     options = parser.parse_args()
+    address = options.url.removeprefix("http://").rstrip("/")
+    if "://" in address:
+        parser.error("--url must be HOST:PORT or http://HOST:PORT")
     # Triton joins requests that wait at the same time into batches.
-    async with triton.InferenceServerClient(options.url) as client:
+    async with triton.InferenceServerClient(address) as client:
         answers = (classify(client, options.model, picture) for picture in options.pictures)
         named = await asyncio.gather(*answers)
     for line in filter(None, named):

@@ -37,9 +37,11 @@ async def main() -> int:
     parser.add_argument("--url", default="127.0.0.1:8000")
     parser.add_argument("--model", default="efficientnet_lite0")
     options = parser.parse_args()
+    address = options.url.removeprefix("http://").rstrip("/")
+    if "://" in address:
+        parser.error("--url must be HOST:PORT or http://HOST:PORT")
     # Triton joins requests that wait at the same time into batches.
-    url = options.url.removeprefix("http://")
-    async with triton.InferenceServerClient(url, conn_limit=16) as client:
+    async with triton.InferenceServerClient(address, conn_limit=16) as client:
         answers = (classify(client, options.model, picture) for picture in options.pictures)
         named = await asyncio.gather(*answers)
     for line in filter(None, named):

@@ -33,6 +33,8 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=0.5, help="seconds between two frames")
     parser.add_argument("--least", type=float, default=0.3, help="least probability to report")
     options = parser.parse_args()
+    if "://" not in options.url:
+        parser.error("--url must begin with http:// or https://")
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C also works while OpenCV waits
 
     capture = cv2.VideoCapture(int(options.source) if options.source.isdigit() else options.source)

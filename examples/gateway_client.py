@@ -33,6 +33,8 @@ def main() -> None:
     parser.add_argument("--url", default="http://127.0.0.1:5000")
     parser.add_argument("--model", help="default: the server's")
     options = parser.parse_args()
+    if "://" not in options.url:
+        parser.error("--url must begin with http:// or https://")
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a trace
 
     session = requests.Session()

@@ -16,6 +16,9 @@ def main() -> None:
     parser.add_argument("--url", default="127.0.0.1:8000")
     parser.add_argument("--model", default="efficientnet_lite0")
     options = parser.parse_args()
+    address = options.url.removeprefix("http://").rstrip("/")
+    if "://" in address:
+        parser.error("--url must be HOST:PORT or http://HOST:PORT")
 
     # One request may hold as many pictures as the model's max_batch_size, 16 by default.
     encoded = np.array([[picture.read_bytes()] for picture in options.pictures], dtype=np.object_)
@@ -23,7 +26,7 @@ def main() -> None:
     image.set_data_from_numpy(encoded)
     best = triton.InferRequestedOutput("probabilities", class_count=1)
 
-    with triton.InferenceServerClient(options.url.removeprefix("http://")) as client:
+    with triton.InferenceServerClient(address) as client:
         result = client.infer(f"{options.model}_image", [image], outputs=[best])
 
     for picture, (answer,) in zip(options.pictures, result.as_numpy("probabilities"), strict=True):

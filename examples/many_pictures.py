@@ -43,6 +43,9 @@ def main() -> int:
     parser.add_argument("--model", default="efficientnet_lite0")
     parser.add_argument("--at-once", type=int, default=16, help="more fill larger batches")
     options = parser.parse_args()
+    address = options.url.removeprefix("http://").rstrip("/")
+    if "://" in address:
+        parser.error("--url must be HOST:PORT or http://HOST:PORT")
     if options.at_once < 1:
         parser.error("--at-once must be at least 1")
     pictures = sorted(p for p in options.directory.rglob("*") if p.suffix.lower() in KINDS)
@@ -52,7 +55,7 @@ def main() -> int:
     table = csv.writer(sys.stdout)
     table.writerow(["picture", "label", "probability", "error"])
     with (
-        triton.InferenceServerClient(options.url) as client,
+        triton.InferenceServerClient(address) as client,
         ThreadPoolExecutor(options.at_once) as pool,
     ):
         jobs = [pool.submit(classify, client, options.model, picture) for picture in pictures]

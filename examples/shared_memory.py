@@ -27,6 +27,9 @@ def main() -> None:
     parser.add_argument("--url", default="127.0.0.1:8001")
     parser.add_argument("--model", default="efficientnet_lite0")
     options = parser.parse_args()
+    address = options.url.removeprefix("http://").rstrip("/")
+    if "://" in address:
+        parser.error("--url must be HOST:PORT or http://HOST:PORT")
     key = os.environ.get("TRITON_ADMIN_KEY") or KEY_FILE.read_text()
     headers = {"triton-grpc-protocol-x-edgelens-admin": key}
 
@@ -37,7 +40,7 @@ def main() -> None:
     region = shm.create_shared_memory_region(name, f"/{name}", size)
     try:
         shm.set_shared_memory_region(region, [serialized])
-        with triton.InferenceServerClient(options.url) as client:
+        with triton.InferenceServerClient(address) as client:
             client.register_system_shared_memory(name, f"/{name}", size, headers=headers)
             image = triton.InferInput("image", list(encoded.shape), "BYTES")
             image.set_shared_memory(name, size)

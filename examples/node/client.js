@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
-const [address, model, ...pictures] = process.argv.slice(2);
+const [url, model, ...pictures] = process.argv.slice(2);
 if (!pictures.length) {
   console.error('usage: node client.js HOST:PORT MODEL PICTURE...');
   process.exit(2);
@@ -13,6 +13,7 @@ if (!pictures.length) {
 
 const protocol = fileURLToPath(new URL('kserve.proto', import.meta.url));
 const proto = loadSync(protocol, { keepCase: true });
+const address = url.replace(/^http:\/\//, '');
 const { inference } = grpc.loadPackageDefinition(proto);
 const client = new inference.GRPCInferenceService(address, grpc.credentials.createInsecure(), {
   'grpc.max_send_message_length': 64 << 20,

@@ -100,18 +100,49 @@ def test_the_gateways_clients_send_its_key(triton: Running, tmp_path: Path) -> N
             assert PHOTOS[0].wnid in named.stdout
 
 
+@pytest.mark.parametrize("scheme", ["", "http://"])
 @pytest.mark.parametrize("name", ["http_client.py", "async_http.py"])
-def test_http_clients_name_every_photo(triton: Running, name: str) -> None:
-    assert_names_every_photo(python(name, "--url", f"127.0.0.1:{triton.http_port}", *PATHS))
+def test_http_clients_name_every_photo(triton: Running, name: str, scheme: str) -> None:
+    url = f"{scheme}127.0.0.1:{triton.http_port}"
+    assert_names_every_photo(python(name, "--url", url, *PATHS))
 
 
+@pytest.mark.parametrize("scheme", ["", "http://"])
 @pytest.mark.parametrize("name", ["grpc_client.py", "async_grpc.py"])
-def test_grpc_clients_name_every_photo(triton: Running, name: str) -> None:
-    assert_names_every_photo(python(name, "--url", f"127.0.0.1:{triton.grpc_port}", *PATHS))
+def test_grpc_clients_name_every_photo(triton: Running, name: str, scheme: str) -> None:
+    url = f"{scheme}127.0.0.1:{triton.grpc_port}"
+    assert_names_every_photo(python(name, "--url", url, *PATHS))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "http_client.py",
+        "async_http.py",
+        "grpc_client.py",
+        "async_grpc.py",
+        "many_pictures.py",
+        "shared_memory.py",
+    ],
+)
+def test_an_address_with_another_scheme_is_refused_in_a_line(name: str, tmp_path: Path) -> None:
+    shutil.copy(PATHS[0], tmp_path)
+    refused = python(name, "--url", "https://127.0.0.1:8000", str(tmp_path))
+    assert refused.returncode == 2
+    wanted = "--url must be HOST:PORT or http://HOST:PORT"
+    assert refused.stderr.splitlines()[-1] == f"{name}: error: {wanted}"
+
+
+@pytest.mark.parametrize("name", ["gateway_client.py", "camera.py"])
+def test_an_address_without_a_scheme_is_refused_in_a_line(name: str) -> None:
+    refused = python(name, "--url", "127.0.0.1:5000", PATHS[0])
+    assert refused.returncode == 2
+    wanted = "--url must begin with http:// or https://"
+    assert refused.stderr.splitlines()[-1] == f"{name}: error: {wanted}"
 
 
 def test_shared_memory_names_every_photo_with_the_key_and_leaves_nothing(triton: Running) -> None:
-    url = f"127.0.0.1:{triton.grpc_port}"
+    url = f"http://127.0.0.1:{triton.grpc_port}"
     finished = python("shared_memory.py", "--url", url, *PATHS, TRITON_ADMIN_KEY=triton.admin_key)
     assert_names_every_photo(finished)
     assert not list(Path("/dev/shm").glob("edgelens_example_*"))
@@ -126,7 +157,7 @@ def test_shared_memory_is_closed_without_the_key(triton: Running) -> None:
 
 
 def test_many_pictures_writes_a_table_and_shows_a_bar(triton: Running) -> None:
-    url = f"127.0.0.1:{triton.grpc_port}"
+    url = f"http://127.0.0.1:{triton.grpc_port}"
     finished = python("many_pictures.py", "--url", url, str(DATA / "photos"))
     assert finished.returncode == 0, finished.stderr
     table = list(csv.DictReader(io.StringIO(finished.stdout)))
@@ -284,7 +315,7 @@ def node_packages() -> Path:
 
 
 def test_node_names_every_photo(triton: Running, node_packages: Path) -> None:
-    address = f"127.0.0.1:{triton.grpc_port}"
+    address = f"http://127.0.0.1:{triton.grpc_port}"
     finished = run("node", NODE / "client.js", address, MODEL, *PATHS)
     assert finished.returncode == 0, finished.stderr
     for line, photo in zip(finished.stdout.splitlines(), PHOTOS, strict=True):
