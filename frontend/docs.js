@@ -67,7 +67,7 @@ class Description {
 
 /** Return one shell command for each way a request can be written. */
 function commands(path, operation) {
-  const url = new URL(path.slice(1), document.baseURI).href;
+  const url = new URL(`.${path}`, document.baseURI).href;
   const key = operation.security ? ' -H "Authorization: Bearer $KEY"' : "";
   const types = Object.keys(operation.requestBody?.content ?? {});
   if (!types.length) {
