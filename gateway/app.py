@@ -119,6 +119,8 @@ def _answer_http_error(error: HTTPException) -> Response:
 def _sentence(status: HTTPStatus) -> str:
     if status == HTTPStatus.NOT_FOUND:
         return "There is nothing here; /docs describes the API."
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return "This address takes another method; /docs describes the API."
     return f"{status.description or status.phrase}."
 
 

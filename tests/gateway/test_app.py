@@ -19,6 +19,8 @@ def test_errors_of_the_framework_have_our_shape(gateway: Gateway) -> None:
     wrong = gateway.client.delete("/v1/classify")
     assert (wrong.status_code, wrong.get_json()["error"]["code"]) == (405, "method_not_allowed")
     assert "POST" in wrong.headers["Allow"]
+    told = wrong.get_json()["error"]["message"]
+    assert told == "This address takes another method; /docs describes the API."
     assert gateway.client.get("/predict").get_json()["success"] is False
 
 
