@@ -82,7 +82,7 @@ class Page {
   #listenToDocument() {
     document.addEventListener("paste", (event) => {
       const files = event.clipboardData?.files ?? [];
-      if (!files.length && !(event.target instanceof HTMLInputElement)) {
+      if (!files.length && event.target !== find("key")) {
         this.#say("Only pictures can be pasted here.");
       }
       this.add(files);

@@ -151,17 +151,24 @@ class Page:
 
     def copy_picture(self, png: bytes) -> None:
         """Put a picture on the clipboard."""
+        self._copy(png, "image/png")
+
+    def copy_text(self, text: str) -> None:
+        self._copy(text.encode(), "text/plain")
+
+    def _copy(self, content: bytes, kind: str) -> None:
         permissions = ["clipboardReadWrite", "clipboardSanitizedWrite"]
         self.cdp("Browser.grantPermissions", origin=self.url, permissions=permissions)
         self.cdp("Emulation.setFocusEmulationEnabled", enabled=True)
         failure = self.driver.execute_async_script(
             """
-            const [text, done] = arguments;
+            const [text, type, done] = arguments;
             const bytes = Uint8Array.from(atob(text), c => c.charCodeAt(0));
-            const item = new ClipboardItem({'image/png': new Blob([bytes], {type: 'image/png'})});
+            const item = new ClipboardItem({[type]: new Blob([bytes], {type})});
             navigator.clipboard.write([item]).then(() => done(''), error => done(String(error)));
             """,
-            base64.b64encode(png).decode(),
+            base64.b64encode(content).decode(),
+            kind,
         )
         assert failure == ""
 

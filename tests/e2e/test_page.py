@@ -203,6 +203,15 @@ def test_a_pasted_picture_is_classified(page: Page, tmp_path: Path) -> None:
     assert best(page.classify()) == LABELS[5:6]
 
 
+def test_pasted_text_is_refused_aloud_wherever_the_focus_is(page: Page) -> None:
+    page.copy_text("no picture")
+    for name in ("chooser", "submit"):
+        page.tab_to(name)
+        page.driver.execute_script("document.getElementById('status').textContent = ''")
+        page.paste()
+        page.wait(lambda: "Only pictures can be pasted" in page.text("status"), "it says why")
+
+
 def test_the_keyboard_is_enough(page: Page) -> None:
     page.cdp("Page.setInterceptFileChooserDialog", enabled=True)
     page.tab_to("chooser")
