@@ -68,9 +68,7 @@ class Page {
       this.#start();
     });
     find("cancel").addEventListener("click", () => this.#run?.cancel());
-    find("retry-all").addEventListener("click", () => {
-      this.#retry(this.#queue.failed().filter(({ retryAt }) => retryAt <= Date.now()));
-    });
+    find("retry-all").addEventListener("click", () => this.#retry(this.#queue.retriable()));
     find("save").addEventListener("click", () => this.#save());
     find("clear").addEventListener("click", () => this.#clear());
     find("key-form").addEventListener("submit", (event) => {
@@ -122,13 +120,15 @@ class Page {
     return this.#queue.outdated(find("model").value);
   }
 
-  /** Classify what waits, or else what has labels from another model than the chosen one. */
+  /** Classify what waits, or else what has another model's labels, or else what failed. */
   async #start() {
     if (this.#run) {
       return;
     }
-    if (!this.#queue.in("waiting").length) {
-      this.#outdated().forEach((picture) => picture.wait());
+    for (const others of [this.#outdated(), this.#queue.retriable()]) {
+      if (!this.#queue.in("waiting").length) {
+        others.forEach((picture) => picture.wait());
+      }
     }
     if (!this.#queue.in("waiting").length) {
       this.#say(this.#queue.size ? "Nothing new to classify." : "Choose a picture first.");

@@ -43,4 +43,9 @@ export class Queue {
   failed() {
     return this.#pictures.filter(({ mayRetry }) => mayRetry);
   }
+
+  /** Those of them that the server may be asked about now. */
+  retriable() {
+    return this.failed().filter(({ retryAt }) => retryAt <= Date.now());
+  }
 }

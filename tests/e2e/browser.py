@@ -199,6 +199,11 @@ class Page:
         speeds = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_a_second}
         self.cdp("Network.emulateNetworkConditions", offline=False, **speeds)
 
+    def disconnect(self) -> None:
+        """Take the network away; `throttle(-1)` brings it back."""
+        speeds = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        self.cdp("Network.emulateNetworkConditions", offline=True, **speeds)
+
     def reset(self) -> None:
         """Undo what a test emulated."""
         self.cdp("Emulation.clearDeviceMetricsOverride")

@@ -382,6 +382,16 @@ def test_a_guess_does_not_look_like_knowledge(page: Page, tmp_path: Path) -> Non
     assert "Not sure. It looks most like this:" in unsure.text
 
 
+def test_classify_sends_a_failed_picture_again(page: Page) -> None:
+    page.disconnect()
+    [card] = page.classify(PATHS[:1])
+    assert card.state == "failed"
+    page.throttle(-1)
+    assert best(page.classify()) == LABELS[:1]
+    [complaint] = page.errors()  # the browser's own
+    assert "DISCONNECTED" in complaint
+
+
 def test_a_cancelled_run_can_be_taken_up_again(page: Page) -> None:
     page.throttle(2000)
     page.add(PATHS[:2])
