@@ -1,5 +1,7 @@
 // The files of a drop, including those in folders.
 
+const { compare } = new Intl.Collator(undefined, { numeric: true }); // "2.jpg" before "10.jpg"
+
 /** Return the files of a drop; for a folder, the pictures in it at any depth. */
 export async function dropped({ items, files }) {
   const entries = [...items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
@@ -16,15 +18,21 @@ export async function dropped({ items, files }) {
 const opened = (entry) => new Promise((resolve, reject) => entry.file(resolve, reject));
 
 async function filesIn(folder) {
+  const entries = await entriesOf(folder);
+  entries.sort((one, other) => compare(one.name, other.name)); // many systems keep no order
+  const found = entries.map((entry) => (entry.isFile ? opened(entry) : filesIn(entry)));
+  return (await Promise.all(found)).flat();
+}
+
+async function entriesOf(folder) {
   const reader = folder.createReader();
-  const files = [];
+  const all = [];
   for (;;) {
-    const entries = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-    if (!entries.length) {
-      return files; // it hands over a hundred at a time
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (!some.length) {
+      return all; // it hands over a hundred at a time
     }
-    const found = entries.map((entry) => (entry.isFile ? opened(entry) : filesIn(entry)));
-    files.push(...(await Promise.all(found)).flat());
+    all.push(...some);
   }
 }
 

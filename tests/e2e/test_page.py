@@ -174,6 +174,19 @@ def test_the_pictures_in_dropped_folders_are_classified(page: Page, tmp_path: Pa
     page.wait(lambda: "no picture in this folder" in page.text("status"), "it says why")
 
 
+def test_the_pictures_in_a_folder_are_in_the_order_of_their_names(
+    page: Page, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for number in (7, 1, 12, 4, 10, 2):
+        shutil.copy(PATHS[0], folder / f"{number}.jpg")
+    page.drop([folder])
+    page.wait(lambda: len(page.cards()) == 6, "the pictures are shown")
+    numbers = [int(card.name.removesuffix(".jpg")) for card in page.cards()]
+    assert numbers == [1, 2, 4, 7, 10, 12]
+
+
 def test_what_is_chosen_before_the_script_has_come_is_shown(page: Page) -> None:
     script = page.cdp("Page.addScriptToEvaluateOnNewDocument", source=WITH_A_QUICK_CHOICE)
     page.open_ready()
