@@ -11,9 +11,11 @@ export async function dropped({ items, files }) {
   }
   const loose = entries.filter((entry) => entry.isFile).map(opened);
   const inside = (await Promise.all(folders.map(filesIn))).flat();
-  const pictures = inside.filter(({ type }) => type.startsWith("image/"));
-  return [...(await Promise.all(loose)), ...pictures];
+  return [...(await Promise.all(loose)), ...inside.filter(isPicture)];
 }
+
+// Few browsers know the type of HEIC; the server says what it is, and nothing else would.
+const isPicture = ({ name, type }) => type.startsWith("image/") || /\.hei[cf]$/i.test(name);
 
 const opened = (entry) => new Promise((resolve, reject) => entry.file(resolve, reject));
 

@@ -187,6 +187,20 @@ def test_the_pictures_in_a_folder_are_in_the_order_of_their_names(
     assert numbers == [1, 2, 4, 7, 10, 12]
 
 
+def test_an_iphones_photos_in_a_folder_are_not_left_out_in_silence(
+    page: Page, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "IMG_0001.HEIC").write_bytes(bytes(4) + b"ftypheic")
+    page.drop([folder])
+    page.wait(lambda: len(page.cards()) == 1, "the picture is shown")
+    [card] = page.classify()
+    assert "This is HEIC" in card.text
+    [complaint] = page.errors()  # the browser's own, about the status
+    assert "415" in complaint
+
+
 def test_what_is_chosen_before_the_script_has_come_is_shown(page: Page) -> None:
     script = page.cdp("Page.addScriptToEvaluateOnNewDocument", source=WITH_A_QUICK_CHOICE)
     page.open_ready()
