@@ -1,5 +1,6 @@
 """The gateway's settings, read once from the environment."""
 
+import contextlib
 import ipaddress
 import math
 import re
@@ -8,11 +9,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gateway.address import Address, AddressError, read_host
 from gateway.errors import MEGABYTE
 from gateway.shares import Shares, parse_version_shares
 
 GRACE_BEYOND_DEADLINE = 2.0
-ADDRESS = re.compile(r"^(\[[0-9A-Fa-f:]+\]|[^:/\s]+):\d{1,5}$")
 Value = TypeVar("Value")
 
 
@@ -97,16 +98,26 @@ def _number(lowest: float, highest: float) -> Callable[[str], float]:
     return read
 
 
+def _host(text: str) -> str:
+    try:
+        return read_host(text)
+    except AddressError:
+        hint = "0.0.0.0 is all of IPv4, :: all of IPv6"
+        raise ValueError(f"give an address of this machine; {hint}") from None
+
+
 def _address(text: str) -> str:
-    if not ADDRESS.match(text) or int(text.rpartition(":")[2]) > 65535:
-        raise ValueError("give host:port, such as 127.0.0.1:8001, without http://")
-    return text
+    with contextlib.suppress(AddressError):
+        if Address.parse(text).netloc == text.lower():
+            return text
+    raise ValueError("give host:port, such as 127.0.0.1:8001, without http://")
 
 
 def _web_address(text: str) -> str:
-    if not re.match(r"^https?://[^/\s]+", text):
-        raise ValueError("give a web address, such as http://127.0.0.1:8002/metrics")
-    return text
+    with contextlib.suppress(AddressError):
+        if "://" in text and Address.parse(text):
+            return text
+    raise ValueError("give a web address, such as http://127.0.0.1:8002/metrics")
 
 
 def _proxy(text: str) -> str:
@@ -126,7 +137,7 @@ def _origins(text: str) -> tuple[str, ...]:
 
 
 _READERS: Mapping[str, Callable[[str], Any]] = {
-    "host": str,
+    "host": _host,
     "port": _whole(0, 65535),
     "triton_url": _address,
     "triton_metrics_url": _web_address,

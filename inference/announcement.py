@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from gateway.address import Address
 from gateway.scrape import parse_loaded
-from inference.address import Address
 from inference.admin_key import KEY_FILE
 from inference.client import TritonClient
 from inference.errors import LaunchError, TritonError

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from gateway.address import Address, AddressError
 from gateway.cgroups import SELF
 from gateway.terminal import say
-from inference.address import Address, AddressError
 from inference.admin_key import find_admin_key
 from inference.client import TritonClient
 from inference.contracts.endpoint import Endpoint

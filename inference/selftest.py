@@ -8,8 +8,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from gateway.address import Address
 from gateway.terminal import say
-from inference.address import Address
 from inference.admin_key import find_admin_key
 from inference.contracts.check import Check
 from inference.contracts.endpoint import Endpoint

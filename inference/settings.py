@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.address import reachable
+from gateway.address import reachable
 from inference.errors import SettingError
 
 HOME = Path(__file__).resolve().parent.parent

@@ -13,8 +13,8 @@ from pathlib import Path
 import gateway.config
 import inference.errors
 import inference.settings
+from gateway.address import bracketed, reachable
 from gateway.terminal import say
-from inference.address import reachable
 from serving.errors import ServeError
 from serving.stop import Stop
 
@@ -82,7 +82,7 @@ class Places:
                 pass
         except OSError as error:
             raise ServeError(
-                f"the gateway cannot listen on {host}:{port} ({error.strerror}); "
+                f"the gateway cannot listen on {bracketed(host)}:{port} ({error.strerror}); "
                 "choose another place with PORT or HOST"
             ) from None
 
@@ -121,8 +121,7 @@ class Places:
 
 def _spelled(host: str) -> str:
     """Spell a host for an address on this machine."""
-    host = reachable(host)
-    return f"[{host}]" if ":" in host else host
+    return bracketed(reachable(host))
 
 
 def _is_taken(held: ExitStack, host: str, port: int) -> bool:

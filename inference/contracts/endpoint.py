@@ -12,7 +12,7 @@ import tritonclient.grpc
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
-from inference.address import Address, AddressError
+from gateway.address import Address, AddressError
 from inference.client import ADMIN_HEADER
 from inference.contracts.answer import Answer
 from inference.contracts.errors import Deviation, Unreachable

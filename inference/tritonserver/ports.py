@@ -6,6 +6,7 @@ import random
 import socket
 from dataclasses import dataclass
 
+from gateway.address import bracketed
 from inference.errors import LaunchError
 from inference.settings import Settings
 
@@ -68,7 +69,7 @@ def bind(host: str, port: int, name: str) -> socket.socket:
         if exc.errno == errno.EADDRNOTAVAIL:
             raise _not_ours(host) from None
         raise LaunchError(
-            f"Cannot listen on {host}:{port} ({exc.strerror}): stop what uses it,"
+            f"Cannot listen on {bracketed(host)}:{port} ({exc.strerror}): stop what uses it,"
             f" or set {name} to another port (0 picks a free one)."
         ) from None
     return listener

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.address import bracketed
 from inference.client import ADMIN_HEADER, TritonClient
 from inference.errors import LaunchError, ProcessLost
 from inference.settings import HOME, Settings
@@ -188,7 +189,7 @@ def command_line(settings: Settings, setup: Setup, models: list[str]) -> list[st
 
 def _spelled(host: str) -> tuple[str, str]:
     """Spell an address to listen on for Triton's HTTP and for its gRPC: IPv6 is marked in both."""
-    return (f"ipv6:{host}", f"[{host}]") if ":" in host else (host, host)
+    return (f"ipv6:{host}" if ":" in host else host), bracketed(host)
 
 
 def _python_settings(setup: Setup) -> list[str]:

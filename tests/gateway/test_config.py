@@ -34,6 +34,19 @@ def test_every_setting_can_be_given() -> None:
     assert settings.cors_origins == ("https://a.example", "https://b.example")
 
 
+def test_addresses_of_version_6_are_taken() -> None:
+    settings = Settings.from_env(
+        {
+            "HOST": "[::1]",
+            "TRITON_URL": "[::1]:8001",
+            "TRITON_METRICS_URL": "http://[::1]:8002/metrics",
+        }
+    )
+    assert settings.host == "::1"
+    assert settings.triton_url == "[::1]:8001"
+    assert settings.triton_metrics_url == "http://[::1]:8002/metrics"
+
+
 def test_origins_are_compared_as_browsers_send_them() -> None:
     assert Settings.from_env({"CORS_ORIGINS": "https://A.Example/"}).cors_origins == (
         "https://a.example",
@@ -58,7 +71,18 @@ def test_what_is_admitted_has_its_deadline_even_at_the_end() -> None:
         ("PORT", "70000"),
         ("TRITON_URL", "http://127.0.0.1:8001"),
         ("TRITON_URL", "127.0.0.1:99999"),
+        ("TRITON_URL", "127.0.0.1:0"),
+        ("TRITON_URL", "127.0.0.1:" + "1" * 5000),
+        ("TRITON_URL", "127.0.0.1"),
+        ("TRITON_URL", "127.0.0.1:8001/"),
+        ("TRITON_URL", "[zz]:8001"),
         ("TRITON_METRICS_URL", "127.0.0.1:8002"),
+        ("TRITON_METRICS_URL", "http://127.0.0.1:abc/metrics"),
+        ("TRITON_METRICS_URL", "http://[::1/metrics"),
+        ("TRITON_METRICS_URL", "http://127.0.0.1:8002/the metrics"),
+        ("HOST", "*"),
+        ("HOST", "127.0.0.1:5000"),
+        ("HOST", "a..b"),
         ("DEADLINE_SECONDS", "nan"),
         ("THREADS", "0"),
         ("VERSION_SHARES", "vgg16=1:x"),
@@ -70,5 +94,6 @@ def test_what_is_admitted_has_its_deadline_even_at_the_end() -> None:
     ],
 )
 def test_a_bad_value_is_refused_by_name(variable: str, text: str) -> None:
-    with pytest.raises(SettingError, match=variable):
+    with pytest.raises(SettingError) as refused:
         Settings.from_env({variable: text})
+    assert str(refused.value).startswith(f"{variable}={text!r} cannot be used: give ")
