@@ -8,6 +8,7 @@ import os
 import resource
 import sys
 
+from gateway.address import bracketed
 from gateway.app import create_app
 from gateway.config import SettingError, Settings
 from gateway.keys import KeysError
@@ -39,14 +40,16 @@ def main(triton: InferenceClient | None = None) -> int:
         print(f"gateway: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        place = f"{settings.host}:{settings.port}"
-        print(f"gateway: cannot listen on {place}: {error.strerror}", file=sys.stderr)
+        print(
+            f"gateway: cannot listen on {bracketed(settings.host)}:{settings.port} "
+            f"({error.strerror}); choose another place with PORT or HOST",
+            file=sys.stderr,
+        )
         return 1
     _prepare_process()
     stop_on_signals(server.stop)
     services.start()
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    say(f"gateway: listening on http://{host}:{server.effective_port}/")
+    say(f"gateway: listening on http://{bracketed(settings.host)}:{server.effective_port}/")
     server.serve()
     services.stop()
     server.close()

@@ -93,7 +93,7 @@ def test_a_port_in_use_is_one_sentence() -> None:
             _, complaints = process.communicate(timeout=30)
     assert process.returncode == 1
     assert complaints.count("\n") == 1
-    assert f"127.0.0.1:{port}" in complaints
+    assert f"127.0.0.1:{port} " in complaints and "PORT or HOST" in complaints
 
 
 def broken_pictures() -> Iterator[bytes]:
