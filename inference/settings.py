@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.address import reachable
+from gateway.address import AddressError, reachable, read_host
 from inference.errors import SettingError
 
 HOME = Path(__file__).resolve().parent.parent
@@ -42,10 +42,10 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str], repository: Path | None = None) -> "Settings":
         """Read the settings; `repository` wins over MODEL_REPOSITORY. Raises SettingError."""
-        told = env.get("TRITON_READY_FILE")
+        told = _given(env, "TRITON_READY_FILE")
         return cls(
             repository=repository.absolute() if repository else repository_dir(env),
-            host=env.get("TRITON_HOST") or "127.0.0.1",
+            host=_host(env, "TRITON_HOST", "127.0.0.1"),
             http_port=_integer(env, "TRITON_HTTP_PORT", 8000, 65535),
             grpc_port=_integer(env, "TRITON_GRPC_PORT", 8001, 65535),
             metrics_port=_integer(env, "TRITON_METRICS_PORT", 8002, 65535),
@@ -78,9 +78,25 @@ def runtime_dir(env: Mapping[str, str]) -> Path:
     return _path(env, "EDGELENS_RUNTIME_DIR", HOME / ".cache" / "run")
 
 
+def _given(env: Mapping[str, str], name: str) -> str:
+    """Return what a variable says, without the spaces around it; "" if it is not set."""
+    return env.get(name, "").strip()
+
+
+def _host(env: Mapping[str, str], name: str, default: str) -> str:
+    """Read an address to listen on."""
+    text = _given(env, name) or default
+    try:
+        return read_host(text)
+    except AddressError:
+        raise SettingError(
+            f"{name} must be an address of this machine, such as 127.0.0.1, not {text!r}."
+        ) from None
+
+
 def _path(env: Mapping[str, str], name: str, default: Path) -> Path:
     """Read a path and make it absolute; a relative one starts at the working directory."""
-    path = Path(env.get(name) or default)
+    path = Path(_given(env, name) or default)
     try:
         return path.expanduser().absolute()
     except RuntimeError:  # no such user, or nobody knows where this one is at home
@@ -91,8 +107,9 @@ def _path(env: Mapping[str, str], name: str, default: Path) -> Path:
 
 def _integer(env: Mapping[str, str], name: str, default: int, highest: int) -> int:
     """Read a whole number from 0 to `highest`."""
-    text = env.get(name) or str(default)
-    if not text.isascii() or not text.isdigit() or int(text) > highest:
+    text = _given(env, name) or str(default)
+    # Python refuses to read thousands of digits.
+    if not re.fullmatch("[0-9]{1,15}", text) or int(text) > highest:
         raise SettingError(f"{name} must be a whole number from 0 to {highest}, not {text!r}.")
     return int(text)
 
@@ -107,7 +124,7 @@ def _cache_bytes(env: Mapping[str, str]) -> int:
 
 def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
     """Read a positive number of seconds."""
-    text = env.get(name) or str(default)
+    text = _given(env, name) or str(default)
     try:
         value = float(text)
     except ValueError:
@@ -119,7 +136,7 @@ def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
 
 def _config_name(env: Mapping[str, str]) -> str:
     """Take the given name, nothing for `none`, else this host's name, made fit for a file."""
-    given = env.get("TRITON_MODEL_CONFIG_NAME", "")
+    given = _given(env, "TRITON_MODEL_CONFIG_NAME")
     if given:
         return "" if given == "none" else given
     return re.sub(r"[^A-Za-z0-9.-]", "_", socket.gethostname()).lstrip(".")
@@ -127,7 +144,7 @@ def _config_name(env: Mapping[str, str]) -> str:
 
 def _admin_key(env: Mapping[str, str]) -> str:
     """Take the given key or make one up for this start."""
-    key = env.get("TRITON_ADMIN_KEY") or secrets.token_urlsafe(24)
+    key = _given(env, "TRITON_ADMIN_KEY") or secrets.token_urlsafe(24)
     if not _KEY.fullmatch(key):
         raise SettingError("TRITON_ADMIN_KEY must be 8 to 256 letters, digits or any of _ . ~ -")
     return key

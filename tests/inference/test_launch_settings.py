@@ -39,6 +39,14 @@ def test_environment_is_read() -> None:
     assert settings.model_config_name == "edge"
 
 
+def test_spaces_around_a_value_do_not_count() -> None:
+    settings = Settings.from_env(
+        {"MODEL_REPOSITORY": " ", "TRITON_HTTP_PORT": " 9000\n", "TRITON_HOST": " [::1] "}
+    )
+    assert settings.repository == HOME / "model_repository"
+    assert (settings.http_port, settings.host) == (9000, "::1")
+
+
 def test_configurations_are_those_of_this_host_unless_others_or_none_are_named() -> None:
     name = Settings.from_env({}).model_config_name
     assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name)
@@ -70,6 +78,10 @@ def test_every_start_has_another_key() -> None:
         ("TRITON_GRPC_PORT", "-1"),
         ("TRITON_METRICS_PORT", "8002.0"),
         ("TRITON_HEALTH_PORT", "²"),
+        ("TRITON_HEALTH_PORT", "8" * 5000),
+        ("TRITON_HOST", "*"),
+        ("TRITON_HOST", "a..b"),
+        ("TRITON_HOST", "127.0.0.1:8000"),
         ("TRITON_CACHE_BYTES", "64MB"),
         ("TRITON_CACHE_BYTES", "1000"),
         ("TRITON_PROBE_PERIOD", "0"),
