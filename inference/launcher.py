@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gateway.terminal import say
 from inference.announcement import Announcement
+from inference.cache_directory import drawback
 from inference.client import TritonClient
 from inference.errors import LaunchError
 from inference.repository import lacks_version, require_models, without_version
@@ -106,6 +107,8 @@ def serve(
     say(f"Starting Triton with {named}; its log is {log.path}.")
     for model in without_version(settings.repository):
         say(f"Not served: {lacks_version(model)}")
+    if cost := drawback(settings.cache_dir):
+        say(cost)
     supervisor.start(models)
     supervisor.run(lambda found: announcement.publish(client, metrics, found))
 

@@ -302,6 +302,16 @@ def test_runtime_directory_that_cannot_be_used_is_one_line(
     assert ended.stderr.count("\n") == 1
 
 
+def test_cache_that_cannot_be_used_is_one_line_and_the_models_are_served(
+    repository: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with start_inference(repository, EDGELENS_CACHE_DIR=str(tmp_path / "file")) as server:
+        assert infer(server, [1, 2, 3, 4]).status == 200
+        (line,) = [line for line in server.printed().splitlines() if "EDGELENS_CACHE_DIR" in line]
+        assert line.startswith(f"Cannot keep converted models in {tmp_path / 'file'} (")
+
+
 def test_runtime_directory_of_another_launcher_is_left_to_it(
     server: Running, repository: Path, tmp_path: Path
 ) -> None:
