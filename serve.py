@@ -86,10 +86,11 @@ def _tune_default_model(stop: Stop, model: str) -> None:
 
 def _is_on(name: str) -> bool:
     """Read a switch. Raises ServeError."""
-    value = os.environ.get(name, "").strip().lower()
-    if value not in ("", *OFF, *ON):
-        raise ServeError(f"{name}={value} is neither 1 nor 0")
-    return value in ON
+    text = os.environ.get(name, "").strip()
+    if text.lower() not in ("", *OFF, *ON):
+        choices = " or ".join(", ".join(words) for words in (ON, OFF))
+        raise ServeError(f"{name}={text!r} cannot be used: give {choices}")
+    return text.lower() in ON
 
 
 def _run_step(stop: Stop, arguments: list[str], purpose: str) -> int:
