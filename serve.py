@@ -151,7 +151,7 @@ def _wait(stop: Stop, parts: list[Part], asked: Callable[[], Said]) -> Said | No
 def _require_known_model(places: Places) -> None:
     """Fail at once for a default model that does not exist, instead of when all parts run."""
     wanted, repository = places.gateway.model, places.triton.repository
-    if not wanted or os.environ.get("TRITON_URL") or wanted in CATALOG:
+    if not wanted or places.elsewhere or wanted in CATALOG:
         return
     if not is_classifier(wanted) or not (repository / wanted).is_dir():
         near = difflib.get_close_matches(wanted.lower(), CATALOG, 1)

@@ -27,13 +27,16 @@ class Places:
 
     gateway: gateway.config.Settings
     triton: inference.settings.Settings
+    elsewhere: str  # another Triton that the gateway is to ask, "" for the one that is started
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Places":
         """Read the settings of both; raise ServeError for one that cannot be used."""
         try:
             return cls(
-                gateway.config.Settings.from_env(env), inference.settings.Settings.from_env(env)
+                gateway.config.Settings.from_env(env),
+                inference.settings.Settings.from_env(env),
+                env.get("TRITON_URL", "").strip(),
             )
         except (gateway.config.SettingError, inference.errors.SettingError) as error:
             raise ServeError(str(error)) from None
@@ -107,7 +110,7 @@ class Places:
             "TRITON_URL": f"{host}:{ports['TRITON_GRPC_PORT']}",
             "TRITON_METRICS_URL": f"http://{host}:{ports['TRITON_METRICS_PORT']}/metrics",
         }
-        return {name: os.environ.get(name) or address for name, address in found.items()}
+        return {n: address for n, address in found.items() if not os.environ.get(n, "").strip()}
 
     def _taken(self) -> list[str]:
         """Name the settings whose ports are in use, as NAME=port."""

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import math
-import os
 import sys
 import time
 from pathlib import Path
@@ -31,7 +30,8 @@ class Readiness:
         """Return the body of /readyz, or nothing while it is not ready. Raises ServeError."""
         with contextlib.suppress(FileNotFoundError):  # Triton is not ready yet
             ready = json.loads(self._ready_file.read_text())["models"]
-            _require_model(self._places.gateway.model, ready)
+            if not self._places.elsewhere:
+                _require_model(self._places.gateway.model, ready)
         try:
             with ask(self._places.page + "readyz", timeout=5) as answer:
                 said: dict[str, Any] = json.load(answer)
@@ -46,7 +46,7 @@ class Readiness:
     def _tell(self, reason: str) -> None:
         if time.monotonic() > self._patience_ends:
             self._patience_ends = math.inf
-            elsewhere = os.environ.get("TRITON_URL")
+            elsewhere = self._places.elsewhere
             asked = f" (TRITON_URL={elsewhere})" if elsewhere else ""
             say(f"edgelens: not ready yet{asked}: {reason}", sys.stderr)
 
@@ -54,7 +54,7 @@ class Readiness:
 def _require_model(wanted: str, ready: list[dict[str, str]]) -> None:
     """Fail if Triton is ready without the model that the user wants: it would never appear."""
     names = {model["name"] for model in ready if is_classifier(model["name"])}
-    if wanted and wanted not in names and not os.environ.get("TRITON_URL"):
+    if wanted and wanted not in names:
         served = ", ".join(sorted(names))
         raise ServeError(
             f"MODEL={wanted} cannot be the default: Triton serves {served}; choose from these"

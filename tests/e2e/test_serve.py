@@ -283,7 +283,8 @@ def test_a_triton_that_is_not_where_it_should_be_is_told(launch: Callable[..., S
 
 
 def test_the_gateway_follows_triton_to_another_address(serve: Callable[..., Serve]) -> None:
-    running = serve(TRITON_HOST="127.0.0.2", MODEL=MODEL)
+    blank = {"TRITON_URL": " ", "TRITON_METRICS_URL": " "}  # counts as not set
+    running = serve(TRITON_HOST="127.0.0.2", MODEL=MODEL, **blank)
     assert classify(running.url) == PHOTO.wnid
     assert "HTTP 127.0.0.2:" in running.log.read_text()
     assert "stands in" not in running.log.read_text()
