@@ -4,6 +4,11 @@ The parts run in the two virtual environments that `make serve` prepares. Ctrl-C
 everything.
 """
 
+import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports ends it silently
+
 import argparse
 import difflib
 import os

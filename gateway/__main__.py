@@ -1,5 +1,10 @@
 """Run the gateway: `python -m gateway`."""
 
+import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports ends it silently
+
 import argparse
 import ctypes
 import faulthandler

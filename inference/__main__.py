@@ -1,5 +1,10 @@
 """Start the launcher: `python -m inference [--repository DIR]`."""
 
+import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports ends it silently
+
 import argparse
 import os
 import sys
