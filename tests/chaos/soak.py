@@ -6,10 +6,10 @@ Needs a running `make serve` on this machine; finds its processes through its su
 """
 
 import argparse
-import contextlib
 import os
 import statistics
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -31,9 +31,10 @@ def main() -> None:
     if supervisor is None:
         raise SystemExit("soak: no `make serve` of this directory runs; start it first")
     begin, samples = time.monotonic(), []
-    with steady_load(arguments.url, arguments.clients) as load:
+    # Ctrl-C ends it early, with its report.
+    with suppress(KeyboardInterrupt), steady_load(arguments.url, arguments.clients) as load:
         while (elapsed := time.monotonic() - begin) < arguments.minutes * 60:
-            samples.append((elapsed, _memory(supervisor)))
+            samples.append((elapsed, memory(supervisor)))
             print(f"[{elapsed:6.0f} s] {samples[-1][1] / 1e6:.0f} MB; {load}", flush=True)
             time.sleep(INTERVAL)
     print(f"\n{load}")
@@ -53,11 +54,15 @@ def _is_ours(process: psutil.Process) -> bool:
         return False
 
 
-def _memory(supervisor: psutil.Process) -> int:
+def memory(supervisor: psutil.Process) -> int:
     """Return the proportional set size of the whole stack, in bytes."""
     total = 0
-    for process in supervisor.children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
+    try:
+        processes = supervisor.children(recursive=True)
+    except psutil.NoSuchProcess:
+        raise SystemExit("soak: `make serve` has ended") from None
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
             total += process.memory_full_info().pss
     return total
 
