@@ -106,6 +106,12 @@ def _host(text: str) -> str:
         raise ValueError(f"give an address of this machine; {hint}") from None
 
 
+def _model(text: str) -> str:
+    if not re.fullmatch(r"[\w.-]{1,128}", text, re.ASCII):
+        raise ValueError("give a model's name, such as vgg16")
+    return text
+
+
 def _address(text: str) -> str:
     with contextlib.suppress(AddressError):
         if Address.parse(text).netloc == text.lower():
@@ -141,7 +147,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "port": _whole(0, 65535),
     "triton_url": _address,
     "triton_metrics_url": _web_address,
-    "model": str,
+    "model": _model,
     "max_upload_bytes": _whole(1024, 1 << 30),
     "max_body_bytes": _whole(1024, 1 << 31),
     "max_pixels": _whole(1, 1 << 31),
