@@ -1,5 +1,6 @@
 """The launcher's settings, all from the environment."""
 
+import os
 import re
 import secrets
 import socket
@@ -12,6 +13,7 @@ from inference.errors import SettingError
 
 HOME = Path(__file__).resolve().parent.parent
 LEAST_CACHE = 1 << 20
+_FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _KEY = re.compile(r"[A-Za-z0-9_.~-]{8,256}")
 
 
@@ -115,10 +117,14 @@ def _integer(env: Mapping[str, str], name: str, default: int, highest: int) -> i
 
 
 def _cache_bytes(env: Mapping[str, str]) -> int:
-    """Read the size of the response cache: none, or enough for Triton to make one."""
+    """Read the size of the response cache: none, or one that Triton can make."""
     size = _integer(env, "TRITON_CACHE_BYTES", 64 << 20, 1 << 40)
-    if 0 < size < LEAST_CACHE:
-        raise SettingError(f"TRITON_CACHE_BYTES must be 0 or at least {LEAST_CACHE}, not {size}.")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size and not LEAST_CACHE <= size <= memory:
+        raise SettingError(
+            f"TRITON_CACHE_BYTES must be 0, or from {LEAST_CACHE} to this machine's memory,"
+            f" {memory}, not {size}."
+        )
     return size
 
 
@@ -130,13 +136,20 @@ def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
     except ValueError:
         value = 0.0
     if not 0.0 < value < 86400.0:
-        raise SettingError(f"{name} must be a positive number of seconds, not {text!r}.")
+        raise SettingError(
+            f"{name} must be a number of seconds above 0 and below 86400, not {text!r}."
+        )
     return value
 
 
 def _config_name(env: Mapping[str, str]) -> str:
     """Take the given name, nothing for `none`, else this host's name, made fit for a file."""
     given = _given(env, "TRITON_MODEL_CONFIG_NAME")
+    if given and not _FILE.fullmatch(given):
+        raise SettingError(
+            "TRITON_MODEL_CONFIG_NAME must be a file's name without .pbtxt, in letters, digits or"
+            f" any of _ . -, not {given!r}."
+        )
     if given:
         return "" if given == "none" else given
     return re.sub(r"[^A-Za-z0-9.-]", "_", socket.gethostname()).lstrip(".")
