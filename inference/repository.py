@@ -3,7 +3,7 @@
 import os.path
 from pathlib import Path
 
-from inference.errors import LaunchError
+from inference.errors import LaunchError, SettingError
 
 OF_A_MODEL = ("config.pbtxt", "model.savedmodel", "saved_model.pb")
 
@@ -23,10 +23,16 @@ def without_version(repository: Path) -> list[str]:
 
 
 def _models(repository: Path) -> list[Path]:
-    """List what may be models, by name; a missing repository has none."""
-    if not repository.is_dir():
+    """List what may be models, by name; a missing repository has none. Raises SettingError."""
+    try:
+        return sorted(entry for entry in repository.iterdir() if not is_apart(entry.name))
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(entry for entry in repository.iterdir() if not is_apart(entry.name))
+    except OSError as exc:
+        raise SettingError(
+            f"Cannot read {repository} ({exc.strerror}): set MODEL_REPOSITORY to a directory that"
+            " you can read."
+        ) from None
 
 
 def is_apart(model: str) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.errors import LaunchError
+from inference.errors import LaunchError, SettingError
 from inference.repository import is_classifier, ready_models, require_models, without_version
 
 
@@ -41,6 +41,11 @@ def test_version_must_be_a_directory(tmp_path: Path) -> None:
 def test_repository_without_models_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(LaunchError, match="No model is ready"):
         require_models(tmp_path / "absent")
+
+
+def test_a_repository_that_cannot_be_read_names_its_variable(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="set MODEL_REPOSITORY"):
+        require_models(tmp_path / ("long" * 100))
 
 
 def test_a_model_without_a_version_is_told(tmp_path: Path) -> None:
