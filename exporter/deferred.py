@@ -17,16 +17,23 @@ def export(job: Job) -> str:
 
 def _require_weights(weights: str) -> None:
     """Fail at once if a file is missing. Raises ExportError."""
-    if weights in ("imagenet", "random") or Path(weights).is_file():
+    if weights in ("imagenet", "random"):
         return
-    if Path(weights).is_dir():
+    path = Path(weights)
+    try:
+        is_file, is_directory = path.is_file(), path.is_dir()
+    except OSError as error:  # such as a directory on the way that this user may not enter
+        raise ExportError(f"cannot read {weights}: {error.strerror}") from None
+    if is_directory:
         raise ExportError(
             f"{weights} is a directory; a SavedModel needs no export, put it into the repository:"
             " see model_repository/README.md"
         )
-    raise ExportError(
-        f"there is no file {weights}; --weights takes imagenet, random or the path of a file"
-    )
+    if not is_file:
+        raise ExportError(
+            f"there is no file {weights}; WEIGHTS and --weights take imagenet, random or the path"
+            " of a file"
+        )
 
 
 def quantize(version_dir: Path, pictures: Path, minimum: float) -> str:

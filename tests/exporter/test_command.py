@@ -91,3 +91,11 @@ def test_a_repository_that_cannot_be_written_is_told_before_the_weights_are_read
     command = ["vgg16", "--weights", str(weights), "--repository", str(repository)]
     assert main(command) == 1
     assert "cannot write to" in capsys.readouterr().err
+
+
+def test_weights_that_cannot_be_looked_at_are_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = str(tmp_path / ("long" * 100))
+    assert main(["vgg16", "--weights", weights, "--repository", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"export_model: cannot read {weights}: File name too long\n"
