@@ -14,7 +14,7 @@ from gateway.labels import Prediction
 from gateway.model import Model
 from gateway.options import ClassifyOptions
 from gateway.shares import Shares
-from gateway.triton import Answer, InferenceClient, Tensor
+from gateway.triton import Answer, InferenceClient, Row, Tensor
 from gateway.uploads import Picture
 
 
@@ -112,7 +112,7 @@ class Classifier:
         tensors: Sequence[Tensor],
         options: ClassifyOptions,
         deadline: Deadline,
-    ) -> tuple[str, list[list[Prediction]]]:
+    ) -> tuple[str, list[Row]]:
         """Infer all tensors with the same version, even while versions are being switched."""
         answers = self._infer(model, version, tensors, options.top_k, deadline)
         if len({answer.version for answer in answers}) > 1:
@@ -148,10 +148,9 @@ class Classifier:
         self._decoder.close()
 
 
-def _result(
-    picture: Picture, item: Decoded, rows: Iterator[list[Prediction]], min_score: float
-) -> Result:
-    if isinstance(item, EdgeLensError):
-        return Result(picture.filename, error=item)
-    best = [prediction for prediction in next(rows) if prediction.probability >= min_score]
+def _result(picture: Picture, item: Decoded, rows: Iterator[Row], min_score: float) -> Result:
+    found = item if isinstance(item, EdgeLensError) else next(rows)
+    if isinstance(found, EdgeLensError):
+        return Result(picture.filename, error=found)
+    best = [prediction for prediction in found if prediction.probability >= min_score]
     return Result(picture.filename, best)

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.errors import InferenceFailed
+
+ROUNDING = 0.01  # by how much low precision may exceed the range of probabilities
 WNID = re.compile(r"(n\d{8}) (.+)", re.DOTALL)
 
 
@@ -23,12 +26,21 @@ class Prediction:
 
 
 def parse_classification(text: str) -> Prediction:
-    """Read `score:index:label`, the label being `<wnid> <name>`, any text, or missing."""
+    """Read `score:index:label`, the label being `<wnid> <name>`, any text, or missing.
+
+    Raises InferenceFailed for a score that is not a probability: NaN, or a logit.
+    """
     score, _, rest = text.partition(":")
+    probability = float(score)
+    if not -ROUNDING <= probability <= 1 + ROUNDING:
+        raise InferenceFailed(
+            f"The model answers {probability:g} for this picture, which is not a probability; "
+            "a model must end in a softmax or a sigmoid."
+        )
     index, _, label = rest.partition(":")
     match = WNID.fullmatch(label)
     wnid, name = (match[1], match[2]) if match else (None, label or index)
-    return Prediction(wnid, name, min(1.0, max(0.0, float(score))))
+    return Prediction(wnid, name, min(1.0, max(0.0, probability)))
 
 
 def split_byte_strings(raw: bytes) -> list[str]:

@@ -42,15 +42,16 @@ CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
 )
 Tensor = NDArray[np.uint8]
+Row = list[Prediction] | InferenceFailed  # a picture's labels, or why there are none
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one inference gave: the version that answered, and the labels of each picture."""
+    """What one inference gave: the version that answered, and a row for each picture."""
 
     version: str
-    rows: list[list[Prediction]]
+    rows: list[Row]
 
 
 class InferenceClient(Protocol):
@@ -187,10 +188,17 @@ def read_answer(response: Any, pictures: int) -> Answer:
     texts = split_byte_strings(response.raw_output_contents[0])
     if not texts or len(texts) % pictures:
         raise InferenceFailed("Triton's answer does not match the number of pictures sent.")
-    predictions = [parse_classification(text) for text in texts]
-    each = len(predictions) // pictures
-    rows = [predictions[at : at + each] for at in range(0, len(predictions), each)]
+    each = len(texts) // pictures
+    rows = [_row(texts[at : at + each]) for at in range(0, len(texts), each)]
     return Answer(response.model_version, rows)
+
+
+def _row(texts: Sequence[str]) -> Row:
+    """Read what was answered for one picture; what is wrong with it concerns no other."""
+    try:
+        return [parse_classification(text) for text in texts]
+    except InferenceFailed as error:
+        return error
 
 
 def translate(exc: grpc.RpcError) -> EdgeLensError:

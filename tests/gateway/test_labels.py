@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.errors import InferenceFailed
 from gateway.labels import Prediction, parse_classification, split_byte_strings
 
 
@@ -13,12 +14,17 @@ from gateway.labels import Prediction, parse_classification, split_byte_strings
         ("0.5:3", Prediction(None, "3", 0.5)),
         ("1.000001:3:x", Prediction(None, "x", 1.0)),
         ("-0.000001:3:x", Prediction(None, "x", 0.0)),
-        ("nan:3:x", Prediction(None, "x", 0.0)),
     ],
-    ids=["wordnet", "colons", "no label", "above one", "below zero", "no number"],
+    ids=["wordnet", "colons", "no label", "above one", "below zero"],
 )
 def test_a_classification_string_becomes_a_prediction(text: str, expected: Prediction) -> None:
     assert parse_classification(text) == expected
+
+
+@pytest.mark.parametrize("score", ["nan", "-nan", "inf", "12.345678", "-3.2"])
+def test_what_is_not_a_probability_is_never_shown_as_one(score: str) -> None:
+    with pytest.raises(InferenceFailed, match=f"answers {float(score):g} .*softmax or a sigmoid"):
+        parse_classification(f"{score}:3:x")
 
 
 def test_byte_strings_are_cut_by_their_lengths() -> None:

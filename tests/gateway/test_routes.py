@@ -17,6 +17,7 @@ from gateway.errors import (
 )
 from gateway.labels import Prediction
 from gateway.routes import predict_entry
+from gateway.triton import Answer
 from tests.gateway.stub import Gateway, Start, StubTriton, as_base64, model_config, picture
 
 
@@ -89,6 +90,19 @@ def test_a_picture_over_the_limit_is_told_the_limit_however_it_comes(start: Star
         message = answer.get_json()["error"]["message"]
         assert message == "The picture exceeds the limit of 1000 bytes."
     assert TooLarge.over(20 << 20).message == "The picture exceeds the limit of 20 MB."
+
+
+def test_a_picture_without_a_probability_fails_alone(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = Answer("1", [InferenceFailed("no probability"), [Prediction(None, "red", 0.9)]])
+    monkeypatch.setattr(gateway.triton, "infer", lambda *_: answer)
+    parts = [(io.BytesIO(picture()), name) for name in ("dark.jpg", "red.jpg")]
+    response = gateway.client.post("/v1/classify", data={"images[]": parts})
+    bad, good = response.get_json()["results"]
+    assert response.status_code == 200
+    assert bad["error"] == {"code": "inference_failed", "message": "no probability"}
+    assert good["predictions"][0]["label"] == "red"
 
 
 def test_several_bad_pictures_are_still_answered_one_by_one(gateway: Gateway) -> None:

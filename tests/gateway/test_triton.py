@@ -133,6 +133,13 @@ def test_an_answer_that_is_not_whole_is_refused(
         read_answer(response, 2)
 
 
+def test_an_answer_that_is_no_probability_concerns_its_own_picture_alone() -> None:
+    texts = [b"0.9:0:one", b"-nan:0:one", b"0.8:1:two"]
+    raw = b"".join(len(text).to_bytes(4, "little") + text for text in texts)
+    rows = read_answer(service_pb2.ModelInferResponse(raw_output_contents=[raw]), 3).rows
+    assert [type(row) for row in rows] == [list, InferenceFailed, list]
+
+
 def test_a_full_batch_of_large_pictures_can_be_sent(standin: Standin, model: Model) -> None:
     large = np.zeros((1200, 1200, 3), np.uint8)
     assert standin.client.infer(model, "", [large] * 16, 2, Deadline(60)).version == "3"
