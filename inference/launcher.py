@@ -14,7 +14,7 @@ from inference.announcement import Announcement
 from inference.cache_directory import drawback
 from inference.client import TritonClient
 from inference.errors import LaunchError
-from inference.repository import lacks_version, require_models, without_version
+from inference.repository import require_models, unserved
 from inference.runtime_directory import runtime_directory
 from inference.settings import Settings
 from inference.signals import stopped_by_signals
@@ -105,8 +105,8 @@ def serve(
     announcement.publish_key()
     named = ", ".join(described(settings, model) for model in models)
     say(f"Starting Triton with {named}; its log is {log.path}.")
-    for model in without_version(settings.repository):
-        say(f"Not served: {lacks_version(model)}")
+    for reason in unserved(settings.repository):
+        say(f"Not served: {reason}")
     if cost := drawback(settings.cache_dir):
         say(cost)
     supervisor.start(models)

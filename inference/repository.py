@@ -1,25 +1,37 @@
 """Reads the model repository's directory: which models Triton can load."""
 
 import os.path
+import re
 from pathlib import Path
 
 from inference.errors import LaunchError, SettingError
 
+# Triton 24.10 waits for ever for a Python process whose path has a space or is not ASCII, and the
+# gateway's clients can ask for no other names either.
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 OF_A_MODEL = ("config.pbtxt", "model.savedmodel", "saved_model.pb")
 
 
 def ready_models(repository: Path) -> list[str]:
     """Name the models that have a version to load: a directory with a whole number as its name."""
-    return [model.name for model in _models(repository) if versions_in(model)]
+    models = _models(repository)
+    return [model.name for model in models if versions_in(model) and NAME.fullmatch(model.name)]
 
 
-def without_version(repository: Path) -> list[str]:
-    """Name the directories that hold what belongs to a model, but no version of it."""
-    return [
-        model.name
-        for model in _models(repository)
-        if not versions_in(model) and any(os.path.exists(model / name) for name in OF_A_MODEL)  # noqa: PTH110 (never raises)
-    ]
+def unserved(repository: Path) -> list[str]:
+    """Say in one sentence each why directories that look like models are not served."""
+    return [reason for model in _models(repository) if (reason := _why_not(model))]
+
+
+def _why_not(model: Path) -> str:
+    """Say why a directory is not served; "" if it is, or holds nothing of a model."""
+    name = model.name
+    if versions_in(model):
+        misnamed = f"{name!r} is no name for a model: use at most 128 letters, digits, _, . and -."
+        return "" if NAME.fullmatch(name) else misnamed
+    if any(os.path.exists(model / part) for part in OF_A_MODEL):  # noqa: PTH110 (never raises)
+        return f"{name} has no version; its SavedModel belongs in {name}/1/model.savedmodel."
+    return ""
 
 
 def _models(repository: Path) -> list[Path]:
@@ -65,17 +77,12 @@ def require_models(repository: Path) -> list[str]:
     models = ready_models(repository)
     if models:
         return models
-    if lacking := without_version(repository):
-        raise LaunchError(f"No model is ready in {repository}: {lacks_version(lacking[0])}")
+    if reasons := unserved(repository):
+        raise LaunchError(f"No model is ready in {repository}: {reasons[0]}")
     raise LaunchError(
         f"No model is ready in {repository}: export one with"
         " `python3 export_model.py efficientnet_lite0`, or set MODEL_REPOSITORY."
     )
-
-
-def lacks_version(model: str) -> str:
-    """Say why a model is not served."""
-    return f"{model} has no version; its SavedModel belongs in {model}/1/model.savedmodel."
 
 
 def versions_in(model: Path) -> list[int]:

@@ -74,6 +74,13 @@ def test_terminal_shows_a_few_lines_and_the_file_has_the_log(server: Running) ->
     assert "Started HTTPService" in server.log.read_text()
 
 
+def test_a_misnamed_model_does_not_keep_the_others_from_being_served(repository: Path) -> None:
+    standins.add_model(repository, "echo (copy)")
+    with start_inference(repository) as running:
+        assert "Not served: 'echo (copy)' is no name for a model" in running.printed()
+        assert infer(running, [1, 2, 3, 4]).status == 200
+
+
 def test_only_the_key_opens_the_repository_over_http(server: Running) -> None:
     path = "/v2/repository/index"
     assert call(server.http_port, path, b"{}").status == 403

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inference.errors import LaunchError, SettingError
-from inference.repository import is_classifier, ready_models, require_models, without_version
+from inference.repository import is_classifier, ready_models, require_models, unserved
 
 
 def test_models_with_a_version_are_ready(tmp_path: Path) -> None:
@@ -52,9 +52,23 @@ def test_a_model_without_a_version_is_told(tmp_path: Path) -> None:
     for path in ("vgg16/1/model.savedmodel", "flat/model.savedmodel", "notes"):
         (tmp_path / path).mkdir(parents=True)
     (tmp_path / "vgg16/config.pbtxt").touch()
-    assert without_version(tmp_path) == ["flat"]
+    assert [reason.split()[0] for reason in unserved(tmp_path)] == ["flat"]
     (tmp_path / "vgg16").rename(tmp_path / ".vgg16")
     with pytest.raises(LaunchError, match=r"flat has no version.*flat/1/model.savedmodel"):
+        require_models(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["vgg16 (copy)", "Äpfel", "x" * 129])
+def test_a_model_whose_name_nobody_could_ask_for_is_told(tmp_path: Path, name: str) -> None:
+    longest = "A.b-c_9" + "x" * 121
+    for model in (name, longest):
+        (tmp_path / model / "1").mkdir(parents=True)
+    assert ready_models(tmp_path) == [longest]
+    assert unserved(tmp_path) == [
+        f"'{name}' is no name for a model: use at most 128 letters, digits, _, . and -."
+    ]
+    (tmp_path / longest).rename(tmp_path / ".vgg16")
+    with pytest.raises(LaunchError, match=r"No model is ready in .*: '.*' is no name"):
         require_models(tmp_path)
 
 
@@ -70,6 +84,6 @@ def test_a_directory_that_may_not_be_read_is_no_model() -> None:
             os.seteuid(10001)  # root may look everywhere
         try:
             assert ready_models(repository) == ["vgg16"]
-            assert without_version(repository) == []
+            assert unserved(repository) == []
         finally:
             os.seteuid(user)
