@@ -9,6 +9,7 @@ from typing import Any
 from gateway.errors import InferenceFailed
 
 ROUNDING = 0.01  # by how much low precision may exceed the range of probabilities
+BOM = "\ufeff"  # how some editors begin a file
 WNID = re.compile(r"(n\d{8}) (.+)", re.DOTALL)
 
 
@@ -37,7 +38,8 @@ def parse_classification(text: str) -> Prediction:
             f"The model answers {probability:g} for this picture, which is not a probability; "
             "a model must end in a softmax or a sigmoid."
         )
-    index, _, label = rest.partition(":")
+    index, _, line = rest.partition(":")
+    label = line.removeprefix(BOM).strip()  # Triton keeps the \r of Windows' line ends
     match = WNID.fullmatch(label)
     wnid, name = (match[1], match[2]) if match else (None, label or index)
     return Prediction(wnid, name, min(1.0, max(0.0, probability)))

@@ -12,10 +12,22 @@ from gateway.labels import Prediction, parse_classification, split_byte_strings
         ("0.9731:388:n02510455 giant panda", Prediction("n02510455", "giant panda", 0.9731)),
         ("0.5:3:a label: with colons", Prediction(None, "a label: with colons", 0.5)),
         ("0.5:3", Prediction(None, "3", 0.5)),
+        ("0.5:3:n02510455 giant panda\r", Prediction("n02510455", "giant panda", 0.5)),
+        ("0.5:0:\ufeffn02510455 giant panda", Prediction("n02510455", "giant panda", 0.5)),
+        ("0.5:3:\r", Prediction(None, "3", 0.5)),
         ("1.000001:3:x", Prediction(None, "x", 1.0)),
         ("-0.000001:3:x", Prediction(None, "x", 0.0)),
     ],
-    ids=["wordnet", "colons", "no label", "above one", "below zero"],
+    ids=[
+        "wordnet",
+        "colons",
+        "no label",
+        "Windows line end",
+        "byte order mark",
+        "empty line",
+        "above one",
+        "below zero",
+    ],
 )
 def test_a_classification_string_becomes_a_prediction(text: str, expected: Prediction) -> None:
     assert parse_classification(text) == expected
