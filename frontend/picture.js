@@ -52,10 +52,9 @@ export class Picture {
       return [this.name, index + 1, label, wnid, probability, model, version, ""];
     });
     const names = predictions.map((prediction) => prediction.label);
-    const rows = predictions.map((prediction) => {
-      const shared = names.filter((name) => name === prediction.label).length > 1;
-      const name = shared ? `${prediction.label} (${prediction.wnid})` : prediction.label;
-      return labelRow(name, prediction.probability);
+    const rows = predictions.map(({ label, wnid, probability }) => {
+      const shared = names.filter((name) => name === label).length > 1;
+      return labelRow(shared && wnid ? `${label} (${wnid})` : label, probability);
     });
     this.#parts.labels.replaceChildren(...rows);
     this.#parts.labels.hidden = !rows.length;

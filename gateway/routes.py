@@ -133,7 +133,7 @@ def predict_entry(result: Result) -> dict[str, Any]:
         text = f"{prediction.label}: {prediction.probability:.2%}"
         if not entry:
             entry["class"] = text
-        elif text == entry["class"] or text in entry:
+        elif prediction.wnid and (text == entry["class"] or text in entry):
             # Two ImageNet classes share the name "crane", and two share "maillot".
             entry[f"{prediction.label} ({prediction.wnid}): {prediction.probability:.2%}"] = ""
         else:

@@ -42,6 +42,23 @@ window.fetch = async (address, ...more) => {
 """
 
 
+# The model's label file has no WordNet identifiers, and one name for all classes.
+WITH_ONE_LABEL = """
+const real = fetch;
+window.fetch = async (address, ...more) => {
+  const answer = await real(address, ...more);
+  if (!String(address).includes("v1/classify")) {
+    return answer;
+  }
+  const body = await answer.json();
+  for (const prediction of body.results[0].predictions) {
+    Object.assign(prediction, { label: "thing", wnid: null });
+  }
+  return Response.json(body);
+};
+"""
+
+
 # Someone is quicker than the page's script.
 WITH_A_QUICK_CHOICE = """
 const watch = new MutationObserver(() => {
@@ -361,6 +378,15 @@ def test_the_same_pictures_can_be_shown_to_another_model(page: Page) -> None:
     assert best(page.classify()) == LABELS[:2]
     page.element("submit").click()
     assert page.text("status") == "Nothing new to classify."
+
+
+def test_labels_that_only_their_names_tell_apart_are_shown_as_they_are(page: Page) -> None:
+    script = page.cdp("Page.addScriptToEvaluateOnNewDocument", source=WITH_ONE_LABEL)
+    page.open_ready()
+    page.cdp("Page.removeScriptToEvaluateOnNewDocument", **script)
+    [card] = page.classify(PATHS[:1])
+    assert card.labels == ["thing"] * 5
+    page.open_ready()
 
 
 def test_a_model_that_is_served_no_longer_leaves_the_list(page: Page) -> None:

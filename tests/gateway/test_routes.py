@@ -285,6 +285,11 @@ def test_labels_of_the_same_name_keep_their_own_entries() -> None:
     assert entry == {"class": "koala: 50.00%", "crane: 25.00%": "", "crane (n1): 25.00%": ""}
 
 
+def test_labels_that_only_their_names_tell_apart_are_shown_as_they_are() -> None:
+    entry = predict_entry(Result(None, [Prediction(None, "crane", 0.25)] * 3))
+    assert entry == {"class": "crane: 25.00%", "crane: 25.00%": ""}
+
+
 def test_predict_refuses_parameters_that_it_would_ignore(gateway: Gateway) -> None:
     answer = gateway.client.post("/predict?top_k=2", data=picture(), content_type="image/jpeg")
     assert answer.status_code == 400
