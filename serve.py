@@ -158,7 +158,11 @@ def _require_known_model(places: Places) -> None:
     wanted, repository = places.gateway.model, places.triton.repository
     if not wanted or places.elsewhere or wanted in CATALOG:
         return
-    if not is_classifier(wanted) or not (repository / wanted).is_dir():
+    if not is_classifier(wanted):
+        raise ServeError(
+            f"MODEL={wanted} names no classifier: such names belong to the models beside one"
+        )
+    if not (repository / wanted).is_dir():
         near = difflib.get_close_matches(wanted.lower(), CATALOG, 1)
         meant = f"; did you mean {near[0]}?" if near else ""
         raise ServeError(

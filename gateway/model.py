@@ -66,9 +66,12 @@ def model_from_config(config: Any, version: str, info: Mapping[str, str]) -> Mod
 
     `info` holds the labels of the backend's `edgelens_model_info`. Raises ContractError.
     """
-    parameters = {key: value.string_value for key, value in config.parameters.items()}
-    if config.name.startswith(".") or config.name.endswith(COMPANIONS):
+    if config.name.startswith("."):
         return None
+    if config.name.endswith(COMPANIONS):
+        _require_companion(config.input)
+        return None
+    parameters = {key: value.string_value for key, value in config.parameters.items()}
     contract = Contract.from_parameters(parameters)
     _require_input(config.input, contract)
     if not config.output:
@@ -86,6 +89,15 @@ def model_from_config(config: Any, version: str, info: Mapping[str, str]) -> Mod
         engine=info.get("engine", ""),
         precision=info.get("precision", ""),
     )
+
+
+def _require_companion(inputs: Any) -> None:
+    """Raise ContractError for a classifier that its own name would hide."""
+    if inputs and inputs[0].data_type == TYPE_UINT8:
+        raise ContractError(
+            f"Names that end in {' or '.join(COMPANIONS)} belong to the models beside a classifier;"
+            " give it another name."
+        )
 
 
 def _require_input(inputs: Any, contract: Contract) -> None:

@@ -247,7 +247,7 @@ def test_a_default_that_is_not_there_is_one_sentence(launch: Callable[..., Serve
         ({"HOST": "*"}, "HOST='*' cannot be used"),
         ({"TUNE": "maybe"}, "TUNE='maybe' cannot be used: give 1, yes, true, on or 0, "),
         ({"MODEL": "VGG166"}, "nor known to the exporter; did you mean vgg16?"),
-        ({"MODEL": f"{MODEL}_image"}, "nor known to the exporter"),
+        ({"MODEL": f"{MODEL}_image"}, "_image names no classifier"),
     ],
     ids=str,
 )

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from tritonclient.grpc.model_config_pb2 import TYPE_STRING
 
 from gateway.catalog import FORGET_SECONDS, Catalog
 from gateway.errors import ModelNotReady, TritonUnavailable, UnknownModel
@@ -56,13 +57,26 @@ def test_the_newest_version_is_found_by_number(triton: FlakyTriton) -> None:
 
 
 def test_only_classifiers_are_listed(triton: FlakyTriton) -> None:
-    triton.configs["colours_decode", "1"] = model_config("colours_decode")
+    decode = triton.configs["colours_decode", "1"] = model_config("colours_decode")
+    decode.input[0].data_type = TYPE_STRING
     triton.configs["tabular", "1"] = model_config("tabular")
     del triton.configs["tabular", "1"].parameters["width"]
     triton.configs["broken", "1"] = model_config("broken", width="wide")
     catalog = Catalog(triton)
     catalog.refresh()
     assert list(catalog.models()) == ["colours"]
+
+
+@pytest.mark.parametrize("name", ["satellite_image", "morse_decode"])
+def test_a_classifier_with_the_name_of_a_companion_is_told_why_it_is_not_served(
+    triton: FlakyTriton, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    triton.configs[name, "1"] = model_config(name)
+    catalog = Catalog(triton)
+    catalog.refresh()
+    with pytest.raises(UnknownModel, match=r"cannot be used here\. .* give it another name"):
+        catalog.find(name)
+    assert f"{name} is not served" in caplog.text
 
 
 def test_a_broken_contract_is_told_once(
