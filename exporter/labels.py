@@ -17,7 +17,7 @@ def imagenet_labels() -> list[str]:
 def read_labels(path: Path) -> list[str]:
     """Return the lines of a label file; ExportError if it is unreadable or has an empty line."""
     try:
-        labels = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+        labels = [line.strip() for line in path.read_text(encoding="utf-8-sig").split("\n")]
     except OSError as error:
         raise ExportError(f"cannot read the labels in {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

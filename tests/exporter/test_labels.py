@@ -21,6 +21,12 @@ def test_a_users_labels_are_read_line_by_line(tmp_path: Path) -> None:
         assert labels_for(2, path) == ["cat", "für dogs"]
 
 
+def test_only_a_line_end_ends_a_label_as_in_triton(tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_text("cat\u2028Katze\ndog\x0bHund\n", encoding="utf-8")
+    assert read_labels(path) == ["cat\u2028Katze", "dog\x0bHund"]
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
