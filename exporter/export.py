@@ -156,15 +156,15 @@ def _checked(source: Source, path: Path, contract: Contract, labels: list[str]) 
     tensor = golden_tensor(contract)
     expected = _keras(source, tensor[np.newaxis])[0]
     answered = savedmodel.classify(path, tensor[np.newaxis])[0]
+    if not (expected.min() >= -TOLERANCE and expected.max() <= 1 + TOLERANCE):  # or NaN
+        raise ExportError(
+            f"the model answers {expected.min():.3g} to {expected.max():.3g}, which are not"
+            " probabilities; end it with a softmax or a sigmoid; nothing was written"
+        )
     difference = float(np.abs(expected - answered).max())
     if not difference < TOLERANCE:
         raise ExportError(
             f"the SavedModel differs from Keras by {difference:.1e}; nothing was written"
-        )
-    if expected.min() < -TOLERANCE or expected.max() > 1 + TOLERANCE:
-        raise ExportError(
-            f"the model answers {expected.min():.3g} to {expected.max():.3g}, which are not"
-            " probabilities; end it with a softmax or a sigmoid; nothing was written"
         )
     return golden_of(tensor, expected, labels)
 

@@ -44,6 +44,13 @@ def fickle(input_shape: tuple[int, int, int], classes: int, **_: object) -> kera
     return keras.Sequential([keras.Input(input_shape), *head])
 
 
+def diverged(input_shape: tuple[int, int, int], classes: int, **_: object) -> keras.Model:
+    """Stand in for a builder of the catalog; training has ended in NaN."""
+    bias = keras.initializers.Constant(float("nan"))
+    head = (keras.layers.Flatten(), keras.layers.Dense(classes, "softmax", bias_initializer=bias))
+    return keras.Sequential([keras.Input(input_shape), *head])
+
+
 def run(*arguments: str, repository: Path) -> int:
     return main([*arguments, "--repository", str(repository)])
 
@@ -197,6 +204,15 @@ def test_a_savedmodel_that_differs_from_keras_is_refused_and_nothing_is_written(
 ) -> None:
     spec = ModelSpec("fickle", f"{__name__}:fickle", Normalisation.SYMMETRIC, "", size=8)
     with pytest.raises(ExportError, match=r"differs from Keras by .*nothing was written"):
+        export(Job(spec, "imagenet", tmp_path / "models"))
+    assert list(tmp_path.rglob("*")) == [tmp_path / "models"]
+
+
+def test_a_model_that_answers_no_probabilities_is_refused_and_nothing_is_written(
+    tmp_path: Path,
+) -> None:
+    spec = ModelSpec("diverged", f"{__name__}:diverged", Normalisation.SYMMETRIC, "", size=8)
+    with pytest.raises(ExportError, match=r"answers nan to nan, .* not probabilities"):
         export(Job(spec, "imagenet", tmp_path / "models"))
     assert list(tmp_path.rglob("*")) == [tmp_path / "models"]
 
