@@ -191,6 +191,33 @@ def test_what_is_no_savedmodel_is_refused(client, foreign, content, sentence):
     assert sentence in reason
 
 
+@pytest.mark.parametrize(
+    ("contract", "labels", "is_refused"),
+    [
+        (parameter("width", "8"), "background\ncat\n", True),
+        (parameter("width", "8"), "cat\r\n\r\n", False),
+        ("", "background\ncat\n", False),
+    ],
+    ids=["a label too many", "empty lines at the end", "without a contract"],
+)
+def test_labels_that_would_belong_to_other_classes_are_refused(
+    client, foreign, contract, labels, is_refused
+):
+    model = foreign / "repository" / "labelled"
+    shutil.copytree(foreign / "parts" / "signatures", model)
+    (model / "labels.txt").write_text(labels, newline="")
+    labelled = Y.replace("}", 'label_filename: "labels.txt" }')
+    platform = 'platform: "tensorflow_savedmodel"\n'
+    (model / "config.pbtxt").write_text(f"{platform}max_batch_size: 4 {X} {labelled} {contract}")
+    try:
+        reason = client.load("labelled")
+    finally:
+        shutil.rmtree(model)
+    sentence = "labels.txt names 2 classes, but output 'y' has 1: give one label per line"
+    assert is_refused == (sentence in str(reason))
+    assert is_refused == (reason is not None)
+
+
 def test_a_savedmodel_without_its_weights_is_refused(client, foreign):
     model = foreign / "repository" / "weightless"
     shutil.copytree(foreign / "parts" / "signatures", model)

@@ -12,6 +12,7 @@ from inference.backends.tensorflow.batch import Batcher
 from inference.backends.tensorflow.configuration import check, offered
 from inference.backends.tensorflow.engines import Engine, load_engine
 from inference.backends.tensorflow.errors import RequestError
+from inference.backends.tensorflow.label_files import check_label_files
 from inference.backends.tensorflow.location import cache_directory, savedmodel_of
 from inference.backends.tensorflow.log import Log
 from inference.backends.tensorflow.parameters import Options
@@ -69,6 +70,7 @@ def _task(config: Mapping[str, Any], version: Path) -> Task:
     savedmodel = savedmodel_of(config, version)
     signature = read_signature(savedmodel, options.tag, options.signature)
     check(config, signature)
+    check_label_files(config, version.parent)
     return Task(
         savedmodel=savedmodel,
         signature=offered(config, signature),
