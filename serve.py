@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from exporter.catalog import CATALOG
+from gateway.model_names import is_classifier
 from gateway.terminal import say
-from inference.repository import is_classifier
 from inference.tritonserver.identity import Run
 from serving.errors import ServeError
 from serving.part import Part

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from benchmarks.exports import WEIGHTS
 from benchmarks.places import KEPT
+from gateway.model_names import companions
 from inference.backends.tensorflow.precision import other_precision
-from inference.repository import companions
 
 FLOAT = other_precision()  # bf16 or f32: what EdgeLens itself chooses on this processor
 PRECISIONS = (FLOAT, "int8")

@@ -9,7 +9,8 @@ from exporter.pbtxt import with_parameters, written_parameters
 from exporter.repository import Target
 from gateway.contract import Contract
 from gateway.labels import label_text
-from inference.repository import companions, decode_name, ensemble_name, versions_in
+from gateway.model_names import companions, decode_name, ensemble_name
+from inference.repository import versions_in
 from inference.writing import write_text
 
 SIGN = "golden_tensor_sha256"  # only the exporter writes this into a config.pbtxt

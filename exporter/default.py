@@ -8,8 +8,9 @@ from exporter.catalog import CATALOG
 from exporter.companions import complete
 from exporter.errors import ExportError, WeightsUnavailable
 from exporter.job import Job
+from gateway.model_names import ensemble_name, is_classifier
 from gateway.preference import EMBEDDED, FLAGSHIP
-from inference.repository import ensemble_name, is_classifier, ready_models
+from inference.repository import ready_models
 
 
 def ensure_default(repository: Path, weights: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from gateway.address import Address, AddressError, read_host
 from gateway.errors import MEGABYTE
+from gateway.model_names import NAME
 from gateway.shares import Shares, parse_version_shares
 
 GRACE_BEYOND_DEADLINE = 2.0
@@ -107,7 +108,7 @@ def _host(text: str) -> str:
 
 
 def _model(text: str) -> str:
-    if not re.fullmatch(r"[\w.-]{1,128}", text, re.ASCII):
+    if not NAME.fullmatch(text):
         raise ValueError("give a model's name, such as vgg16")
     return text
 

@@ -9,8 +9,7 @@ from tritonclient.grpc.model_config_pb2 import TYPE_UINT8
 
 from gateway.contract import Contract
 from gateway.errors import ContractError
-
-COMPANIONS = ("_image", "_decode")  # how the names of a classifier's companions end
+from gateway.model_names import companions, is_apart, is_companion
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,9 @@ def model_from_config(config: Any, version: str, info: Mapping[str, str]) -> Mod
 
     `info` holds the labels of the backend's `edgelens_model_info`. Raises ContractError.
     """
-    if config.name.startswith("."):
+    if is_apart(config.name):
         return None
-    if config.name.endswith(COMPANIONS):
+    if is_companion(config.name):
         _require_companion(config.input)
         return None
     parameters = {key: value.string_value for key, value in config.parameters.items()}
@@ -95,8 +94,8 @@ def _require_companion(inputs: Any) -> None:
     """Raise ContractError for a classifier that its own name would hide."""
     if inputs and inputs[0].data_type == TYPE_UINT8:
         raise ContractError(
-            f"Names that end in {' or '.join(COMPANIONS)} belong to the models beside a classifier;"
-            " give it another name."
+            f"Names that end in {' or '.join(companions(''))} belong to the models beside a"
+            " classifier; give it another name."
         )
 
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 from werkzeug.datastructures import MultiDict
 
 from gateway.errors import BadRequest
+from gateway.model_names import NAME
 from gateway.shares import Shares, SharesError
 
 KNOWN = frozenset({"model", "version", "top_k", "min_score", "ab"})
@@ -50,7 +51,7 @@ def _read(
 
 
 def _model(text: str) -> str:
-    if not re.fullmatch(r"[\w.-]{1,128}", text, re.ASCII):
+    if not NAME.fullmatch(text):
         raise BadRequest("model must be a model's name; GET /v1/models lists them.")
     return text
 

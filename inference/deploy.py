@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gateway.address import Address, AddressError
 from gateway.cgroups import SELF
+from gateway.model_names import is_classifier
 from gateway.terminal import say
 from inference.admin_key import find_admin_key
 from inference.client import TritonClient
@@ -25,7 +26,6 @@ from inference.deployment.model_files import ModelFiles
 from inference.deployment.server import Server
 from inference.errors import SettingError, TritonError
 from inference.grpc_control import GrpcControl
-from inference.repository import is_classifier
 from inference.settings import Settings
 from inference.signals import on_ending
 

@@ -1,14 +1,11 @@
 """Reads the model repository's directory: which models Triton can load."""
 
 import os.path
-import re
 from pathlib import Path
 
+from gateway.model_names import NAME, is_apart
 from inference.errors import LaunchError, SettingError
 
-# Triton 24.10 waits for ever for a Python process whose path has a space or is not ASCII, and the
-# gateway's clients can ask for no other names either.
-NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 OF_A_MODEL = ("config.pbtxt", "model.savedmodel", "saved_model.pb")
 
 
@@ -45,31 +42,6 @@ def _models(repository: Path) -> list[Path]:
             f"Cannot read {repository} ({exc.strerror}): set MODEL_REPOSITORY to a directory that"
             " you can read."
         ) from None
-
-
-def is_apart(model: str) -> bool:
-    """Tell whether a model is not to be served: a version under test, or an unfinished export."""
-    return model.startswith(".")
-
-
-def decode_name(model: str) -> str:
-    """Name the model that decodes pictures for a classifier."""
-    return f"{model}_decode"
-
-
-def ensemble_name(model: str) -> str:
-    """Name the ensemble through which a classifier takes encoded pictures."""
-    return f"{model}_image"
-
-
-def companions(model: str) -> tuple[str, str]:
-    """Name the models beside a classifier, for clients that send pictures to Triton itself."""
-    return decode_name(model), ensemble_name(model)
-
-
-def is_classifier(model: str) -> bool:
-    """Tell whether a model is one that people choose: neither apart nor another's companion."""
-    return not is_apart(model) and not model.endswith(companions(""))
 
 
 def require_models(repository: Path) -> list[str]:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from gateway.address import Address
+from gateway.model_names import is_classifier
 from gateway.terminal import say
 from inference.admin_key import find_admin_key
 from inference.contracts.check import Check
@@ -16,7 +17,6 @@ from inference.contracts.endpoint import Endpoint
 from inference.contracts.errors import Deviation, Unreachable
 from inference.contracts.report import Report
 from inference.model_config import has_contract
-from inference.repository import is_classifier
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

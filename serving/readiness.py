@@ -10,8 +10,8 @@ from typing import Any
 from urllib.error import HTTPError
 
 from exporter.catalog import CATALOG
+from gateway.model_names import is_classifier
 from gateway.terminal import say
-from inference.repository import is_classifier
 from serving.ask import ask
 from serving.errors import ServeError
 from serving.places import Places

@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 
 from gateway.image import Pixels
+from gateway.model_names import ensemble_name
 from inference.contracts.answer import Answer
 from inference.contracts.endpoint import Array, Endpoint, Names
 from inference.contracts.errors import Deviation
 from inference.contracts.expectation import Expectation
 from inference.contracts.judgement import judge, judge_ensemble
 from inference.contracts.report import Report
-from inference.repository import ensemble_name
 
 BATCH = 4
 

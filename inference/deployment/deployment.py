@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gateway.model_names import companions
 from inference.contracts.errors import Unreachable
 from inference.deployment.errors import DeployError
 from inference.deployment.memory import available_memory, require_memory
 from inference.deployment.model_files import ModelFiles
 from inference.deployment.server import Server
-from inference.repository import companions, ready_models
+from inference.repository import ready_models
 from inference.signals import undisturbed
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from gateway.model_names import companions
 from inference import model_config
-from inference.repository import companions
 
 ConfigOf = Callable[[str], Mapping[str, Any]]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
+from gateway.model_names import ensemble_name
 from inference.client import TritonClient
 from inference.deployment.errors import DeployError
 from inference.deployment.model_files import ModelFiles
@@ -17,7 +18,7 @@ from inference.errors import (
     TritonRefused,
     TritonSilent,
 )
-from inference.repository import ensemble_name, ready_models
+from inference.repository import ready_models
 from inference.settings import Settings
 from inference.supervision.patients import Patients
 from inference.supervision.state import Finding, State

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
+from gateway.model_names import is_apart
 from inference import model_config
 from inference.client import TritonClient
 from inference.errors import TritonRefused, TritonSilent
-from inference.repository import is_apart
 from inference.supervision.probe import Probe
 from inference.supervision.state import Finding
 

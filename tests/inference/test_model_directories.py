@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inference.errors import LaunchError, SettingError
-from inference.repository import is_classifier, ready_models, require_models, unserved
+from inference.repository import ready_models, require_models, unserved
 
 
 def test_models_with_a_version_are_ready(tmp_path: Path) -> None:
@@ -15,11 +15,6 @@ def test_models_with_a_version_are_ready(tmp_path: Path) -> None:
         (tmp_path / path).mkdir(parents=True)
     assert ready_models(tmp_path) == ["resnet50", "vgg16", "vgg16_image"]
     assert require_models(tmp_path) == ready_models(tmp_path)
-
-
-def test_people_choose_among_classifiers() -> None:
-    models = ["vgg16", "vgg16_image", "vgg16_decode", ".vgg16_candidate"]
-    assert [model for model in models if is_classifier(model)] == ["vgg16"]
 
 
 @pytest.mark.parametrize(
