@@ -107,6 +107,30 @@ def test_a_bad_input_fails_and_the_next_one_does_not(rows):
     np.testing.assert_allclose(product, inputs(rows)[0] @ WEIGHTS, rtol=1e-5, atol=1e-5)
 
 
+def squares():
+    """Build the sum of a product of two matrices, whose sides are the input's two numbers."""
+    sides = ops.parameter([-1, 2], np.int64, "sides")
+    ones = ops.broadcast(ops.constant(np.float32(1)), ops.squeeze(sides, 0))
+    product = ops.matmul(ones, ones, False, True)
+    total = ops.reduce_sum(product, np.array([0, 1]), keep_dims=True)
+    return Rows(Compiler(ov.Model([total], [sides]), "f32"), CORES)
+
+
+def test_all_rows_are_done_when_the_first_one_has_failed_while_it_ran():
+    model = squares()
+    with pytest.raises(RuntimeError):
+        model.run({0: np.array([[-5, 1], *[[2000, 2000]] * 3])}, 4)
+    assert all(request.wait_for(0) for request in model._at_once[1:])
+
+
+def test_a_row_that_failed_while_it_ran_does_not_fail_the_next_batch():
+    model = squares()
+    with pytest.raises(RuntimeError):
+        model.run({0: np.array([[2, 3], [2, 3], [2, 3], [-5, 1]])}, 4)
+    (totals,) = model.run({0: np.array([[2, 3], [3, 2]])}, 2)
+    assert totals.ravel().tolist() == [12, 18]
+
+
 def test_rows_run_apart_only_where_nothing_else_varies():
     assert Rows.suit(compiler())
     assert not Rows.suit(compiler(rows=1))
