@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,13 +59,12 @@ class Classifier:
         triton: InferenceClient,
         decoder: Decoder,
         shares: dict[str, Shares],
-        chance: random.Random | None = None,
     ) -> None:
         self._catalog = catalog
         self._triton = triton
         self._decoder = decoder
         self._shares = shares
-        self._chance = chance or random.Random()  # noqa: S311 (draws A/B versions, no secrets)
+        self._chance = random.Random()  # noqa: S311 (draws A/B versions, no secrets)
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="infer")
 
     def classify(
@@ -126,14 +125,14 @@ class Classifier:
     ) -> list[Answer]:
         size = model.max_batch_size or 1
         batches = [tensors[at : at + size] for at in range(0, len(tensors), size)]
+
+        def infer(batch: Sequence[Tensor]) -> Answer:
+            return self._triton.infer(model, version, batch, top_k, deadline)
+
         try:
-            if len(batches) == 1:
-                return [self._triton.infer(model, version, batches[0], top_k, deadline)]
-            calls: list[Future[Answer]] = [
-                self._pool.submit(self._triton.infer, model, version, batch, top_k, deadline)
-                for batch in batches
-            ]
-            return [call.result() for call in calls]
+            # A lone batch needs no second thread. If one of several fails, none of the rest begins.
+            each = self._pool.map if len(batches) > 1 else map
+            return list(each(infer, batches))
         except (UnknownModel, ModelNotReady) as error:
             # It was loaded a moment ago: it is being switched or reloaded.
             self._catalog.wake()

@@ -1,15 +1,20 @@
 """Batches, versions and what becomes of errors."""
 
+import threading
+from typing import Any
+
 import numpy as np
 import pytest
 
-from gateway.classifier import Classification
+from gateway.classifier import Classification, Classifier
 from gateway.deadline import ClientGone, Deadline
 from gateway.decoder import Decoder
-from gateway.errors import DeadlineExceeded, TritonUnavailable, UnknownModel
+from gateway.errors import DeadlineExceeded, InferenceFailed, TritonUnavailable, UnknownModel
 from gateway.image import Limits
+from gateway.model import Model
 from gateway.options import ClassifyOptions
 from gateway.shares import Shares
+from gateway.triton import Answer
 from gateway.uploads import Picture
 from tests.gateway.stub import Gateway, Start, StubTriton, model_config, picture
 
@@ -27,6 +32,28 @@ def test_pictures_go_in_batches_of_the_models_size(gateway: Gateway) -> None:
     classification = classify(gateway)
     assert sorted(size for _, size in gateway.triton.batches) == [1, 4, 4]
     assert [r.predictions[0].label for r in classification.results] == COLOURS
+
+
+class BlackIsRefused(StubTriton):
+    """A Triton that fails every batch that begins with a black picture."""
+
+    def infer(self, model: Model, version: str, tensors: list[Any], *rest: Any) -> Answer:
+        if not tensors[0].any():
+            raise InferenceFailed("black")
+        return super().infer(model, version, tensors, *rest)
+
+
+def test_after_a_batch_has_failed_no_other_one_of_its_request_begins(gateway: Gateway) -> None:
+    catalog, go_on = gateway.services.catalog, threading.Event()
+    triton = BlackIsRefused(hold=go_on)
+    classifier = Classifier(catalog, triton, Decoder(Limits()), {})
+    black, white = np.zeros([224, 224, 3], np.uint8), np.full([224, 224, 3], 255, np.uint8)
+    with pytest.raises(InferenceFailed):
+        pictures = [black] * 4 + [white] * 4 * 30
+        classifier._infer(catalog.find("colours"), "", pictures, 1, Deadline(10))
+    go_on.set()
+    classifier._pool.shutdown(wait=True)
+    assert len(triton.batches) < 15
 
 
 def test_one_request_is_answered_by_one_version(gateway: Gateway) -> None:
