@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from gateway.background import Background
@@ -22,7 +23,6 @@ logger = logging.getLogger(__name__)
 REFRESH_SECONDS = 2.0
 REMEMBER_SECONDS = 30.0  # a model that vanished counts as reloading for this long
 FORGET_SECONDS = 4.0  # a version refused for this long was retired, and is not reloading
-NOTHING = Loaded(frozenset(), {})
 AWAY = "Triton is still starting, or its metrics cannot be reached; try again shortly."
 Versions = Mapping[str, Model]
 
@@ -44,7 +44,7 @@ class Catalog:
         self._refused: dict[tuple[str, str], float] = {}  # since when
         self._complaints: dict[tuple[str, str], str] = {}
         self.is_away = False  # whether Triton left the last refresh unanswered
-        self._inferred: Mapping[tuple[str, str], float] = {}
+        self._loaded = Loaded(frozenset(), {})
         self._background = Background("catalog", self._refresh_again)
 
     def start(self) -> None:
@@ -64,7 +64,8 @@ class Catalog:
         try:
             loaded, self.is_away = self._triton.loaded(), False
         except TritonUnavailable:
-            loaded, self.is_away = NOTHING, True
+            # What is known of each version is kept, but not which of them are loaded.
+            loaded, self.is_away = replace(self._loaded, versions=frozenset()), True
         if not self.is_away:
             told = self._complaints.items()
             self._complaints = {key: text for key, text in told if key in loaded.versions}
@@ -77,7 +78,7 @@ class Catalog:
                 found.setdefault(name, {})[model.version] = model
                 self._seen[name] = self._clock()
         self._models = found
-        self._inferred = loaded.inferred
+        self._loaded = loaded
 
     def models(self) -> Mapping[str, Versions]:
         """Return every classifier by name and version."""
@@ -85,7 +86,7 @@ class Catalog:
 
     def inferred(self, name: str) -> float:
         """Return how many pictures a model had inferred, in all versions, at the last refresh."""
-        return sum(count for (model, _), count in self._inferred.items() if model == name)
+        return sum(count for (model, _), count in self._loaded.inferred.items() if model == name)
 
     def default(self) -> str:
         """Return the model that answers when none is named; raise TritonUnavailable if unknown."""

@@ -1,7 +1,8 @@
 """The models that can be asked."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 from tritonclient.grpc.model_config_pb2 import TYPE_STRING
@@ -20,6 +21,7 @@ class FlakyTriton(StubTriton):
     unready: frozenset[str] | set[str] = frozenset()
     metrics_away = False
     configs_away = False
+    info: Mapping[tuple[str, str], dict[str, str]] = {}
     slow = ""  # the model whose configuration waits for `go_on`
     asked: threading.Event
     go_on: threading.Event
@@ -27,7 +29,7 @@ class FlakyTriton(StubTriton):
     def loaded(self) -> Loaded:
         if self.metrics_away:
             raise TritonUnavailable("away")
-        return super().loaded()
+        return replace(super().loaded(), info=self.info)
 
     def config(self, name: str, version: str) -> object:
         if self.configs_away:
@@ -203,6 +205,20 @@ def test_what_was_known_is_kept_while_triton_is_away(triton: FlakyTriton) -> Non
     catalog.refresh()
     assert catalog.is_away
     assert catalog.find("colours").version == "1"
+
+
+@pytest.mark.parametrize("default", ["", "colours"])
+def test_what_a_version_runs_with_is_kept_while_only_the_metrics_are_away(
+    triton: FlakyTriton, default: str
+) -> None:
+    triton.info = {("colours", "1"): {"engine": "openvino", "precision": "int8"}}
+    triton.inferred = {("colours", "1"): 7.0}
+    catalog = Catalog(triton, default)
+    for triton.metrics_away in (False, True, True):
+        catalog.refresh()
+        model = catalog.find("colours")
+        assert (model.engine, model.precision) == ("openvino", "int8")
+        assert catalog.inferred("colours") == 7
 
 
 def test_a_version_that_stays_refused_is_forgotten(triton: FlakyTriton) -> None:
