@@ -17,10 +17,10 @@ class TritonClient:
         self._host, self._port = host, port
         self._headers = {ADMIN_HEADER: admin_key}
 
-    def is_live(self, timeout: float = 2.0) -> bool:
+    def is_live(self) -> bool:
         """Tell whether Triton has started; it answers only after it loaded its models."""
         try:
-            self.call("GET", "/v2/health/live", timeout=timeout)
+            self.call("GET", "/v2/health/live", timeout=2.0)
         except TritonError:
             return False
         return True

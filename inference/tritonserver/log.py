@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 LIMIT_BYTES = 10 << 20
+LONGEST_REASON = 300
 _ENTRY = re.compile(r'^[EF]\d{4} [\d:.]+ \d+ \S+\] "?(.*?)"?$')
 _FAILED_MODEL = re.compile(r"failed to load '([^']+)' version (\d+): (.*)")
 _LOAD_BEGAN = re.compile(r'\] "loading: ([^"]+):(\d+)"$')
@@ -130,9 +131,9 @@ def _placed(reason: str) -> str:
     )
 
 
-def _shorten(text: str, longest: int = 300) -> str:
+def _shorten(text: str) -> str:
     """Cut a message to one line of readable length."""
     text = text.replace("\\n", "\n").partition("\n\nAt:")[0]  # Triton appends the traceback
     text = " ".join(text.split())
     text = text.removeprefix("Internal: ").removeprefix("Invalid argument: ")
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+    return text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 1] + "…"

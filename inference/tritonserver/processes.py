@@ -14,6 +14,7 @@ from inference.tritonserver.identity import PROC, Run, start_tick
 LEASH = Path(__file__).with_name("leash.py")
 STUB = "triton_python_backend_stub"
 PR_SET_CHILD_SUBREAPER = 36
+KILL_SECONDS = 3.0  # after which a child that cannot be killed is left behind
 
 
 def adopt_orphans() -> None:
@@ -131,9 +132,9 @@ def kill_stubs_of(run: Run) -> None:
         kill(pid)
 
 
-def kill_children(deadline: float = 3.0) -> None:
+def kill_children() -> None:
     """Kill and reap every child of this process, orphans it adopted included."""
-    end = time.monotonic() + deadline
+    end = time.monotonic() + KILL_SECONDS
     while (remaining := children(os.getpid())) and time.monotonic() < end:
         for pid in remaining:
             kill(pid)

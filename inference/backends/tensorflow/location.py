@@ -34,6 +34,6 @@ def version_directory(arguments: Sequence[str]) -> Path:
     return version
 
 
-def cache_directory(env: Mapping[str, str] = os.environ) -> Path:
-    """Name the directory of compiled models."""
-    return Path(env.get("EDGELENS_CACHE_DIR") or "~/.cache/edgelens").expanduser()
+def cache_directory() -> Path:
+    """Name the directory of converted models."""
+    return Path(os.environ.get("EDGELENS_CACHE_DIR") or "~/.cache/edgelens").expanduser()
