@@ -11,12 +11,10 @@ from inference.tritonserver.processes import kill_stubs_of, stubs
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- where POSIX shared memory is
 
 
-def remove_segments(run: Run, shared_memory: Path = SHARED_MEMORY) -> list[str]:
-    """Remove the shared-memory segments of one run; returns their names."""
-    segments = _segments(run, shared_memory)
-    for path in segments:
-        path.unlink(missing_ok=True)
-    return [path.name for path in segments]
+def remove_segments(run: Run, shared_memory: Path = SHARED_MEMORY) -> None:
+    """Remove the shared-memory segments of one run."""
+    for path in _segments(run, shared_memory):
+        _remove(path)
 
 
 def close_segments(run: Run, shared_memory: Path = SHARED_MEMORY) -> None:
@@ -42,16 +40,13 @@ def bearable(shared_memory: Path = SHARED_MEMORY) -> int:
     return shutil.disk_usage(shared_memory).total // 4 if shared_memory.is_dir() else 0
 
 
-def sweep(shared_memory: Path = SHARED_MEMORY, temporary: Path | None = None) -> list[str]:
-    """Remove what runs that were killed left behind; returns the names of what was removed."""
-    removed = []
+def sweep(shared_memory: Path = SHARED_MEMORY, temporary: Path | None = None) -> None:
+    """Remove what runs that were killed left behind."""
     for path in [*_entries(shared_memory), *_entries(temporary or Path(tempfile.gettempdir()))]:
         run = Run.from_name(path.name)
         if run and run.is_gone():
             kill_stubs_of(run)
             _remove(path)
-            removed.append(path.name)
-    return removed
 
 
 def _segments(run: Run, shared_memory: Path) -> list[Path]:
