@@ -219,9 +219,8 @@ def _rewrite(path: Path, change: Callable[[list[str], set[str]], list[str]]) -> 
                     os.fchmod(handle, stat.S_IMODE(before.st_mode))
                 os.fsync(handle)
             Path(scratch).replace(path)
-        except OSError:
+        finally:
             Path(scratch).unlink(missing_ok=True)
-            raise
 
 
 @contextlib.contextmanager
