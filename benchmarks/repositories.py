@@ -7,9 +7,9 @@ from pathlib import Path
 from benchmarks.exports import WEIGHTS
 from benchmarks.places import KEPT
 from gateway.model_names import companions
-from inference.backends.tensorflow.precision import other_precision
+from inference.backends.tensorflow.precision import float_precision
 
-FLOAT = other_precision()  # bf16 or f32: what EdgeLens itself chooses on this processor
+FLOAT = float_precision()  # bf16 or f32: what EdgeLens itself chooses on this processor
 PRECISIONS = (FLOAT, "int8")
 INT8 = ("model.int8.xml", "model.int8.bin")
 

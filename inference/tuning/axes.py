@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from inference.backends.tensorflow.precision import INT8_MODEL, other_precision
+from inference.backends.tensorflow.precision import INT8_MODEL, float_precision
 from inference.tuning.candidate import Candidate, is_savedmodel
 
 Axis = Callable[[Candidate], list[Candidate]]
@@ -28,7 +28,7 @@ def axes(config: Mapping[str, Any], version: Path, cpus: int, most: int) -> list
 
 def _precisions(version: Path) -> Axis:
     """Try what is no coarser than the choice of `auto`; a precision that was asked for stays."""
-    finer = ["bf16", "f32"] if other_precision() == "bf16" else ["f32"]
+    finer = ["bf16", "f32"] if float_precision() == "bf16" else ["f32"]
     if not (version / INT8_MODEL).is_file():
         del finer[0]  # that is what `auto` chooses
     return lambda best: [

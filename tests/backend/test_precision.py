@@ -4,7 +4,7 @@ import pytest
 
 from inference.backends.tensorflow.errors import LoadError
 from inference.backends.tensorflow.parameters import Options
-from inference.backends.tensorflow.precision import INT8_MODEL, choose_precision, other_precision
+from inference.backends.tensorflow.precision import INT8_MODEL, choose_precision, float_precision
 from inference.backends.tensorflow.task import Task
 
 INTEL = "vendor_id\t: GenuineIntel\nflags\t\t: fpu avx2 "
@@ -31,7 +31,7 @@ def task(directory, precision):
 def test_bf16_is_chosen_where_it_is_faster(tmp_path, cpuinfo, precision):
     file = tmp_path / "cpuinfo"
     file.write_text(cpuinfo)
-    assert other_precision(file) == precision
+    assert float_precision(file) == precision
 
 
 @pytest.mark.parametrize(
@@ -57,4 +57,4 @@ def test_int8_that_is_not_there_is_refused(tmp_path):
 
 
 def test_an_unknown_cpu_computes_in_f32(tmp_path):
-    assert other_precision(tmp_path / "nothing") == "f32"
+    assert float_precision(tmp_path / "nothing") == "f32"

@@ -7,7 +7,7 @@ import openvino as ov
 
 from inference.backends.tensorflow.conversion import read_converted
 from inference.backends.tensorflow.log import Log
-from inference.backends.tensorflow.precision import int8_model, other_precision
+from inference.backends.tensorflow.precision import float_precision, int8_model
 from inference.backends.tensorflow.task import Task
 
 
@@ -69,7 +69,7 @@ class Compiler:
             "INFERENCE_NUM_THREADS": threads,
             # What stays unquantised in an int8 model is computed in this.
             "INFERENCE_PRECISION_HINT": (
-                other_precision() if self.precision == "int8" else self.precision
+                float_precision() if self.precision == "int8" else self.precision
             ),
         }
         return self.core.compile_model(self.model, "CPU", settings)

@@ -19,7 +19,7 @@ def choose_precision(task: Task, cpuinfo: Path = CPUINFO) -> str:
             " `python3 export_model.py MODEL --quantize DIRECTORY_OF_PICTURES`"
         )
     if wanted == "auto":
-        return "int8" if quantised.is_file() else other_precision(cpuinfo)
+        return "int8" if quantised.is_file() else float_precision(cpuinfo)
     return wanted
 
 
@@ -28,7 +28,7 @@ def int8_model(savedmodel: Path) -> Path:
     return savedmodel.with_name(INT8_MODEL)
 
 
-def other_precision(cpuinfo: Path = CPUINFO) -> str:
+def float_precision(cpuinfo: Path = CPUINFO) -> str:
     """Choose between `bf16` and `f32`: whichever is faster on this CPU.
 
     AMX and AMD's avx512_bf16 double the speed. Intel's avx512_bf16 without AMX halves it:
