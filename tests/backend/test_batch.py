@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inference.backends.tensorflow.batch import Batcher
+from inference.backends.tensorflow.batcher import Batcher
 from inference.backends.tensorflow.errors import RequestError
 
 

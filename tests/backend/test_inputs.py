@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from inference.backends.tensorflow.batch import Batcher
+from inference.backends.tensorflow.batcher import Batcher
 from inference.backends.tensorflow.errors import RequestError
 from inference.backends.tensorflow.inputs import read_inputs
 from inference.backends.tensorflow.served_model import ServedModel

@@ -9,14 +9,14 @@ from openvino import Type
 from openvino import opset13 as ops
 from openvino.op.util import Variable, VariableInfo
 
-from inference.backends.tensorflow.batches import MOST_ROWS, Batches
+from inference.backends.tensorflow.batch_runner import MOST_ROWS, BatchRunner
 from inference.backends.tensorflow.compiler import Compiler
 from inference.backends.tensorflow.idle import Idle
 from inference.backends.tensorflow.log import Log
 from inference.backends.tensorflow.mixing import mixes_rows
 from inference.backends.tensorflow.openvino_engine import OpenVinoEngine
 from inference.backends.tensorflow.parameters import Options
-from inference.backends.tensorflow.rows import LARGEST_WEIGHTS, QUEUED, Rows
+from inference.backends.tensorflow.row_runner import LARGEST_WEIGHTS, QUEUED, RowRunner
 from inference.backends.tensorflow.signatures import read_signature
 from inference.backends.tensorflow.task import Task
 
@@ -32,7 +32,7 @@ def compiler(rows=-1, width=WIDTH, weights=WEIGHTS):
 
 
 def together(made, cores):
-    return Batches(made.compile(cores, streams=1), may_be_cut=True)
+    return BatchRunner(made.compile(cores, streams=1), may_be_cut=True)
 
 
 def inputs(rows):
@@ -40,7 +40,7 @@ def inputs(rows):
     return dict(enumerate(values.astype(np.float32)))
 
 
-@pytest.mark.parametrize("kind", [together, Rows])
+@pytest.mark.parametrize("kind", [together, RowRunner])
 @pytest.mark.parametrize("rows", [1, 2, 3, MOST_ROWS, MOST_ROWS + 1, 2 * QUEUED * CORES + 1])
 def test_each_row_gets_its_own_answer(kind, rows):
     feed = inputs(rows)
@@ -49,7 +49,7 @@ def test_each_row_gets_its_own_answer(kind, rows):
     np.testing.assert_allclose(total, feed[0] + feed[1], rtol=1e-6)
 
 
-@pytest.mark.parametrize("kind", [together, Rows])
+@pytest.mark.parametrize("kind", [together, RowRunner])
 def test_an_answer_outlives_the_next_batch_of_many_rows(kind):
     model = kind(compiler(), CORES)
     rows = MOST_ROWS + 1
@@ -90,7 +90,7 @@ class Request:
 
 
 def test_no_row_reads_the_inputs_after_another_has_failed():
-    model = Rows(compiler(), CORES)
+    model = RowRunner(compiler(), CORES)
     model._at_once = [Request(fails=False), Request(fails=True)]
     with pytest.raises(RuntimeError):
         model.run(inputs(2), 2)
@@ -99,7 +99,7 @@ def test_no_row_reads_the_inputs_after_another_has_failed():
 
 @pytest.mark.parametrize("rows", [1, 5])
 def test_a_bad_input_fails_and_the_next_one_does_not(rows):
-    model = Rows(compiler(), CORES)
+    model = RowRunner(compiler(), CORES)
     bad = {position: array[:, :-1].copy() for position, array in inputs(rows).items()}
     with pytest.raises(RuntimeError):
         model.run(bad, rows)
@@ -113,7 +113,7 @@ def squares():
     ones = ops.broadcast(ops.constant(np.float32(1)), ops.squeeze(sides, 0))
     product = ops.matmul(ones, ones, False, True)
     total = ops.reduce_sum(product, np.array([0, 1]), keep_dims=True)
-    return Rows(Compiler(ov.Model([total], [sides]), "f32"), CORES)
+    return RowRunner(Compiler(ov.Model([total], [sides]), "f32"), CORES)
 
 
 def test_all_rows_are_done_when_the_first_one_has_failed_while_it_ran():
@@ -132,9 +132,9 @@ def test_a_row_that_failed_while_it_ran_does_not_fail_the_next_batch():
 
 
 def test_rows_run_apart_only_where_nothing_else_varies():
-    assert Rows.suit(compiler())
-    assert not Rows.suit(compiler(rows=1))
-    assert not Rows.suit(compiler(width=-1))
+    assert RowRunner.suit(compiler())
+    assert not RowRunner.suit(compiler(rows=1))
+    assert not RowRunner.suit(compiler(width=-1))
 
 
 def test_rows_of_a_model_that_remembers_run_together():
@@ -145,7 +145,7 @@ def test_rows_of_a_model_that_remembers_run_together():
     variable = Variable(known)
     total = ops.add(a, ops.read_value(a, variable))
     model = ov.Model([ops.result(total)], [ops.assign(total, variable)], [a], "sum")
-    assert not Rows.suit(Compiler(model, "f32"))
+    assert not RowRunner.suit(Compiler(model, "f32"))
 
 
 def across(rows, axis):
@@ -181,7 +181,7 @@ def test_a_batch_whose_rows_depend_on_each_other_is_computed_whole(layer, axis, 
     (whole,) = ov.Core().compile_model(made.model, "CPU")(feed).values()
     compiled = made.compile(CORES, streams=1)
     assert mixes_rows(compiled, "f32") == mixes
-    (found,) = Batches(compiled, may_be_cut=not mixes).run(feed, rows)
+    (found,) = BatchRunner(compiled, may_be_cut=not mixes).run(feed, rows)
     np.testing.assert_allclose(found, whole, rtol=1e-5, atol=1e-6)
 
 
@@ -281,13 +281,13 @@ def test_only_a_model_without_a_picture_s_contract_is_tried(
 
 def test_rows_of_a_model_with_large_weights_run_together():
     columns = LARGEST_WEIGHTS // 4 // WIDTH
-    assert Rows.suit(compiler(weights=np.zeros((WIDTH, columns), np.float32)))
-    assert not Rows.suit(compiler(weights=np.zeros((WIDTH, columns + 1), np.float32)))
+    assert RowRunner.suit(compiler(weights=np.zeros((WIDTH, columns), np.float32)))
+    assert not RowRunner.suit(compiler(weights=np.zeros((WIDTH, columns + 1), np.float32)))
 
 
 def test_a_few_rows_get_all_cores():
     """Streams of one core each would leave most of eight cores idle."""
-    model = Rows(compiler(), 8)
+    model = RowRunner(compiler(), 8)
     model._at_once = []
     model.run(inputs(4), 4)
 
@@ -297,7 +297,7 @@ def test_an_output_that_nobody_may_ask_for_does_not_hinder_rows():
     row, total = ops.add(a, a), ops.reduce_sum(a, ops.constant([0]), False)
     row.output(0).set_names({"row"})
     made = Compiler(ov.Model([row, total], [a]), "f32")
-    assert not Rows.suit(made)
+    assert not RowRunner.suit(made)
     made.keep_outputs({"row"})
-    assert Rows.suit(made)
+    assert RowRunner.suit(made)
     assert len(made.model.outputs) == 1

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from inference.backends.tensorflow.batches import Batches
+from inference.backends.tensorflow.batch_runner import BatchRunner
 from inference.backends.tensorflow.compiler import Compiler
 from inference.backends.tensorflow.errors import LoadError, RequestError
 from inference.backends.tensorflow.log import Log
 from inference.backends.tensorflow.mixing import mixes_rows
 from inference.backends.tensorflow.precision import choose_precision
-from inference.backends.tensorflow.rows import Rows
+from inference.backends.tensorflow.row_runner import RowRunner
 from inference.backends.tensorflow.task import Array, Task
 
 
@@ -43,17 +43,17 @@ class OpenVinoEngine:
             raise LoadError(f"OpenVINO cannot run {task.savedmodel}: {_reason(error)}") from error
         self._prime(task)
 
-    def _compiled(self, compiler: Compiler, task: Task) -> Batches | Rows:
+    def _compiled(self, compiler: Compiler, task: Task) -> BatchRunner | RowRunner:
         """Compile for rows apart or together; find out whether they depend on each other."""
-        suits_apart = self._batched and Rows.suit(compiler)
+        suits_apart = self._batched and RowRunner.suit(compiler)
         is_tried = task.max_batch_size > 1 and not task.options.has_contract
         if suits_apart and not is_tried:
-            return Rows(compiler, task.threads)
+            return RowRunner(compiler, task.threads)
         compiled = compiler.compile(task.threads, streams=1)
         self.mixes_rows = is_tried and mixes_rows(compiled, self.precision)
         if suits_apart and not self.mixes_rows:
-            return Rows(compiler, task.threads)
-        return Batches(compiled, may_be_cut=not self.mixes_rows)
+            return RowRunner(compiler, task.threads)
+        return BatchRunner(compiled, may_be_cut=not self.mixes_rows)
 
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """Run the model without copying what goes in. Raises RequestError."""

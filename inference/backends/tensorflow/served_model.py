@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.cpus import available_cpus
 from inference import model_config
-from inference.backends.tensorflow.batch import Batcher
+from inference.backends.tensorflow.batcher import Batcher
 from inference.backends.tensorflow.configuration import check, offered
 from inference.backends.tensorflow.engines import Engine, load_engine
 from inference.backends.tensorflow.errors import RequestError

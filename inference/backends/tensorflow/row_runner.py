@@ -21,8 +21,8 @@ LARGEST_WEIGHTS = 64 << 20  # bytes
 QUEUED = 2  # rows queued per core, so that it begins the next one by itself
 
 
-class Rows:
-    """A small model, compiled for one row on all cores and again for a row on each core."""
+class RowRunner:
+    """Runs a small model, compiled for one row on all cores and again for a row on each core."""
 
     def __init__(self, compiler: Compiler, cores: int) -> None:
         """Compile. Raises RuntimeError with OpenVINO's reason."""

@@ -13,8 +13,8 @@ from inference.backends.tensorflow.task import Array
 MOST_ROWS = 8
 
 
-class Batches:
-    """A compiled model of any size, whose inputs may have different sizes each time."""
+class BatchRunner:
+    """Runs a compiled model of any size, whose inputs may have different sizes each time."""
 
     def __init__(self, compiled: Any, may_be_cut: bool) -> None:
         """Prepare to run what `Compiler.compile` made, in parts if batches `may_be_cut`."""
