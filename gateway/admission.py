@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import Literal, NoReturn
 
 from gateway.deadline import Deadline
 from gateway.errors import Overloaded, TooManyRequests
@@ -31,7 +32,7 @@ class Ticket:
         self.deadline = deadline
         self.ahead = ahead
         self.weight = 1
-        self.outcome: str | None = None
+        self.outcome: Literal["answered", "late"] | None = None  # nothing is learned without one
         self.left = False
 
     def grow(self, pictures: int) -> None:
@@ -73,7 +74,7 @@ class Admission:
         with self._lock:
             if self.in_flight + 1 > self._places():
                 self._refuse(client)
-            elif self._held[client] + 1 > self._share(client):
+            if self._held[client] + 1 > self._share(client):
                 raise TooManyRequests("You have too many requests under way.", self._retry_after())
             self._take(client, 1)
             deadline = Deadline(self.deadline_seconds, self._clock())
@@ -130,7 +131,7 @@ class Admission:
         self._held[client] += pictures
         self._last_seen[client] = self._clock()
 
-    def _refuse(self, client: str) -> None:
+    def _refuse(self, client: str) -> NoReturn:
         if self._held[client] > self._share(client) / 2 and self._crowd(client) > 1:
             raise TooManyRequests("You have too many requests under way.", self._retry_after())
         raise Overloaded("Too many pictures are waiting already.", self._retry_after())
