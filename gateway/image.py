@@ -85,11 +85,11 @@ def to_tensor(data: bytes | memoryview, contract: Contract, limits: Limits | Non
             crop, framed, turned = _decode_with_pillow(encoded, header, contract)
         else:
             crop, framed, turned = _decode_with_opencv(encoded, header, contract, flag)
-        return _finish(crop, framed, turned, contract)
     except EdgeLensError:
         raise
     except Exception as exc:  # the decoders raise almost anything for a broken file
         raise damaged(header.format) from exc
+    return _finish(crop, framed, turned, contract)
 
 
 def _scale(header: Header, contract: Contract) -> tuple[int, int]:

@@ -56,6 +56,11 @@ def test_colours_come_in_the_contracts_order() -> None:
     assert to_tensor(red, replace(CONTRACT, colour_order="BGR"))[0, 0].tolist() == [5, 20, 250]
 
 
+def test_a_mistake_of_ours_is_not_blamed_on_the_picture() -> None:
+    with pytest.raises(KeyError, match="unknown"):
+        to_tensor(photos()[0].data, replace(CONTRACT, interpolation="unknown"))
+
+
 @pytest.mark.parametrize("size", [(512, 256), (256, 512)], ids=["wide", "tall"])
 def test_the_centre_is_cut_out(size: tuple[int, int]) -> None:
     picture = scene(*size)
