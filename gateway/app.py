@@ -1,12 +1,10 @@
 """Wire the gateway's parts into a Flask application."""
 
-import json
 import logging
 import time
 import traceback
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 from flask import Flask, Response, current_app, g, request
 from flask.json.provider import DefaultJSONProvider
@@ -17,6 +15,7 @@ from gateway.config import Settings
 from gateway.deadline import ClientGone
 from gateway.errors import EdgeLensError
 from gateway.headers import NO_STORE, request_id, with_answer_headers
+from gateway.openapi import describe_api
 from gateway.refusals import JSON_TYPE, refusal_body, refusal_headers
 from gateway.routes import bp
 from gateway.services import Services
@@ -24,7 +23,6 @@ from gateway.triton import InferenceClient
 
 logger = logging.getLogger(__name__)
 FRONTEND = Path(__file__).resolve().parent.parent / "frontend"
-OPENAPI = Path(__file__).resolve().parent / "openapi.json"
 REFUSED = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)  # answered at once
 CLIENT_GONE_STATUS = 499  # nobody reads it; it is for the metrics
 
@@ -53,21 +51,6 @@ def create_app(settings: Settings, triton: InferenceClient | None = None) -> Fla
     answered = with_answer_headers(app.wsgi_app, settings.cors_origins)
     app.wsgi_app = answered  # type: ignore[assignment, method-assign]
     return app
-
-
-def describe_api(needs_key: bool, max_pictures: int) -> bytes:
-    """Return the OpenAPI document with this gateway's picture limit and, if required, API keys."""
-    document: dict[str, Any] = json.loads(OPENAPI.read_text())
-    schemas = document["components"]["schemas"]
-    schemas["Files"]["maxItems"] = max_pictures
-    schemas["Pictures"]["oneOf"][1]["properties"]["images"]["maxItems"] = max_pictures
-    if not needs_key:
-        del document["components"]["securitySchemes"]
-        for path in document["paths"].values():
-            for operation in path.values():
-                operation.pop("security", None)
-                operation["responses"].pop("401", None)
-    return json.dumps(document, separators=(",", ":")).encode()
 
 
 def _start_clock() -> None:

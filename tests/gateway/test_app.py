@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from gateway.app import OPENAPI, describe_api
 from gateway.errors import InferenceFailed
+from gateway.openapi import OPENAPI, describe_api
 from tests.gateway.stub import Gateway, Start
 
 SECRET = "what the client sent"
