@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from gateway.address import Address, AddressError, read_host
 from gateway.errors import MEGABYTE
@@ -15,7 +15,6 @@ from gateway.model_names import NAME
 from gateway.shares import Shares, parse_version_shares
 
 GRACE_BEYOND_DEADLINE = 2.0
-Value = TypeVar("Value")
 
 
 class SettingError(ValueError):
@@ -70,7 +69,7 @@ class Settings:
         }
 
 
-def _read(variable: str, text: str, reader: Callable[[str], Value]) -> Value:
+def _read(variable: str, text: str, reader: Callable[[str], Any]) -> Any:
     try:
         return reader(text)
     except ValueError as error:

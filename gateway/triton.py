@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import grpc
 import numpy as np
@@ -43,7 +43,6 @@ CHANNEL_OPTIONS = (
 )
 Tensor = NDArray[np.uint8]
 Row = list[Prediction] | InferenceFailed  # a picture's labels, or why there are none
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ class TritonClient:
         Raises the matching EdgeLensError, or ClientGone if the client hung up before it began.
         """
         request = infer_request(model, version, tensors, min(top_k, model.classes))
-        response = self._with_retries(lambda: self._call(request, deadline), deadline)
+        response = self._call_with_retries(request, deadline)
         return read_answer(response, len(tensors))
 
     def config(self, name: str, version: str) -> Any:
@@ -136,23 +135,23 @@ class TritonClient:
         request.parameters["timeout"].int64_param = int(deadline.remaining() * 1e6)
         return _ask(self._infer, request, deadline.remaining())
 
-    def _with_retries(self, attempt: Callable[[], Result], deadline: Deadline) -> Result:
+    def _call_with_retries(self, request: Any, deadline: Deadline) -> Any:
         # While Triton is known to be away, the first failure is the answer: nobody waits for it.
         for pause in () if self._down else RETRY_PAUSES:
             try:
-                return attempt()
+                return self._call(request, deadline)
             except (TritonUnavailable, UnknownModel):
                 # The catalog knows the model: one replica may be reloading it while others have it.
                 if deadline.remaining() <= pause:
                     raise
                 self._sleep(pause)
         try:
-            result = attempt()
+            response = self._call(request, deadline)
         except TritonUnavailable as error:
             self._down = not isinstance(error, ModelNotReady)
             raise
         self._down = False
-        return result
+        return response
 
 
 def _ask(call: Callable[..., Any], request: Any, timeout: float) -> Any:
