@@ -8,8 +8,8 @@ from exporter.labels import read_labels
 from exporter.pbtxt import with_parameters, written_parameters
 from exporter.repository import Target
 from gateway.contract import Contract
-from gateway.labels import label_text
 from gateway.model_names import companions, decode_name, ensemble_name
+from inference.label_file import label_text
 from inference.repository import versions_in
 from inference.writing import write_text
 

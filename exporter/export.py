@@ -36,7 +36,7 @@ from exporter.repository import (
 from exporter.sources import Source, load
 from exporter.tuned import amend_tuned
 from gateway.contract import Contract
-from gateway.labels import label_text
+from inference.label_file import label_text
 from inference.repository import versions_in
 from inference.writing import write_text
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gateway.contract import Contract
 from gateway.image import to_tensor
-from gateway.labels import labels_sha256
+from inference.label_file import labels_sha256
 
 PICTURE = Path(__file__).parent / "data/golden.jpg"
 

@@ -1,8 +1,6 @@
 """Triton's classification strings, turned into predictions."""
 
-import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,13 +52,3 @@ def split_byte_strings(raw: bytes) -> list[str]:
         texts.append(raw[offset + 4 : end].decode("utf-8", "replace"))
         offset = end
     return texts
-
-
-def labels_sha256(labels: Sequence[str]) -> str:
-    """Return the hexadecimal SHA-256 of the label file with these labels."""
-    return hashlib.sha256(label_text(labels).encode()).hexdigest()
-
-
-def label_text(labels: Sequence[str]) -> str:
-    """Return the content of a label file: one class per line, in the order of the outputs."""
-    return "\n".join(labels) + "\n"

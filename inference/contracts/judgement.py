@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 
 from gateway.image import Pixels
-from gateway.labels import labels_sha256
 from inference.contracts.answer import Answer
 from inference.contracts.expectation import Expectation
+from inference.label_file import labels_sha256
 
 Ask = Callable[[Pixels], Answer]
 

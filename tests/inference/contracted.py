@@ -9,7 +9,7 @@ import numpy as np
 
 from gateway.contract import Contract
 from gateway.image import to_tensor
-from gateway.labels import labels_sha256
+from inference.label_file import labels_sha256
 from tests.photos import photos
 
 SIDE = 64
