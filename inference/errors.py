@@ -22,7 +22,7 @@ class SettingError(LaunchError):
 
 
 class TritonError(Exception):
-    """A call to Triton's HTTP endpoint did not succeed."""
+    """A call to Triton did not succeed."""
 
 
 class TritonAway(TritonError):

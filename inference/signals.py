@@ -1,4 +1,4 @@
-"""Turns the signals that end the launcher into an exception."""
+"""The signals that end a program: handled, ignored for a while, or turned into an exception."""
 
 import signal
 from collections.abc import Callable, Iterator
