@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from exporter.config import LABEL_FILE, contract_in, served_version, serving
+from exporter.config import LABEL_FILE, contract_in, read_config, served_version, serving
 from exporter.ensemble import decode_config, ensemble_config
 from exporter.labels import read_labels
-from exporter.pbtxt import with_parameters, written_parameters
 from exporter.repository import Target
 from gateway.contract import Contract
 from gateway.model_names import companions, decode_name, ensemble_name
 from inference.label_file import label_text
+from inference.pbtxt import parameters, with_parameters
 from inference.repository import versions_in
 from inference.writing import write_text
 
@@ -31,8 +31,7 @@ def write_companions(
     if anew or not config.exists():
         write_text(config, decode_config(model, contract))
     else:
-        text = config.read_text(encoding="utf-8")
-        write_text(config, with_parameters(text, contract.as_parameters()))
+        write_text(config, with_parameters(read_config(config), contract.as_parameters()))
     (decode / "1").mkdir(exist_ok=True)
     ensemble = repository / ensemble_name(model)
     config = ensemble / "config.pbtxt"
@@ -41,7 +40,7 @@ def write_companions(
         write_text(ensemble / LABEL_FILE, label_text(labels))
         write_text(config, ensemble_config(model, len(labels), served))
     elif versions_in(target.model_dir) == [target.version]:
-        write_text(config, serving(config.read_text(encoding="utf-8"), served))
+        write_text(config, serving(read_config(config), served))
     (ensemble / str(served_version(config) or served)).mkdir(exist_ok=True)
 
 
@@ -54,7 +53,7 @@ def complete(repository: Path, model: str) -> None:
     if all(versions_in(repository / name) for name in companions(model)):  # made last
         return
     config = repository / model / "config.pbtxt"
-    if config.is_file() and SIGN in written_parameters(config.read_text(encoding="utf-8")):
+    if config.is_file() and SIGN in parameters(read_config(config)):
         labels = read_labels(repository / model / LABEL_FILE)
         newest = Target(repository, model, max(versions_in(repository / model)))
         write_companions(newest, contract_in(config), labels)

@@ -1,22 +1,22 @@
 """The config.pbtxt of a classifier: what Triton needs, and the contract that clients read."""
 
-import re
-from dataclasses import fields
 from pathlib import Path
 from string import Template
 
 from exporter.catalog import INPUT, OUTPUT, ModelSpec
 from exporter.errors import ExportError
 from exporter.golden import Golden, encoded_picture
-from exporter.pbtxt import (
-    parameter,
-    quoted,
-    unread_parameters,
-    with_parameters,
-    written_parameters,
-)
 from gateway.contract import Contract
 from gateway.errors import ContractError
+from inference.pbtxt import (
+    PbtxtError,
+    parameter,
+    parameters,
+    parse,
+    quoted,
+    with_parameters,
+    with_versions,
+)
 
 LABEL_FILE = "labels.txt"
 MAX_BATCH_SIZE = 16
@@ -55,10 +55,6 @@ model_warmup {
 # engine: "auto", "openvino" or "tensorflow"; precision: "auto", "f32", "bf16" or "int8".
 """)
 
-_POLICY = re.compile(
-    r"^version_policy \{ specific \{ versions: \[ ([0-9, ]+) \] \} \}$", re.MULTILINE
-)
-
 
 def classifier_config(spec: ModelSpec, classes: int) -> str:
     """Return a new config.pbtxt, still without the parameters of its versions."""
@@ -77,34 +73,45 @@ def classifier_config(spec: ModelSpec, classes: int) -> str:
     return with_parameters(text, {**contract, "golden_picture": encoded_picture()})
 
 
+def read_config(path: Path) -> str:
+    """Return what a config.pbtxt says. Raises ExportError for one that Triton could not read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        parse(text)
+    except OSError as error:
+        raise ExportError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ExportError(f"{path} is not UTF-8: fix it first") from error
+    except PbtxtError as error:
+        raise ExportError(f"{path} {error}") from error
+    return text
+
+
 def contract_in(path: Path, default: Contract | None = None) -> Contract:
     """Return the contract that a config.pbtxt states; `default` fills in what it leaves out.
 
     Raises ExportError if it cannot be followed or, without a default, is incomplete.
     """
+    stated = parameters(read_config(path))
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ExportError(f"{path} cannot be read: {error.strerror}") from error
-    written = written_parameters(text)
-    if unread := unread_parameters(text, (entry.name for entry in fields(Contract))):
-        line = parameter(unread[0], "...").strip()
-        raise ExportError(f"{path}: the parameter {unread[0]} is not understood; write `{line}`")
-    try:
-        return Contract.from_parameters((default.as_parameters() if default else {}) | written)
+        return Contract.from_parameters((default.as_parameters() if default else {}) | stated)
     except ContractError as error:
         raise ExportError(f"{path}: {error.message}") from error
 
 
 def serving(text: str, version: int) -> str:
-    """Make a config.pbtxt serve one version, unless somebody wrote a policy of their own."""
-    return _POLICY.sub(f"version_policy {{ specific {{ versions: [ {version} ] }} }}", text)
+    """Make a config.pbtxt serve one version, unless somebody chose another kind of policy."""
+    return with_versions(text, [version]) if _served(text) else text
 
 
 def served_version(path: Path) -> int | None:
     """Read which version answers unversioned requests; None if config.pbtxt leaves it open."""
-    policy = _POLICY.search(path.read_text(encoding="utf-8"))
-    return max(int(version) for version in policy[1].split(",")) if policy else None
+    return max(_served(read_config(path)), default=None)
+
+
+def _served(text: str) -> list[int]:
+    """List the versions that a config.pbtxt names; none if its policy is another one."""
+    return list(parse(text).version_policy.specific.versions)
 
 
 def with_version(text: str, version: int, weights: str, golden: Golden) -> str:

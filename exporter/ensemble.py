@@ -4,9 +4,9 @@ from string import Template
 
 from exporter.catalog import INPUT, OUTPUT
 from exporter.config import LABEL_FILE, MAX_BATCH_SIZE
-from exporter.pbtxt import quoted, with_parameters
 from gateway.contract import Contract
 from gateway.model_names import decode_name, ensemble_name
+from inference.pbtxt import quoted, with_parameters
 
 _DECODE = Template("""\
 # Encoded pictures (JPEG, PNG, WebP, ...) to the input of $model. Written by export_model.py.

@@ -14,6 +14,7 @@ from exporter.config import (
     LABEL_FILE,
     classifier_config,
     contract_in,
+    read_config,
     served_version,
     serving,
     with_version,
@@ -36,6 +37,7 @@ from exporter.repository import (
 from exporter.sources import Source, load
 from exporter.tuned import amend_tuned
 from gateway.contract import Contract
+from gateway.model_names import companions
 from inference.label_file import label_text
 from inference.repository import versions_in
 from inference.writing import write_text
@@ -79,6 +81,7 @@ def export(job: Job) -> Written:
     with steps(f"exporting {job.spec.name}", 4) as progress:
         progress.begin("weights")
         replaceable = _is_replaceable(target, job.force)
+        _require_readable(target)
         if job.labels and not replaceable:  # before minutes are spent on the weights
             _require_same_labels(target, read_labels(job.labels))
         source = load(job.spec, job.weights, job.labels)
@@ -100,6 +103,14 @@ def export(job: Job) -> Written:
             publish(staged, target)
             write_companions(target, contract, labels, anew=fresh)
     return Written(target, size, source.spec.size, source.classes, golden)
+
+
+def _require_readable(target: Target) -> None:
+    """Fail before minutes are spent if a config.pbtxt to be amended is broken."""
+    for name in (target.model, *companions(target.model)):
+        directory = target.repository / name
+        for path in (*directory.glob("config.pbtxt"), *directory.glob("configs/*.pbtxt")):
+            read_config(path)
 
 
 def _is_replaceable(target: Target, force: bool) -> bool:
@@ -181,11 +192,7 @@ def _write_texts(
     if fresh or not label_file.exists():
         write_text(label_file, label_text(labels))
     config = target.model_dir / "config.pbtxt"
-    text = (
-        classifier_config(source.spec, source.classes)
-        if fresh
-        else config.read_text(encoding="utf-8")
-    )
+    text = classifier_config(source.spec, source.classes) if fresh else read_config(config)
     others = _others(target)
     if fresh or not others:
         text = serving(text, max(others, default=target.version))

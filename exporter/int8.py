@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from exporter import deferred
+from exporter.config import read_config
 from exporter.errors import ExportError
 from exporter.job import Job
-from exporter.pbtxt import written_parameters
 from exporter.pictures import files_in, require_enough
+from inference.pbtxt import parameters
 from inference.repository import versions_in
 
 
@@ -31,8 +32,8 @@ def quantize_version(job: Job, weights: str | None, pictures: Path, minimum: flo
 
 def _require_weights(model_dir: Path, version: int, weights: str) -> None:
     config = model_dir / "config.pbtxt"
-    text = config.read_text(encoding="utf-8") if config.is_file() else ""
-    have = written_parameters(text).get(f"weights_v{version}", "unknown")
+    text = read_config(config) if config.is_file() else ""
+    have = parameters(text).get(f"weights_v{version}", "unknown")
     wanted = weights if weights in ("imagenet", "random") else f"file:{Path(weights).name}"
     if have != wanted:
         raise ExportError(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from exporter.config import with_version
+from exporter.config import read_config, with_version
 from exporter.golden import Golden
 from inference.tuning import MARK
 from inference.writing import write_text
@@ -14,7 +14,7 @@ def amend_tuned(model_dir: Path, version: int, weights: str, golden: Golden, ane
     If the model begins `anew` with this version, what was tuned for the old one is removed.
     """
     for path in (model_dir / "configs").glob("*.pbtxt"):
-        text = path.read_text(encoding="utf-8")
+        text = read_config(path)
         if anew and text.startswith(MARK):
             path.unlink()
             path.with_suffix(".svg").unlink(missing_ok=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference.deployment.errors import DeployError
-from inference.deployment.pbtxt import with_field
 from inference.locking import locked
+from inference.pbtxt import PbtxtError, with_field, with_versions
 from inference.repository import versions_in
 from inference.writing import write_text
 
@@ -92,10 +92,7 @@ class ModelFiles:
 
     def pin(self, versions: list[int]) -> None:
         """Write into config.pbtxt which versions are served, so that a restart serves the same."""
-        text = self.text() or ""
-        listed = ", ".join(str(version) for version in sorted(versions))
-        policy = f" {{ specific {{ versions: [ {listed} ] }} }}"
-        write_text(self.config, with_field(text, "version_policy", policy))
+        write_text(self.config, self._serving(versions))
 
     def write_candidate(self, version: int) -> None:
         """Make a model of another name with a version, the labels and the config of this one."""
@@ -107,13 +104,17 @@ class ModelFiles:
             if mine and entry.name not in ("config.pbtxt", "configs"):
                 # Relative: inside a container the repository is mounted elsewhere.
                 (directory / entry.name).symlink_to(Path("..", self.model, entry.name))
-        text = self.text() or ""
-        text = with_field(text, "name", f': "{self.candidate}"')
-        policy = f" {{ specific {{ versions: [ {version} ] }} }}"
-        text = with_field(text, "version_policy", policy)
+        text = with_field(self._serving([version]), "name", f': "{self.candidate}"')
         # The cache would answer with what an earlier candidate of the same number said.
         text = with_field(text, "response_cache", " { enable: false }")
         write_text(directory / "config.pbtxt", text)
+
+    def _serving(self, versions: list[int]) -> str:
+        """Return the configuration with these versions. Raises DeployError if it is broken."""
+        try:
+            return with_versions(self.text() or "", versions)
+        except PbtxtError as exc:
+            raise DeployError(f"{self.config} {exc}") from None
 
     def remove_candidate(self) -> None:
         """Remove what `write_candidate` made, even in a deployment that was killed."""

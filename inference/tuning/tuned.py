@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import text_format
-from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from inference.errors import LaunchError, SettingError
 from inference.locking import locked
+from inference.pbtxt import PbtxtError, parse
 from inference.repository import require_models
 from inference.settings import Settings
 from inference.tuning import MARK
@@ -103,8 +103,7 @@ class Tuned:
 
 
 def _read(path: Path) -> Any:
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
     try:
-        return text_format.Parse(text, ModelConfig())
-    except text_format.ParseError as exc:
-        raise LaunchError(f"{path} cannot be read: {exc}") from None
+        return parse(path.read_text(encoding="utf-8") if path.exists() else "")
+    except PbtxtError as exc:
+        raise LaunchError(f"{path} {exc}.") from None

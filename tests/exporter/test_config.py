@@ -2,31 +2,22 @@ import base64
 from pathlib import Path
 
 import pytest
-from google.protobuf import text_format
-from tritonclient.grpc.model_config_pb2 import TYPE_FP32, TYPE_STRING, TYPE_UINT8, ModelConfig
+from tritonclient.grpc.model_config_pb2 import TYPE_FP32, TYPE_STRING, TYPE_UINT8
 
 from exporter.catalog import CATALOG
-from exporter.config import classifier_config, contract_in, serving, with_version
+from exporter.config import classifier_config, contract_in, read_config, serving, with_version
 from exporter.ensemble import decode_config, ensemble_config
 from exporter.errors import ExportError
 from exporter.golden import PICTURE, Golden, golden_tensor, sha256
-from exporter.pbtxt import parameter
 from gateway.contract import Contract
+from inference.pbtxt import parameters, parse
 
 SPEC = CATALOG["inception_v3"]  # 299 pixels: nothing may assume 224
 GOLDEN = Golden("n03481172 hammer", 0.9731234, "ab12", "cd34")
 
 
-def parsed(text: str) -> ModelConfig:
-    return text_format.Parse(text, ModelConfig())
-
-
-def parameters(config: ModelConfig) -> dict[str, str]:
-    return {key: value.string_value for key, value in config.parameters.items()}
-
-
 def test_a_classifier_is_described_to_triton() -> None:
-    config = parsed(classifier_config(SPEC, 7))
+    config = parse(classifier_config(SPEC, 7))
     assert (config.name, config.platform) == ("inception_v3", "tensorflow_savedmodel")
     assert config.max_batch_size >= 16
     assert (config.input[0].name, config.input[0].data_type) == ("image", TYPE_UINT8)
@@ -37,7 +28,7 @@ def test_a_classifier_is_described_to_triton() -> None:
 
 
 def test_a_classifier_batches_without_delay_on_one_instance() -> None:
-    config = parsed(classifier_config(SPEC, 7))
+    config = parse(classifier_config(SPEC, 7))
     assert [group.count for group in config.instance_group] == [1]
     assert config.HasField("dynamic_batching")
     assert config.dynamic_batching.max_queue_delay_microseconds == 0
@@ -46,7 +37,7 @@ def test_a_classifier_batches_without_delay_on_one_instance() -> None:
 
 
 def test_the_contract_and_the_golden_picture_travel_with_the_model() -> None:
-    found = parameters(parsed(classifier_config(SPEC, 7)))
+    found = parameters(classifier_config(SPEC, 7))
     assert Contract.from_parameters(found) == SPEC.contract
     assert base64.b64decode(found["golden_picture"]) == PICTURE.read_bytes()
     assert (found["engine"], found["precision"]) == ("openvino", "auto")
@@ -55,7 +46,7 @@ def test_the_contract_and_the_golden_picture_travel_with_the_model() -> None:
 def test_each_version_adds_what_it_must_answer() -> None:
     text = with_version(classifier_config(SPEC, 7), 1, "imagenet", GOLDEN)
     second = Golden("n01 cat", 0.5, "ab12", "cd34")
-    found = parameters(parsed(with_version(text, 2, "random", second)))
+    found = parameters(with_version(text, 2, "random", second))
     assert found["golden_label_v1"] == "n03481172 hammer"
     assert found["golden_probability_v1"] == "0.973123"
     assert (found["golden_label_v2"], found["golden_probability_v2"]) == ("n01 cat", "0.500000")
@@ -77,21 +68,27 @@ def test_a_contract_that_cannot_be_followed_is_refused(tmp_path: Path) -> None:
         contract_in(path)
 
 
-def test_a_contract_in_a_form_that_is_not_read_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"name: {", r"cannot be read \(1:7"), (b'name: "\xff"', "is not UTF-8")],
+    ids=["broken", "not UTF-8"],
+)
+def test_a_configuration_that_triton_could_not_read_is_refused(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
     path = tmp_path / "config.pbtxt"
-    unread = "parameters [{ key: 'crop' value { string_value: 'none' } }]\n"
-    path.write_text(classifier_config(SPEC, 7).replace(parameter("crop", "center"), unread))
-    with pytest.raises(ExportError, match=r"crop is not understood; write `parameters \{ key: "):
-        contract_in(path)
+    path.write_bytes(content)
+    with pytest.raises(ExportError, match=rf"/config\.pbtxt {reason}.*: fix it first"):
+        read_config(path)
 
 
 def test_a_new_version_is_served_only_where_it_is_the_first() -> None:
     text = classifier_config(SPEC, 7)
-    assert list(parsed(text).version_policy.specific.versions) == [1]
-    third = parsed(serving(text, 3))
+    assert list(parse(text).version_policy.specific.versions) == [1]
+    third = parse(serving(text, 3))
     assert list(third.version_policy.specific.versions) == [3]
     assert list(
-        parsed(with_version(text, 2, "random", GOLDEN)).version_policy.specific.versions
+        parse(with_version(text, 2, "random", GOLDEN)).version_policy.specific.versions
     ) == [1]
 
 
@@ -107,16 +104,17 @@ def test_the_golden_tensor_depends_on_the_contract() -> None:
 
 
 def test_the_decoder_carries_the_contract() -> None:
-    config = parsed(decode_config(SPEC.name, SPEC.contract))
+    text = decode_config(SPEC.name, SPEC.contract)
+    config = parse(text)
     assert (config.name, config.backend) == ("inception_v3_decode", "opencv")
     assert config.input[0].data_type == TYPE_STRING
     assert (config.output[0].data_type, list(config.output[0].dims)) == (TYPE_UINT8, [299, 299, 3])
     assert config.instance_group[0].count > 1
-    assert Contract.from_parameters(parameters(config)) == SPEC.contract
+    assert Contract.from_parameters(parameters(text)) == SPEC.contract
 
 
 def test_the_ensemble_leads_from_bytes_to_probabilities() -> None:
-    config = parsed(ensemble_config(SPEC.name, 7, 3))
+    config = parse(ensemble_config(SPEC.name, 7, 3))
     decode, classify = config.ensemble_scheduling.step
     assert (config.input[0].data_type, list(config.output[0].dims)) == (TYPE_STRING, [7])
     assert (decode.model_name, classify.model_name) == ("inception_v3_decode", "inception_v3")

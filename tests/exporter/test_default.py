@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exporter.default import _ready, ensure_default
-from exporter.pbtxt import written_parameters
+from inference.pbtxt import parameters
 from tests.exporter.conftest import SMALL
 
 LIGHT = """
@@ -43,7 +43,7 @@ def test_weights_that_are_asked_for_are_exported_beside_another_model(
     shown = capsys.readouterr().err
     assert shown == f"edgelens: added vgg16 with the weights in {path}, beside {SMALL}\n"
     assert _ready(repository) == [SMALL, "vgg16"]
-    found = written_parameters((repository / "vgg16/config.pbtxt").read_text())
+    found = parameters((repository / "vgg16/config.pbtxt").read_text())
     assert found["weights"] == "file:mine.keras"
 
 

@@ -19,9 +19,9 @@ from exporter.command import main
 from exporter.errors import ExportError
 from exporter.export import export
 from exporter.job import Job
-from exporter.pbtxt import written_parameters
 from exporter.weights import build
 from gateway.image import to_tensor
+from inference.pbtxt import parameters
 from inference.repository import versions_in
 from tests.exporter.conftest import SIDE, SMALL
 from tests.photos import photos
@@ -100,7 +100,7 @@ def _umask() -> int:
 
 def test_the_golden_answer_is_kept(exported: Path) -> None:
     golden = json.loads((exported / SMALL / "1/golden.json").read_text())
-    found = written_parameters(config(exported))
+    found = parameters(config(exported))
     assert golden["label"] == found["golden_label_v1"] == "n03481172 hammer"
     assert golden["probability"] == float(found["golden_probability_v1"]) > 0.8
     assert golden["tensor_sha256"] == found["golden_tensor_sha256"]
@@ -117,7 +117,7 @@ def test_a_second_version_keeps_the_users_config(
     ensemble.write_text("# mine\n" + ensemble.read_text())
     assert run(SMALL, "--weights", "random", repository=repository) == 0
     text = path.read_text()
-    found = written_parameters(text)
+    found = parameters(text)
     assert text.startswith("# mine\n")
     assert found["golden_label_v1"] == "n03481172 hammer"
     assert "golden_label_v2" in found
@@ -183,7 +183,7 @@ def test_replacing_the_only_version_keeps_an_edited_config(repository: Path) -> 
     text = path.read_text()
     assert text.startswith("# mine\n")
     assert "max_batch_size: 4\n" in text
-    assert written_parameters(text)["weights_v1"] == "random"
+    assert parameters(text)["weights_v1"] == "random"
 
 
 def test_a_config_with_umlauts_is_kept_in_a_locale_without_them(repository: Path) -> None:
@@ -249,7 +249,7 @@ def test_a_users_fine_tuned_vgg16_is_served_as_it_was_trained(
     arguments = ("vgg16", "--weights", str(path), "--labels", str(labels))
     assert run(*arguments, repository=repository) == 0
     model = repository / "vgg16"
-    found = written_parameters((model / "config.pbtxt").read_text())
+    found = parameters((model / "config.pbtxt").read_text())
     assert (found["weights"], found["width"]) == ("file:mine.keras", str(SIDE))
     assert (model / "labels.txt").read_text() == "cat\ndog\n"
     assert found["golden_label_v1"] in ("cat", "dog")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from exporter.golden import Golden
-from exporter.pbtxt import written_parameters
 from exporter.tuned import amend_tuned
+from inference.pbtxt import parameters
 from inference.tuning import MARK
 
 GOLDEN = Golden("n02510455 giant panda", 0.9, "00", "11")
@@ -26,7 +26,7 @@ def test_a_new_version_is_described_in_each(configs: Path) -> None:
     amend_tuned(configs.parent, 2, "imagenet", GOLDEN, anew=False)
     for name in ("box", "mine"):
         text = (configs / f"{name}.pbtxt").read_text()
-        assert written_parameters(text)["weights_v2"] == "imagenet"
+        assert parameters(text)["weights_v2"] == "imagenet"
         assert "golden_label_v2" in text
     assert (
         (configs / "box.pbtxt").read_text().startswith(f"{MARK}: as it was.\nmax_batch_size: 8\n")
