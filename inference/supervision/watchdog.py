@@ -23,8 +23,8 @@ class Stubs(Protocol):
     def run(self, backend: str) -> bool:
         """Tell whether models of this backend have Python processes."""
 
-    def count(self, model: str, version: str) -> int:
-        """Count those that live."""
+    def counts(self) -> Mapping[ModelVersion, int]:
+        """Count those that live, of each version of a model that has any."""
 
     def is_working(self, model: str, version: str) -> bool:
         """Tell whether one computes or waits for a processor."""
@@ -53,7 +53,10 @@ class Watchdog:
         """Probe every loaded model once. Raises TritonAway or TritonSilent if Triton is."""
         loaded = self._loaded()
         self._watched = {key: self._watched.get(key) or _Watched(key, self) for key in loaded}
-        findings = list(self._pool.map(lambda watched: watched.check(), self._watched.values()))
+        living = self.stubs.counts()  # once for all: it looks at every process of the machine
+        findings = list(
+            self._pool.map(lambda watched: watched.check(living), self._watched.values())
+        )
         # A model whose configuration Triton refuses for now keeps the steps it had.
         steps = {name: set(watched.steps()) for (name, _), watched in self._watched.items()}
         self._steps |= {name: known for name, known in steps.items() if known}
@@ -108,13 +111,14 @@ class _Watched:
         self._ended: str | None = None  # says how many of its processes have
         self._progress_at = self._clock()
 
-    def check(self) -> Finding:
+    def check(self, living: Mapping[ModelVersion, int]) -> Finding:
         """Probe once; a model that is only overloaded is no problem.
 
-        Raises TritonSilent or TritonAway if Triton itself is to blame.
+        `living` counts the processes of all models. Raises TritonSilent or TritonAway if Triton
+        itself is to blame.
         """
         try:
-            self._prepare()
+            self._prepare(living)
             finding = self._check_inference(self._probe) if self._probe else self._finding()
             return finding if finding.problem else self._finding(self._ended)
         except TritonRefused as exc:
@@ -128,17 +132,18 @@ class _Watched:
         """Tell whether the model asks for the response cache."""
         return model_config.is_cached(self._config or {})
 
-    def _prepare(self) -> None:
+    def _prepare(self, living: Mapping[ModelVersion, int]) -> None:
         """Fetch the configuration, again if others may have changed it, and count processes.
 
         An ensemble's processes are those of its steps. An inference does not show that a process is
         gone: its requests fail, while other instances or the response cache answer the rest.
         """
-        live = self._stubs.count(self._model, self._version)
+        key = self._model, self._version
+        live = living.get(key, 0)
         if self._config is None or live != self._expected():
             self._config = self._client.config(self._model, self._version, self._timeout)
             self._probe = Probe.for_model(self._config, self._config_of)
-            live = self._stubs.count(self._model, self._version)
+            live = self._stubs.counts().get(key, 0)
         expected = self._expected()
         if live >= expected:
             self._ended = None

@@ -1,6 +1,8 @@
 """Finds the Python processes ("stubs") that belong to a model."""
 
+import re
 import time
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,7 +18,8 @@ class ModelStubs:
 
     def __init__(self, run: Run, repository: Path, backends: Iterable[str] = ()) -> None:
         """Take the run, the repository, and the backends whose models have such processes."""
-        self._run, self._repository, self._backends = run, repository, frozenset(backends)
+        self._run, self._backends = run, frozenset(backends)
+        self._path = re.compile(re.escape(str(repository)) + "/([^/]+)/([^/]+)")
 
     def run(self, backend: str) -> bool:
         """Tell whether models of this backend have Python processes."""
@@ -24,20 +27,19 @@ class ModelStubs:
 
     def pids(self, model: str, version: str = "") -> list[int]:
         """List the live stubs of a model, or of one version of it."""
-        path = str(self._repository / model / version).rstrip("/") + "/"
         return [
             pid
-            for pid, arguments in stubs(self._run).items()
-            if any(f"{argument}/".startswith(path) for argument in arguments)
+            for pid, (its_model, its_version) in self._located().items()
+            if its_model == model and version in ("", its_version)
         ]
 
     def all_pids(self) -> list[int]:
         """List the live stubs of every model."""
         return list(stubs(self._run))
 
-    def count(self, model: str, version: str) -> int:
-        """Count a version's Python processes, one for each instance."""
-        return len(self.pids(model, version))
+    def counts(self) -> Counter[tuple[str, str]]:
+        """Count each version's Python processes, one for each instance."""
+        return Counter(self._located().values())
 
     def is_working(self, model: str, version: str) -> bool:
         """Tell whether a model's Python process computes or waits for a processor."""
@@ -51,6 +53,11 @@ class ModelStubs:
         """Kill a model's stubs, so that Triton stops waiting for one that hangs."""
         for pid in self.pids(model):
             kill(pid)
+
+    def _located(self) -> dict[int, tuple[str, str]]:
+        """Map the live stubs to their models and versions: the path is the first argument."""
+        found = {pid: self._path.match(words[1]) for pid, words in stubs(self._run).items()}
+        return {pid: (path[1], path[2]) for pid, path in found.items() if path}
 
 
 class Loading:

@@ -1,5 +1,6 @@
 """What the watchdog concludes from Triton's answers."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -65,8 +66,8 @@ class ScriptedStubs:
     def run(self, backend: str) -> bool:
         return backend == "python"
 
-    def count(self, model: str, version: str) -> int:
-        return self.lives
+    def counts(self) -> Counter[tuple[str, str]]:
+        return Counter({("m", "1"): self.lives})
 
     def is_working(self, model: str, version: str) -> bool:
         return self.works
@@ -296,7 +297,7 @@ def test_model_that_was_unloaded_meanwhile_has_no_problem(
 ) -> None:
     answers = iter([[("m", "1"), ("other", "1")], [("other", "1")]])
     triton.loaded = lambda timeout: next(answers)
-    stubs.count = lambda model, version: int(model == "other")
+    stubs.counts = lambda: Counter({("other", "1"): 1})
     assert watchdog.look() == [Finding("other", "1")]
 
 
