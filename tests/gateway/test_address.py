@@ -71,7 +71,9 @@ def test_a_host_is_read_with_or_without_brackets(text: str, host: str) -> None:
     assert read_host(text) == host
 
 
-@pytest.mark.parametrize("text", ["", "*", "[::1", "a box", "a..box", "x" * 64, "box:80"])
+@pytest.mark.parametrize(
+    "text", ["", "*", "[::1", "::1]", "abox]", "a box", "a..box", "x" * 64, "box:80"]
+)
 def test_what_cannot_be_a_host_is_no_address(text: str) -> None:
     with pytest.raises(AddressError, match="is not an address"):
         read_host(text)

@@ -1,5 +1,6 @@
 """The settings."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -16,22 +17,49 @@ def test_defaults_are_those_of_make_serve() -> None:
 
 
 def test_every_setting_can_be_given() -> None:
-    settings = Settings.from_env(
-        {
-            "HOST": "0.0.0.0",
-            "PORT": "80",
-            "TRITON_URL": "triton:9001",
-            "MODEL": "vgg16",
-            "DEADLINE_SECONDS": "2.5",
-            "VERSION_SHARES": "vgg16=1:90,2:10",
-            "API_KEYS_FILE": "/run/keys",
-            "CORS_ORIGINS": "https://a.example, https://b.example/",
-        }
+    given = {
+        "HOST": "0.0.0.0",
+        "PORT": " 65535 ",
+        "TRITON_URL": "triton:9001",
+        "TRITON_METRICS_URL": "http://triton:9002/metrics",
+        "MODEL": "vgg16",
+        "MAX_UPLOAD_BYTES": "1024",
+        "MAX_BODY_BYTES": "2048",
+        "MAX_PIXELS": "1",
+        "MAX_PICTURES": "1",
+        "DEADLINE_SECONDS": "2.5",
+        "THREADS": "1",
+        "GRACE_SECONDS": "0",
+        "VERSION_SHARES": "vgg16=1:90,2:10",
+        "API_KEYS_FILE": "/run/keys",
+        "CLIENT_RATE": "0.5",
+        "CORS_ORIGINS": "https://a.example, https://b.example/,",
+        "TRUSTED_PROXY": "*",
+    }
+    assert Settings.from_env(given) == Settings(
+        host="0.0.0.0",
+        port=65535,
+        triton_url="triton:9001",
+        triton_metrics_url="http://triton:9002/metrics",
+        model="vgg16",
+        max_upload_bytes=1024,
+        max_body_bytes=2048,
+        max_pixels=1,
+        max_pictures=1,
+        deadline_seconds=2.5,
+        threads=1,
+        grace_seconds=0,
+        version_shares={"vgg16": Shares({"1": 90, "2": 10})},
+        api_keys_file=Path("/run/keys"),
+        client_rate=0.5,
+        cors_origins=("https://a.example", "https://b.example"),
+        trusted_proxy="*",
     )
-    assert settings.deadline_seconds == 2.5
-    assert settings.version_shares == {"vgg16": Shares({"1": 90, "2": 10})}
-    assert settings.api_keys_file == Path("/run/keys")
-    assert settings.cors_origins == ("https://a.example", "https://b.example")
+    assert given.keys() == {entry.name.upper() for entry in fields(Settings)}
+
+
+def test_a_setting_of_spaces_is_not_given() -> None:
+    assert Settings.from_env({"PORT": " ", "MODEL": " "}) == Settings()
 
 
 def test_addresses_of_version_6_are_taken() -> None:
@@ -47,15 +75,26 @@ def test_addresses_of_version_6_are_taken() -> None:
     assert settings.triton_metrics_url == "http://[::1]:8002/metrics"
 
 
-def test_origins_are_compared_as_browsers_send_them() -> None:
-    assert Settings.from_env({"CORS_ORIGINS": "https://A.Example/"}).cors_origins == (
-        "https://a.example",
-    )
+@pytest.mark.parametrize(
+    ("text", "origin"), [("https://A.Example/", "https://a.example"), ("*", "*")]
+)
+def test_origins_are_compared_as_browsers_send_them(text: str, origin: str) -> None:
+    assert Settings.from_env({"CORS_ORIGINS": text}).cors_origins == (origin,)
 
 
-def test_a_larger_picture_limit_raises_the_body_limit() -> None:
-    settings = Settings.from_env({"MAX_UPLOAD_BYTES": str(100 << 20)})
-    assert settings.max_body_bytes == 200 << 20
+@pytest.mark.parametrize(
+    ("given", "body"),
+    [
+        ({"MAX_UPLOAD_BYTES": str(100 << 20)}, 200 << 20),
+        ({"MAX_UPLOAD_BYTES": str(1 << 20)}, 64 << 20),
+        ({"MAX_UPLOAD_BYTES": str(100 << 20), "MAX_BODY_BYTES": str(150 << 20)}, 150 << 20),
+    ],
+    ids=["larger", "smaller", "both"],
+)
+def test_only_a_larger_picture_limit_alone_raises_the_body_limit(
+    given: dict[str, str], body: int
+) -> None:
+    assert Settings.from_env(given).max_body_bytes == body
 
 
 def test_what_is_admitted_has_its_deadline_even_at_the_end() -> None:
@@ -86,8 +125,14 @@ def test_what_is_admitted_has_its_deadline_even_at_the_end() -> None:
         ("HOST", "*"),
         ("HOST", "127.0.0.1:5000"),
         ("HOST", "a..b"),
+        ("MAX_UPLOAD_BYTES", "20M"),
+        ("MAX_PICTURES", "1001"),
         ("DEADLINE_SECONDS", "nan"),
+        ("DEADLINE_SECONDS", "0"),
+        ("DEADLINE_SECONDS", "601"),
         ("THREADS", "0"),
+        ("THREADS", "257"),
+        ("CLIENT_RATE", "-1"),
         ("VERSION_SHARES", "vgg16=1:x"),
         ("VERSION_SHARES", "vgg16=1:90;vgg16=2:10"),
         ("CORS_ORIGINS", "example.org"),
