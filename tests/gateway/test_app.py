@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import threading
 
 import pytest
@@ -48,7 +49,7 @@ def test_an_unknown_failure_is_logged_without_the_clients_data(
         answer = gateway.classify()
     assert answer.status_code == 500
     assert answer.get_json()["error"]["code"] == "internal_error"
-    assert "RuntimeError at" in caplog.text
+    assert re.search(r"RuntimeError at \S+/stub\.py:\d+", caplog.text)
     assert SECRET not in caplog.text + answer.get_data(as_text=True)
 
 
@@ -79,7 +80,7 @@ def test_the_description_asks_for_keys_only_where_the_gateway_does() -> None:
     assert operation["security"] == [{"bearer": []}, {"apiKey": []}]
     assert "401" in operation["responses"]
     assert "securitySchemes" not in without["components"]
-    assert "401" not in json.dumps(without["paths"])
+    assert not [word for word in ("401", "security") if word in json.dumps(without["paths"])]
 
 
 def test_the_description_states_how_many_pictures_may_come(start: Start) -> None:

@@ -27,6 +27,7 @@ def test_the_policy_allows_nothing_from_elsewhere_and_nothing_inline(gateway: Ga
 def test_there_is_no_cors_unless_configured(gateway: Gateway) -> None:
     headers = gateway.client.get("/healthz", headers=ORIGIN).headers
     assert not [name for name, _ in headers if name.startswith("Access-Control")]
+    assert "Vary" not in headers  # a cache may keep one answer for all
 
 
 def test_only_configured_origins_are_allowed(start: Start) -> None:

@@ -138,6 +138,7 @@ def test_a_gateway_whose_last_model_has_just_gone_says_so_in_the_usual_shape(
     gateway.services.catalog.refresh()
     answer = gateway.client.get("/readyz")
     assert (answer.status_code, answer.get_json()["status"]) == (503, "not_ready")
+    assert gateway.client.get("/v1/models").get_json()["models"] == []
 
 
 @pytest.mark.parametrize("failure", [TritonUnavailable("away"), DeadlineExceeded("late")], ids=str)
@@ -216,12 +217,13 @@ def test_the_answer_names_the_weights_of_the_version_that_answered(
 
 
 def test_models_lists_versions_and_the_default(start: Start, triton: StubTriton) -> None:
+    triton.configs["colours", "9"] = model_config("colours")
     triton.configs["colours", "10"] = model_config("colours", precision="bf16")
     triton.configs["other", "1"] = model_config("other")
     triton.configs["colours_image", "1"] = model_config("colours_image")
     models = start().client.get("/v1/models").get_json()["models"]
     assert [(m["name"], m["default"]) for m in models] == [("colours", True), ("other", False)]
-    assert models[0]["versions"] == ["1", "10"]
+    assert models[0]["versions"] == ["1", "9", "10"]
     assert models[0]["precision"] == "bf16"
     assert models[0]["input"] == {"width": 224, "height": 224}
 
@@ -309,7 +311,9 @@ def test_the_process_is_healthy_whatever_triton_does(gateway: Gateway) -> None:
 def test_metrics_count_answers_and_pictures(gateway: Gateway) -> None:
     gateway.classify()
     gateway.classify(b"no picture")
-    text = gateway.client.get("/metrics").get_data(as_text=True)
+    answer = gateway.client.get("/metrics")
+    assert answer.content_type.startswith("text/plain; version=")  # else Prometheus refuses it
+    text = answer.get_data(as_text=True)
     assert 'edgelens_http_requests_total{route="/v1/classify",status="200"} 1.0' in text
     assert 'edgelens_http_requests_total{route="/v1/classify",status="415"} 1.0' in text
     assert 'edgelens_pictures_total{model="colours",outcome="not_a_picture"} 1.0' in text
@@ -323,7 +327,8 @@ def test_refused_pictures_teach_nothing_about_the_model(gateway: Gateway) -> Non
     measured = admission.seconds_per_picture
     assert gateway.classify(b"no picture").status_code == 415
     assert admission.seconds_per_picture == measured
-    gateway.classify()
+    parts = [(io.BytesIO(b"no picture"), "a.jpg"), (io.BytesIO(picture()), "b.jpg")]
+    gateway.client.post("/v1/classify", data={"images[]": parts})
     assert admission.seconds_per_picture != measured
 
 
@@ -334,13 +339,18 @@ def test_a_late_answer_lowers_the_limit(gateway: Gateway) -> None:
     assert gateway.services.admission.limit < before
 
 
-def test_an_answered_client_spares_the_model_a_probe(gateway: Gateway) -> None:
-    gateway.classify()
+@pytest.mark.parametrize(
+    ("data", "probes"), [(picture(), 0), (b"no picture", 1)], ids=["answered", "refused"]
+)
+def test_only_an_answered_client_spares_the_model_a_probe(
+    gateway: Gateway, data: bytes, probes: int
+) -> None:
+    gateway.classify(data)
     gateway.triton.inferred = {("colours", "1"): 2}  # the fixture's probe and this picture
     gateway.services.catalog.refresh()
     gateway.triton.batches.clear()
     gateway.services.readiness.check()
-    assert gateway.triton.batches == []
+    assert len(gateway.triton.batches) == probes
 
 
 def test_every_picture_of_a_request_takes_a_place(gateway: Gateway) -> None:
