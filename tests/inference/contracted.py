@@ -46,6 +46,7 @@ class TritonPythonModel:
         return pb_utils.InferenceResponse([pb_utils.Tensor("probabilities", found)])
 """
 RIGHT, SWAPPED = "tensors", "np.ascontiguousarray(tensors[..., ::-1])"
+MIRRORED = "np.ascontiguousarray(tensors[..., ::-1, :])"
 FIRST_ONLY = "np.repeat(tensors[:1], len(tensors), axis=0)"
 
 CLASSIFIER = f"""
@@ -81,12 +82,14 @@ ensemble_scheduling {{
 """
 
 
-def golden(picture: bytes = PICTURE, exported: Contract = CONTRACT) -> dict[str, str]:
+def golden(
+    picture: bytes = PICTURE, exported: Contract = CONTRACT, mirrored: bool = False
+) -> dict[str, str]:
     """Return a model's answer to the golden picture if it was `exported` with this contract."""
     namespace: dict = {}
     exec(PROJECTION, namespace)
     right, taken = to_tensor(picture, CONTRACT), to_tensor(picture, exported)
-    probabilities = namespace["classify"](taken[np.newaxis])[0]
+    probabilities = namespace["classify"](taken[np.newaxis, :, :: -1 if mirrored else 1])[0]
     best = int(probabilities.argmax())
     return {
         "precision": "f32",

@@ -15,7 +15,7 @@ from inference.deployment.model_files import ModelFiles
 from inference.grpc_control import GrpcControl
 from tests.inference.calls import admin, counter, is_ready, readiness
 from tests.inference.conftest import QUICK
-from tests.inference.contracted import MODEL, SWAPPED, add_classifier, golden
+from tests.inference.contracted import MIRRORED, MODEL, RIGHT, SWAPPED, add_classifier, golden
 from tests.places import HOME
 from tests.servers import Running, start_inference
 from tests.waiting import wait_until
@@ -95,6 +95,23 @@ def test_a_version_that_was_replaced_on_disk_is_tested_apart(server: Running) ->
     assert "wrong channel order" in refused.stderr
     assert_version_1_never_noticed(server)
     assert deploy(server, 1).returncode == 0
+
+
+def test_a_replaced_version_is_not_judged_by_what_the_cache_keeps_of_the_old_one(
+    tmp_path: Path,
+) -> None:
+    def export(takes: str, **stated: str) -> None:
+        shutil.rmtree(tmp_path / "cat", ignore_errors=True)
+        add_classifier(tmp_path, "cat", takes, **stated)
+        with (tmp_path / "cat/config.pbtxt").open("a") as config:
+            config.write("response_cache { enable: true }\n")
+
+    export(RIGHT)
+    with start_inference(tmp_path) as running:
+        assert deploy(running, 1).returncode == 0
+        export(MIRRORED, **golden(mirrored=True))
+        replaced = deploy(running, 1)
+    assert replaced.returncode == 0, replaced.stderr
 
 
 def test_a_server_that_is_still_starting_is_told_from_one_that_is_not_there(
