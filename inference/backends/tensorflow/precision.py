@@ -35,11 +35,8 @@ def float_precision(cpuinfo: Path = CPUINFO) -> str:
     VGG16 on two Xeon cores whose AMX is hidden makes 10.1 pictures a second in f32, 5.4 in bf16.
     """
     try:
-        lines = cpuinfo.read_text().splitlines()
+        words = set(cpuinfo.read_text().split())
     except OSError:
         return "f32"
-    words = {
-        word for line in lines if line.startswith(("flags", "vendor")) for word in line.split()
-    }
     fast = "amx_bf16" in words or {"avx512_bf16", "AuthenticAMD"} <= words
     return "bf16" if fast else "f32"
