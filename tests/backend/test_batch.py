@@ -70,13 +70,14 @@ def test_without_batch_dimension_each_request_runs_alone(engine):
     assert engine.runs == [1, 1]
 
 
-def test_an_output_that_cannot_be_split_makes_each_request_run_alone():
+@pytest.mark.parametrize("shape", [[], [1]], ids=["no rows", "another number of rows"])
+def test_an_output_that_cannot_be_split_makes_each_request_run_alone(shape):
     runs = []
 
     def total(inputs):
         runs.append(len(inputs["x"]))
-        return {"y": np.array(inputs["x"].sum())}
+        return {"y": inputs["x"].sum().reshape(shape)}
 
     answers = Batcher(total, batched=True).answer([rows(1), rows(2)])
-    assert [float(answer["y"]) for answer in answers] == [2, 4]
+    assert [float(answer["y"].sum()) for answer in answers] == [2, 4]
     assert runs == [2, 1, 1]

@@ -2,6 +2,8 @@
 
 import threading
 
+import pytest
+
 from inference.backends.tensorflow.idle import Idle
 
 
@@ -13,11 +15,14 @@ def test_a_pause_after_a_large_batch_is_noticed():
     assert acted.wait(10)
 
 
-def test_small_batches_do_not_matter():
+@pytest.mark.parametrize(
+    ("large", "seconds"), [(False, 0.01), (True, 60)], ids=["no large batch", "no pause"]
+)
+def test_nothing_is_given_back_before_a_pause_after_a_large_batch(large, seconds):
     acted = threading.Event()
-    idle = Idle(acted.set, seconds=0.01)
+    idle = Idle(acted.set, seconds)
     for _ in range(5):
-        with idle.busy(large=False):
+        with idle.busy(large):
             pass
     assert not acted.wait(0.2)
 
