@@ -47,7 +47,7 @@ class ModelFiles:
     def config(self) -> Path:
         """Name the configuration that Triton reads."""
         custom = self.directory / "configs" / f"{self.config_name}.pbtxt"
-        return custom if self.config_name and custom.is_file() else self.directory / "config.pbtxt"
+        return custom if custom.is_file() else self.directory / "config.pbtxt"
 
     def versions(self) -> list[int]:
         """List the versions on disk, ascending."""
