@@ -16,7 +16,7 @@ from tests.waiting import wait_until
 
 
 def test_memory_is_the_machines_without_a_limit(tmp_path: Path) -> None:
-    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable: 2000 kB\n")
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable: 2000 kB\nBuffers: 1 kB\n")
     found = available_memory(tmp_path / "meminfo", tmp_path / "cgroup", tmp_path / "none")
     assert found == 2000 << 10
 

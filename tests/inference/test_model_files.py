@@ -17,6 +17,7 @@ def test_a_missing_version_or_model_is_named(files: ModelFiles) -> None:
 
 def test_a_candidate_has_one_version_the_labels_and_no_cache(files: ModelFiles) -> None:
     (files.directory / "configs").mkdir()
+    files.write_candidate(1)  # and that deployment was killed
     files.write_candidate(2)
     candidate = files.repository / ".cat_candidate"
     assert sorted(path.name for path in candidate.iterdir()) == ["2", "config.pbtxt", "labels.txt"]
@@ -32,6 +33,7 @@ def test_a_named_configuration_is_the_one_that_is_changed(files: ModelFiles) -> 
     custom = files.directory / "configs/small.pbtxt"
     custom.parent.mkdir()
     custom.write_text(CONFIG)
-    ModelFiles(files.repository, "cat", "small").pin([3])
-    assert "[ 3 ]" in custom.read_text()
+    ModelFiles(files.repository, "cat", "small").pin([3, 2])
+    assert custom.read_text() == CONFIG + "version_policy { specific { versions: [ 2, 3 ] } }\n"
     assert files.config.read_text() == CONFIG
+    assert ModelFiles(files.repository, "cat", "large").config == files.config

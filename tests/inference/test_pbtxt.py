@@ -73,16 +73,17 @@ def test_a_file_without_a_last_newline_is_continued_on_a_new_line() -> None:
         ("platform: 'x'", "platform: 'x'\nname: \"b\"\n"),
         ("", 'name: "b"\n'),
         ('x { name: "a" }, name: "a"; y: 1', 'x { name: "a" }, name: "b"; y: 1'),
+        ('y: 1; name: "a"', 'y: 1; name: "b"'),
         ('name: "a"\n  "c"\ny: [ { z: 1 } ]', 'name: "b"\ny: [ { z: 1 } ]'),
         ('z < name: "a" >\nname: "a"\nname: "c"', 'z < name: "a" >\nname: "b"\n'),
     ],
-    ids=["plain", "spaced", "missing", "empty", "nested", "two literals", "given twice"],
+    ids=["plain", "spaced", "missing", "empty", "nested", "separated", "two literals", "twice"],
 )
 def test_only_the_top_level_field_is_replaced(before: str, after: str) -> None:
     assert with_field(before, "name", ': "b"') == after
 
 
-@pytest.mark.parametrize("text", ["name: {", "x: [1, 2", 'x: "unclosed\n'])
+@pytest.mark.parametrize("text", ["name: {", "name:", "name", "x: [1, 2", 'x: "unclosed\n'])
 def test_a_broken_configuration_is_refused(text: str) -> None:
     with pytest.raises(PbtxtError, match="fix it first"):
         with_field(text, "name", ': "b"')
