@@ -69,6 +69,12 @@ def test_a_version_is_tested_apart_before_the_model_loads_it(files: ModelFiles) 
     assert policy(files) == "version_policy { specific { versions: [ 1, 2 ] } }"
 
 
+def test_the_last_line_tells_what_is_served_now(files: ModelFiles) -> None:
+    said: list[str] = []
+    Deployment(files, Server(files, {1, 2}), said.append, lambda: PLENTY).deploy(3, keep=1)
+    assert said == ["cat: version 3 serves, version 2 stays addressable, version 1 is unloaded."]
+
+
 @pytest.fixture
 def beside(files: ModelFiles) -> Server:
     """A server of version 1 with its decoder, which is loaded, and its ensemble."""
@@ -103,10 +109,10 @@ def test_an_ensemble_that_bears_the_number_is_not_loaded_again(
 
 
 def test_the_ensemble_goes_back_too(files: ModelFiles, beside: Server) -> None:
-    beside.unfit = "cat"
-    with pytest.raises(DeployError, match="version 1 serves again"):
-        deployment(files, beside).deploy(2, keep=1)
-    assert beside.companions["cat_image"] == {1}
+    beside.unfit, beside.serving = "cat", {1, 2}
+    with pytest.raises(DeployError, match="version 2 serves again"):
+        deployment(files, beside).deploy(3, keep=1)
+    assert beside.companions["cat_image"] == {2}
 
 
 def test_companions_that_are_not_loaded_are(files: ModelFiles, beside: Server) -> None:
@@ -132,23 +138,35 @@ def test_a_loaded_version_is_tested_apart_again_for_it_may_have_been_replaced(
     assert server.serving == {1, 2}
 
 
-@pytest.mark.parametrize(("loaded", "apart"), [({2, 3}, False), ({3}, True)])
-def test_a_roll_back_tests_apart_only_what_is_not_loaded(
-    files: ModelFiles, loaded: set[int], apart: bool
+@pytest.mark.parametrize(
+    ("loaded", "version", "apart"), [({2, 3}, 2, False), ({1, 3}, 1, False), ({3}, 2, True)]
+)
+def test_a_roll_back_prefers_what_is_loaded_and_tests_apart_what_is_not(
+    files: ModelFiles, loaded: set[int], version: int, apart: bool
 ) -> None:
     server = Server(files, loaded)
     deployment(files, server).roll_back(keep=1)
-    assert ("test .cat_candidate 2" in server.calls) == apart
-    assert server.calls[-1] == "test cat 2"
+    assert (f"test .cat_candidate {version}" in server.calls) == apart
+    assert server.calls[-1] == f"test cat {version}"
 
 
+@pytest.mark.parametrize("loaded", [{1, 2}, {1, 2, 3}], ids=["new", "deployed again"])
 @pytest.mark.parametrize(("keep", "left"), [(0, {3}), (1, {2, 3}), (2, {1, 2, 3})])
 def test_as_many_older_versions_stay_as_asked_for(
-    files: ModelFiles, keep: int, left: set[int]
+    files: ModelFiles, loaded: set[int], keep: int, left: set[int]
 ) -> None:
-    server = Server(files, {1, 2})
+    server = Server(files, loaded)
     deployment(files, server).deploy(3, keep)
     assert server.serving == left
+
+
+def test_a_version_that_is_not_there_changes_nothing(files: ModelFiles) -> None:
+    before = files.text()
+    server = Server(files, {1})
+    with pytest.raises(DeployError, match="there is no version 9 of cat"):
+        deployment(files, server).deploy(9, keep=1)
+    assert server.calls == []
+    assert files.text() == before
 
 
 def test_a_version_that_fails_apart_is_never_loaded(files: ModelFiles) -> None:
@@ -213,9 +231,9 @@ def test_a_server_that_is_away_hides_neither_the_failure_nor_what_comes(files: M
             super().load(model)
 
     with pytest.raises(DeployError, match=r"failed in service.*the rollback failed") as told:
-        deployment(files, Away(files, loaded={1})).deploy(2, keep=1)
-    assert "after a restart, the server serves version 1" in str(told.value)
-    assert "versions: [ 1 ]" in policy(files)
+        deployment(files, Away(files, loaded={1, 2})).deploy(3, keep=1)
+    assert "after a restart, the server serves version 2" in str(told.value)
+    assert "versions: [ 1, 2 ]" in policy(files)
 
 
 def test_a_server_that_dies_is_started_again_with_the_old_number_of_the_ensemble(
@@ -223,15 +241,16 @@ def test_a_server_that_dies_is_started_again_with_the_old_number_of_the_ensemble
 ) -> None:
     class Dying(Server):
         def load(self, model: str) -> None:
-            if "test cat 2" in self.calls:
+            if "test cat 3" in self.calls:
                 raise DeployError("the server does not answer")
             super().load(model)
 
-    server = Dying(files, {1}, unfit="cat")
+    server = Dying(files, {1, 2}, unfit="cat")
     server.companions = beside.companions
     with pytest.raises(DeployError, match="the rollback failed"):
-        deployment(files, server).deploy(2, keep=1)
-    assert ModelFiles(files.repository, "cat_image").config.read_text().endswith("[ 1 ] } }\n")
+        deployment(files, server).deploy(3, keep=1)
+    assert ModelFiles(files.repository, "cat_image").config.read_text().endswith("[ 2 ] } }\n")
+    assert (files.repository / "cat_image/2").is_dir()
 
 
 def test_a_server_that_loads_other_versions_than_it_was_told_is_taken_back(
@@ -301,6 +320,8 @@ def test_roll_back_goes_to_the_version_before(files: ModelFiles) -> None:
     assert server.serving == {1}
     with pytest.raises(DeployError, match="no version of cat before 1"):
         deployment(files, server).roll_back(keep=1)
+    with pytest.raises(DeployError, match="cat is not loaded: there is nothing to roll back"):
+        deployment(files, Server(files, set())).roll_back(keep=1)
 
 
 def test_a_second_deployment_at_the_same_time_is_refused(files: ModelFiles) -> None:
