@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.contract import Contract
 from inference.contracts.answer import Answer
 from inference.contracts.check import Check
 from inference.contracts.errors import Deviation
@@ -245,14 +246,48 @@ def test_a_configuration_that_contradicts_itself_is_named(changes: dict, sentenc
         Expectation.from_config(configuration(**changes), "1").tensor()
 
 
-def test_the_usual_mistakes_are_all_different_and_none_is_right() -> None:
-    contracts = [variant.contract for variant in variants(CONTRACT)]
+@pytest.mark.parametrize(
+    ("right", "mistakes"),
+    [
+        (
+            CONTRACT,
+            [
+                "channel order (BGR instead of RGB)",
+                "resize (squeezed instead of cropped)",
+                "channel order and resize (BGR, squeezed instead of RGB, cropped)",
+                "resize (shorter side 64 instead of 80)",
+            ],
+        ),
+        (
+            Contract(64, 96, 96, "center", "cubic", "RGB", "0-255"),
+            [
+                "channel order (BGR instead of RGB)",
+                "resize (squeezed instead of cropped)",
+                "channel order and resize (BGR, squeezed instead of RGB, cropped)",
+            ],
+        ),
+        (
+            Contract(96, 64, 32, "none", "cubic", "BGR", "0-255"),
+            [
+                "channel order (RGB instead of BGR)",
+                "resize (cropped instead of squeezed)",
+                "channel order and resize (RGB, cropped instead of BGR, squeezed)",
+            ],
+        ),
+    ],
+    ids=["with a margin", "without a margin", "squeezed"],
+)
+def test_the_usual_mistakes_are_all_different_and_none_is_right(
+    right: Contract, mistakes: list[str]
+) -> None:
+    contracts = [variant.contract for variant in variants(right)]
     assert len(set(contracts)) == len(contracts)
-    assert CONTRACT not in contracts
-    names = [variant.mistake() for variant in variants(CONTRACT)]
-    assert names[:2] == [
-        "wrong channel order (BGR instead of RGB)",
-        "wrong resize (squeezed instead of cropped)",
+    assert right not in contracts
+    for contract in contracts:
+        Contract.from_parameters(contract.as_parameters())  # what it states is possible
+    names = [variant.mistake() for variant in variants(right)]
+    assert [name for name in names if "interpolation" not in name] == [
+        f"wrong {mistake}" for mistake in mistakes
     ]
 
 
