@@ -58,7 +58,7 @@ def _entries(data: bytes) -> range:
 
 def _values(data: bytes, order: str, at: int, code: int, length: int) -> tuple[int, ...]:
     letter = TYPE_CODES.get(code)
-    if letter is None or length == 0:
+    if letter is None:
         return ()
     if length * struct.calcsize("=" + letter) > 4:
         (at,) = struct.unpack_from(order + "I", data, at)
