@@ -10,12 +10,13 @@ from PIL import Image
 
 from gateway.errors import NotAPicture, UndecodablePicture
 from gateway.formats import jpeg, read_header
-from gateway.formats.exif import read_tags
+from gateway.formats.exif import ORIENTATION, read_tags, without_orientation
 from tests.photos import DATA
 from tests.pictures import encode, exif, scene
 
 ODD = DATA / "odd_images"
 KINDS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
+MAGIC = {"<": b"II*\0", ">": b"MM\0*"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -388,6 +389,26 @@ def test_scans_count_by_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_of_a_tag_that_stands_twice_the_first_counts_as_for_libtiff() -> None:
     entries = b"".join(struct.pack("<HHII", 256, 4, 1, width) for width in (100_000, 1))
     assert read_tags(b"II*\0" + struct.pack("<IH", 8, 2) + entries) == {256: (100_000,)}
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("code", "letter"),
+    [(1, "B"), (3, "H"), (4, "I"), (6, "b"), (8, "h"), (9, "i"), (13, "I"), (16, "Q"), (17, "q")],
+)
+def test_a_tag_may_have_any_type_of_whole_numbers(order: str, code: int, letter: str) -> None:
+    values = struct.pack(f"{order}2{letter}", 7, 100)
+    field = values.ljust(4, b"\0") if len(values) <= 4 else struct.pack(f"{order}I", 22)
+    data = MAGIC[order] + struct.pack(f"{order}IHHHI", 8, 1, 256, code, 2) + field + values
+    assert read_tags(data) == {256: (7, 100)}
+    assert len(values) <= 4 or read_tags(data[:-1]) == {256: ()}
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_tiff_is_told_to_be_upright_in_its_own_byte_order(order: str) -> None:
+    data = MAGIC[order] + struct.pack(f"{order}IHHHIHH", 8, 1, ORIENTATION, 3, 1, 6, 0)
+    assert read_tags(data) == {ORIENTATION: (6,)}
+    assert read_tags(without_orientation(data)) == {ORIENTATION: (1,)}
 
 
 def test_a_jpeg_that_is_not_progressive_may_have_several_scans_too() -> None:
