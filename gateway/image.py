@@ -129,7 +129,7 @@ def _decode_with_opencv(
 ) -> tuple[Pixels, Frame, int]:
     buffer = np.frombuffer(encoded, np.uint8)
     pixels = cv2.imdecode(buffer, flag | cv2.IMREAD_IGNORE_ORIENTATION)
-    if pixels is None or pixels.dtype != np.uint8 or pixels.ndim != 3:
+    if pixels is None:
         raise damaged(header.format)
     height, width = pixels.shape[:2]
     framed = frame(width, height, header.orientation, contract)
