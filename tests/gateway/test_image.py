@@ -10,8 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from gateway.contract import Contract
 from gateway.errors import NotAPicture, TooLarge, UndecodablePicture
-from gateway.image import Limits, to_tensor
+from gateway.formats import Header
+from gateway.image import Limits, _scale, to_tensor
 from tests.photos import DATA, odd_images, photos
 from tests.pictures import CONTRACT, encode, exif, scene
 
@@ -250,6 +252,27 @@ def test_tiny_and_narrow_pictures_are_stretched(size: tuple[int, int], kind: str
     assert tensor(scene(*size), kind).shape == (224, 224, 3)
 
 
+@pytest.mark.parametrize(
+    ("size", "contract", "scale"),
+    [
+        ((4096, 4096), CONTRACT, 8),
+        ((4095, 8192), CONTRACT, 4),
+        ((8192, 4095), CONTRACT, 4),
+        ((1024, 8192), CONTRACT, 2),
+        ((1023, 8192), CONTRACT, 1),
+        ((4800, 4800), replace(CONTRACT, width=100, height=300, crop="none"), 8),
+        ((4799, 4799), replace(CONTRACT, width=100, height=300, crop="none"), 4),
+        ((4799, 4799), replace(CONTRACT, width=300, height=100, crop="none"), 4),
+    ],
+)
+def test_a_large_jpeg_is_decoded_just_large_enough(
+    size: tuple[int, int], contract: Contract, scale: int
+) -> None:
+    jpeg = Header("JPEG", *size, memory=0, scalable=True)
+    assert _scale(jpeg, contract)[0] == scale
+    assert _scale(replace(jpeg, scalable=False), contract) == (1, cv2.IMREAD_COLOR)
+
+
 def test_a_scaled_down_jpeg_looks_like_the_whole_one() -> None:
     # Enlarged, and with the grain of a sensor, or there would be no detail to lose.
     bison = next(photo for photo in photos() if photo.label == "bison")
@@ -319,8 +342,9 @@ def test_too_many_pixels_are_refused() -> None:
         to_tensor(data, CONTRACT, Limits(max_pixels=4999))
 
 
-def test_too_long_a_side_is_refused() -> None:
-    data = encode(scene(100, 50), "PNG")
+@pytest.mark.parametrize("size", [(100, 50), (50, 100)])
+def test_too_long_a_side_is_refused(size: tuple[int, int]) -> None:
+    data = encode(scene(*size), "PNG")
     to_tensor(data, CONTRACT, Limits(max_side=100))
     with pytest.raises(TooLarge, match="99 along a side"):
         to_tensor(data, CONTRACT, Limits(max_side=99))
