@@ -202,20 +202,18 @@ def test_a_config_with_umlauts_is_kept_in_a_locale_without_them(repository: Path
     assert sorted(decode.read_text(encoding="utf-8").splitlines()) == sorted(text.splitlines())
 
 
-def test_a_savedmodel_that_differs_from_keras_is_refused_and_nothing_is_written(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ("fickle", r"differs from Keras by .*nothing was written"),
+        ("diverged", r"answers nan to nan, .* not probabilities"),
+    ],
+)
+def test_a_model_that_fails_its_check_is_refused_and_nothing_is_written(
+    tmp_path: Path, model: str, reason: str
 ) -> None:
-    spec = ModelSpec("fickle", f"{__name__}:fickle", Normalisation.SYMMETRIC, "", size=8)
-    with pytest.raises(ExportError, match=r"differs from Keras by .*nothing was written"):
-        export(Job(spec, "imagenet", tmp_path / "models"))
-    assert list(tmp_path.rglob("*")) == [tmp_path / "models"]
-
-
-def test_a_model_that_answers_no_probabilities_is_refused_and_nothing_is_written(
-    tmp_path: Path,
-) -> None:
-    spec = ModelSpec("diverged", f"{__name__}:diverged", Normalisation.SYMMETRIC, "", size=8)
-    with pytest.raises(ExportError, match=r"answers nan to nan, .* not probabilities"):
+    spec = ModelSpec(model, f"{__name__}:{model}", Normalisation.SYMMETRIC, "", size=8)
+    with pytest.raises(ExportError, match=reason):
         export(Job(spec, "imagenet", tmp_path / "models"))
     assert list(tmp_path.rglob("*")) == [tmp_path / "models"]
 
