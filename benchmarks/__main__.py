@@ -17,7 +17,7 @@ from benchmarks.clock import Clock
 from benchmarks.interruption import until_interrupted
 from benchmarks.places import KEPT
 from benchmarks.preparation import prepare
-from benchmarks.report import RESULTS
+from benchmarks.report import RESULTS, write
 from benchmarks.run import Run, Size
 
 
@@ -38,11 +38,11 @@ def _run(options: argparse.Namespace) -> int:
     print(f"prepared in {seconds:.0f} s; measuring begins", file=sys.stderr, flush=True)
     size = Size(options.rounds, options.seconds, options.only)
     with tempfile.TemporaryDirectory(prefix="edgelens-bench-") as scratch:
-        # A partial run must not replace the results of the last whole run.
-        directory = KEPT / "results" if options.only else RESULTS
-        run = Run(prepared, Clock(options.minutes), size, Path(scratch), directory)
+        run = Run(prepared, Clock(options.minutes), size, Path(scratch), KEPT / "results")
         run.results["preparation_seconds"] = round(seconds)
         page = run.measure()
+    if not options.only:  # only a whole run that has ended replaces the last one
+        page = write(run.results, RESULTS)
     print(page.read_text())
     print(f"What the contenders printed is in {KEPT / 'logs'}", file=sys.stderr)
     return 0
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_pattern,
         default="",
         help="regular expression: only the contenders and parts whose names match it; the results "
-        "go to .cache/bench/results",
+        "stay in .cache/bench/results",
     )
     parser.add_argument(
         "--pictures",
