@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from exporter.catalog import CATALOG
+from gateway import setting
 from gateway.model_names import is_classifier
+from gateway.setting import SettingError
 from gateway.terminal import say
 from inference.tritonserver.identity import Run
 from serving.errors import ServeError
@@ -32,7 +34,6 @@ from serving.stop import Stop
 Said = TypeVar("Said")
 STEP_GRACE = 15.0  # seconds
 GLANCE = 0.2  # seconds between two looks at a start
-ON, OFF = ("1", "yes", "true", "on"), ("0", "no", "false", "off")
 ENDING = 3.0  # seconds in which a gateway that has given up must end
 TRITON_GRACE = 10.0  # seconds; what has not ended by then is killed
 
@@ -44,7 +45,8 @@ def main() -> int:
     stop.on_signals()
     try:
         _require_environments()
-        places, tunes = Places.from_env(os.environ), _is_on("TUNE")
+        places = Places.from_env(os.environ)
+        tunes = setting.read(os.environ, "TUNE", setting.switch, "0")
         places.await_free_ports(stop)
         places.require_page()
         _require_known_model(places)
@@ -53,7 +55,7 @@ def main() -> int:
             _tune_default_model(stop, places.gateway.model)
         with tempfile.TemporaryDirectory(prefix=Run.current().prefix) as scratch:
             _serve(stop, places, Path(scratch) / "ready.json")
-    except ServeError as error:
+    except (ServeError, SettingError) as error:
         print(f"edgelens: {error}", file=sys.stderr)
         return 1
     return 0
@@ -87,15 +89,6 @@ def _tune_default_model(stop: Stop, model: str) -> None:
     command = ["-m", "inference.tune", "--once", *([model] if model else [])]
     if _run_step(stop, command, "the model was tuned"):
         say("edgelens: not tuned; the model is served as it was", sys.stderr)
-
-
-def _is_on(name: str) -> bool:
-    """Read a switch. Raises ServeError."""
-    text = os.environ.get(name, "").strip()
-    if text.lower() not in ("", *OFF, *ON):
-        choices = " or ".join(", ".join(words) for words in (ON, OFF))
-        raise ServeError(f"{name}={text!r} cannot be used: give {choices}")
-    return text.lower() in ON
 
 
 def _run_step(stop: Stop, arguments: list[str], purpose: str) -> int:

@@ -13,7 +13,7 @@ from exporter.errors import ExportError
 from exporter.int8 import quantize_version
 from exporter.interruption import interruptible
 from exporter.job import Job
-from inference.errors import SettingError
+from gateway.setting import SettingError
 from inference.settings import repository_dir
 
 MINIMUM_AGREEMENT = 0.95

@@ -15,9 +15,10 @@ import sys
 
 from gateway.address import bracketed
 from gateway.app import create_app
-from gateway.config import SettingError, Settings
-from gateway.keys import KeysError
+from gateway.config import Settings
+from gateway.key_ring import KeysError
 from gateway.services import Services
+from gateway.setting import SettingError
 from gateway.terminal import say
 from gateway.transport.server import Server, stop_on_signals
 from gateway.triton import InferenceClient

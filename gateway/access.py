@@ -3,7 +3,7 @@
 from flask import Request
 from werkzeug.datastructures import Headers
 
-from gateway.keys import KeyRing
+from gateway.key_ring import KeyRing
 from gateway.rate import RateLimiter
 
 KEY_HEADER = "X-API-Key"

@@ -2,23 +2,18 @@
 
 import contextlib
 import ipaddress
-import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from gateway.address import Address, AddressError, read_host
+from gateway import setting
+from gateway.address import Address, AddressError
 from gateway.errors import MEGABYTE
 from gateway.model_names import NAME
 from gateway.shares import Shares, parse_version_shares
 
 GRACE_BEYOND_DEADLINE = 2.0
-
-
-class SettingError(ValueError):
-    """An environment variable has a value that cannot be used; the text names it."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +44,8 @@ class Settings:
         chosen: dict[str, Any] = {}
         for entry in fields(cls):
             variable = entry.name.upper()
-            text = environ.get(variable, "").strip()
-            if text:
-                chosen[entry.name] = _read(variable, text, _READERS[entry.name])
+            if setting.given(environ, variable):
+                chosen[entry.name] = setting.read(environ, variable, _READERS[entry.name])
         if "max_upload_bytes" in chosen and "max_body_bytes" not in chosen:
             chosen["max_body_bytes"] = max(cls.max_body_bytes, 2 * chosen["max_upload_bytes"])
         # Requests admitted just before the end still have their whole deadline.
@@ -67,43 +61,6 @@ class Settings:
             "picture_pixels": self.max_pixels,
             "request_bytes": self.max_body_bytes,
         }
-
-
-def _read(variable: str, text: str, reader: Callable[[str], Any]) -> Any:
-    try:
-        return reader(text)
-    except ValueError as error:
-        raise SettingError(f"{variable}={text!r} cannot be used: {error}") from None
-
-
-def _whole(lowest: int, highest: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not re.fullmatch(r"\d{1,15}", text) or not lowest <= int(text) <= highest:
-            raise ValueError(f"give a whole number from {lowest} to {highest}")
-        return int(text)
-
-    return read
-
-
-def _number(lowest: float, highest: float) -> Callable[[str], float]:
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not lowest <= value <= highest:
-            raise ValueError(f"give a number from {lowest:g} to {highest:g}")
-        return value
-
-    return read
-
-
-def _host(text: str) -> str:
-    try:
-        return read_host(text)
-    except AddressError:
-        hint = "0.0.0.0 is all of IPv4, :: all of IPv6"
-        raise ValueError(f"give an address of this machine; {hint}") from None
 
 
 def _model(text: str) -> str:
@@ -137,27 +94,33 @@ def _origins(text: str) -> tuple[str, ...]:
     # Browsers send them in lower case.
     origins = tuple(p.strip().rstrip("/").lower() for p in text.split(",") if p.strip())
     for origin in origins:
-        if origin != "*" and not re.fullmatch(r"https?://[^/\s,*]+", origin):
+        if origin != "*" and not _is_origin(origin):
             raise ValueError("give origins such as https://example.org,https://other.example, or *")
     return origins
 
 
+def _is_origin(text: str) -> bool:
+    with contextlib.suppress(AddressError):
+        return "://" in text and not Address.parse(text).path
+    return False
+
+
 _READERS: Mapping[str, Callable[[str], Any]] = {
-    "host": _host,
-    "port": _whole(0, 65535),
+    "host": setting.host,
+    "port": setting.whole(0, 65535),
     "triton_url": _address,
     "triton_metrics_url": _web_address,
     "model": _model,
-    "max_upload_bytes": _whole(1024, 1 << 30),
-    "max_body_bytes": _whole(1024, 1 << 31),
-    "max_pixels": _whole(1, 1 << 31),
-    "max_pictures": _whole(1, 1000),
-    "deadline_seconds": _number(0.1, 600),
-    "threads": _whole(1, 256),
-    "grace_seconds": _number(0, 600),
+    "max_upload_bytes": setting.whole(1024, 1 << 30),
+    "max_body_bytes": setting.whole(1024, 1 << 31),
+    "max_pixels": setting.whole(1, 1 << 31),
+    "max_pictures": setting.whole(1, 1000),
+    "deadline_seconds": setting.number(0.1, 600),
+    "threads": setting.whole(1, 256),
+    "grace_seconds": setting.number(0, 600),
     "version_shares": parse_version_shares,
-    "api_keys_file": Path,
-    "client_rate": _number(0, 1e6),
+    "api_keys_file": setting.path,
+    "client_rate": setting.number(0, 1e6),
     "cors_origins": _origins,
     "trusted_proxy": _proxy,
 }

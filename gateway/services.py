@@ -10,7 +10,7 @@ from gateway.classifier import Classifier
 from gateway.config import Settings
 from gateway.decoder import Decoder
 from gateway.image import Limits
-from gateway.keys import KeyRing
+from gateway.key_ring import KeyRing
 from gateway.metrics import Metrics
 from gateway.rate import RateLimiter
 from gateway.readiness import Readiness

@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from gateway.setting import SettingError
 from inference.errors import LaunchError
 from inference.launcher import launch
 from inference.settings import Settings
@@ -24,9 +25,9 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         launch(Settings.from_env(os.environ, arguments.repository))
-    except LaunchError as exc:
+    except (LaunchError, SettingError) as exc:
         print(f"Error: {exc}", file=sys.stderr, flush=True)
-        return exc.exit_code
+        return 2 if isinstance(exc, SettingError) else 1
     return 0
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from gateway.address import Address, AddressError
 from gateway.cgroups import SELF
 from gateway.model_names import is_classifier
+from gateway.setting import SettingError
 from gateway.terminal import say
 from inference.admin_key import find_admin_key
 from inference.client import TritonClient
@@ -24,7 +25,7 @@ from inference.deployment.errors import DeployError
 from inference.deployment.memory import available_memory, membership_of
 from inference.deployment.model_files import ModelFiles
 from inference.deployment.server import Server
-from inference.errors import SettingError, TritonError
+from inference.errors import TritonError
 from inference.grpc_control import GrpcControl
 from inference.settings import Settings
 from inference.signals import on_ending
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             deployment.deploy(options.version, options.keep)
     except SettingError as error:
         print(f"deploy: {error}", file=sys.stderr)
-        return error.exit_code
+        return 2
     except (DeployError, Unreachable) as error:
         print(f"deploy: {error}", file=sys.stderr)
         return 1

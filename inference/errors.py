@@ -4,8 +4,6 @@
 class LaunchError(Exception):
     """Triton cannot be started or kept running; the message says what to do."""
 
-    exit_code = 1
-
 
 class ProcessLost(LaunchError):
     """A model's process died while Triton was loading it."""
@@ -13,12 +11,6 @@ class ProcessLost(LaunchError):
     def __init__(self, model: str, message: str) -> None:
         super().__init__(message)
         self.model = model
-
-
-class SettingError(LaunchError):
-    """A setting has a value that cannot be used; the message names the variable."""
-
-    exit_code = 2
 
 
 class TritonError(Exception):

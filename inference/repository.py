@@ -4,7 +4,8 @@ import os.path
 from pathlib import Path
 
 from gateway.model_names import NAME, is_apart
-from inference.errors import LaunchError, SettingError
+from gateway.setting import SettingError
+from inference.errors import LaunchError
 
 OF_A_MODEL = ("config.pbtxt", "model.savedmodel", "saved_model.pb")
 

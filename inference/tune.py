@@ -14,6 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from gateway.cpus import available_cpus
+from gateway.setting import SettingError
 from gateway.terminal import say
 from inference.errors import LaunchError, TritonError
 from inference.settings import Settings
@@ -34,9 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with stopped_by_signals():
             _run(options)
             status = 0
-    except (LaunchError, TritonError, OSError) as error:
+    except (LaunchError, SettingError, TritonError, OSError) as error:
         print(f"tune: {' '.join(str(error).split())}", file=sys.stderr)
-        return getattr(error, "exit_code", 1)
+        return 2 if isinstance(error, SettingError) else 1
     if status:
         print("tune: interrupted; nothing was changed", file=sys.stderr)
     return status

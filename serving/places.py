@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import gateway.config
-import inference.errors
 import inference.settings
+from gateway import setting
 from gateway.address import bracketed, reachable
 from gateway.terminal import say
 from serving.errors import ServeError
@@ -31,15 +31,12 @@ class Places:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Places":
-        """Read the settings of both; raise ServeError for one that cannot be used."""
-        try:
-            return cls(
-                gateway.config.Settings.from_env(env),
-                inference.settings.Settings.from_env(env),
-                env.get("TRITON_URL", "").strip(),
-            )
-        except (gateway.config.SettingError, inference.errors.SettingError) as error:
-            raise ServeError(str(error)) from None
+        """Read the settings of both. Raises SettingError."""
+        return cls(
+            gateway.config.Settings.from_env(env),
+            inference.settings.Settings.from_env(env),
+            setting.given(env, "TRITON_URL"),
+        )
 
     @property
     def page(self) -> str:
@@ -110,7 +107,7 @@ class Places:
             "TRITON_URL": f"{host}:{ports['TRITON_GRPC_PORT']}",
             "TRITON_METRICS_URL": f"http://{host}:{ports['TRITON_METRICS_PORT']}/metrics",
         }
-        return {n: address for n, address in found.items() if not os.environ.get(n, "").strip()}
+        return {n: address for n, address in found.items() if not setting.given(os.environ, n)}
 
     def _taken(self) -> list[str]:
         """Name the settings whose ports are in use, as NAME=port."""

@@ -22,9 +22,10 @@ from waitress.server import TcpWSGIServer
 from werkzeug.datastructures import Headers
 
 from gateway.budget import NO_ROOM
-from gateway.config import SettingError, Settings
+from gateway.config import Settings
 from gateway.errors import EdgeLensError, Overloaded, TooLarge
 from gateway.services import Services
+from gateway.setting import SettingError
 from gateway.transport.channel import Channel
 from gateway.transport.dispatcher import Dispatcher
 from gateway.transport.request import WORK, Request

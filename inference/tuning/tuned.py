@@ -9,7 +9,8 @@ from typing import Any
 
 from google.protobuf import text_format
 
-from inference.errors import LaunchError, SettingError
+from gateway.setting import SettingError
+from inference.errors import LaunchError
 from inference.locking import locked
 from inference.pbtxt import PbtxtError, parse
 from inference.repository import require_models
@@ -28,7 +29,7 @@ class Tuned:
 
     @classmethod
     def find(cls, settings: Settings, model: str | None) -> "Tuned":
-        """Find a model that can be tuned, by default the only one. Raises LaunchError."""
+        """Find a model to tune, by default the only one. Raises LaunchError, SettingError."""
         name, repository = settings.model_config_name, settings.repository
         if not name:
             raise SettingError("TRITON_MODEL_CONFIG_NAME is none: unset it to tune for this host.")

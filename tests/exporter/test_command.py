@@ -79,7 +79,7 @@ def test_a_repository_in_an_unknown_home_is_one_sentence_that_names_the_variable
 ) -> None:
     monkeypatch.setenv("MODEL_REPOSITORY", "~nobody-of-this-name/models")
     assert main(["--default"]) == 1
-    assert capsys.readouterr().err.startswith("export_model: MODEL_REPOSITORY must be a full path")
+    assert capsys.readouterr().err.startswith("export_model: MODEL_REPOSITORY='~nobody")
 
 
 def test_a_repository_that_cannot_be_written_is_told_before_the_weights_are_read(

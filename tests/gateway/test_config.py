@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import SettingError, Settings
+from gateway.config import Settings
+from gateway.setting import SettingError
 from gateway.shares import Shares
 
 
@@ -137,6 +138,9 @@ def test_what_is_admitted_has_its_deadline_even_at_the_end() -> None:
         ("VERSION_SHARES", "vgg16=1:90;vgg16=2:10"),
         ("CORS_ORIGINS", "example.org"),
         ("CORS_ORIGINS", "http://*.example.org"),
+        ("CORS_ORIGINS", "https://example.org:https"),
+        ("CORS_ORIGINS", "https://example.org/page"),
+        ("API_KEYS_FILE", "~nobody-of-this-name/keys"),
         ("TRUSTED_PROXY", "10.0.0.0/8"),
         ("TRUSTED_PROXY", "balancer"),
     ],

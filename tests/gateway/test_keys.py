@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import Unauthorized
-from gateway.keys import KeyRing, KeysError, add_key, main, revoke_key
+from gateway.key_ring import KeyRing, KeysError
+from gateway.keys import add_key, main, revoke_key
 from tests.gateway.stub import Start, picture
 
 

@@ -10,4 +10,4 @@ def test_the_key_comes_from_the_environment_or_the_launchers_file(tmp_path: Path
     assert find_admin_key(directory) == ""
     (tmp_path / "admin-key").write_text("from-the-file\n")
     assert find_admin_key(directory) == "from-the-file"
-    assert find_admin_key({**directory, "TRITON_ADMIN_KEY": "given"}) == "given"
+    assert find_admin_key({**directory, "TRITON_ADMIN_KEY": " given "}) == "given"

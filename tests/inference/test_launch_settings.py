@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.errors import SettingError
+from gateway.setting import SettingError
 from inference.settings import HOME, Settings
 
 

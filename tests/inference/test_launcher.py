@@ -261,9 +261,8 @@ def test_empty_repository_says_how_to_export(tmp_path: Path) -> None:
 def test_bad_setting_is_a_usage_error(repository: Path, tmp_path: Path) -> None:
     ended = start(inference_env(repository, tmp_path, TRITON_HTTP_PORT="http"))
     assert ended.returncode == 2
-    assert (
-        ended.stderr
-        == "Error: TRITON_HTTP_PORT must be a whole number from 0 to 65535, not 'http'.\n"
+    assert ended.stderr == (
+        "Error: TRITON_HTTP_PORT='http' cannot be used: give a whole number from 0 to 65535\n"
     )
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from inference.errors import LaunchError, SettingError
+from gateway.setting import SettingError
+from inference.errors import LaunchError
 from inference.repository import ready_models, require_models, unserved
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.setting import SettingError
 from inference.errors import LaunchError
 from inference.settings import Settings
 from inference.tuning import MARK
@@ -96,5 +97,5 @@ def test_only_models_that_compute_are_tuned(tmp_path: Path) -> None:
 
 def test_a_host_without_tuned_configurations_is_not_tuned(tmp_path: Path) -> None:
     settings = Settings.from_env({"TRITON_MODEL_CONFIG_NAME": "none"}, tmp_path)
-    with pytest.raises(LaunchError, match="TRITON_MODEL_CONFIG_NAME is none"):
+    with pytest.raises(SettingError, match="TRITON_MODEL_CONFIG_NAME is none"):
         Tuned.find(settings, None)
