@@ -9,12 +9,9 @@ import requests
 from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select
 
 from tests.e2e.browser import Page, best
 from tests.e2e.conftest import checked, running_gateway
-from tests.lite import MODEL
 from tests.memory import MEGABYTE
 from tests.photos import DATA, photos
 from tests.servers import Running
@@ -23,23 +20,6 @@ PHOTOS = photos()
 PATHS = [photo.path for photo in PHOTOS]
 LABELS = [photo.label for photo in PHOTOS]
 NO_PICTURE = DATA / "odd_images/text.jpg"
-
-
-# The first list of models names one more.
-WITH_A_MODEL_THAT_GOES = """
-const real = fetch;
-let first = true;
-window.fetch = async (address, ...more) => {
-  const answer = await real(address, ...more);
-  if (!first || !String(address).includes("v1/models")) {
-    return answer;
-  }
-  first = false;
-  const body = await answer.json();
-  body.models.push({ ...body.models[0], name: "gone", default: false });
-  return Response.json(body);
-};
-"""
 
 
 # The model's label file has no WordNet identifiers, and one name for all classes.
@@ -56,22 +36,6 @@ window.fetch = async (address, ...more) => {
   }
   return Response.json(body);
 };
-"""
-
-
-# Someone is quicker than the page's script.
-WITH_A_QUICK_CHOICE = """
-const watch = new MutationObserver(() => {
-  const chooser = document.getElementById("chooser");
-  if (!chooser) {
-    return;
-  }
-  watch.disconnect();
-  const chosen = new DataTransfer();
-  chosen.items.add(new File(["no picture"], "early.jpg"));
-  chooser.files = chosen.files;
-});
-watch.observe(document, { childList: true, subtree: true });
 """
 
 
@@ -171,118 +135,6 @@ def test_a_name_written_from_right_to_left_turns_nothing_else_round(
     assert page.driver.execute_script(READS_RIGHTWARDS)
 
 
-def test_dropped_files_are_classified(page: Page) -> None:
-    page.drop(PATHS[2:4])
-    page.wait(lambda: len(page.cards()) == 2, "the pictures are shown")
-    assert best(page.classify()) == LABELS[2:4]
-
-
-def test_the_pictures_in_dropped_folders_are_classified(page: Page, tmp_path: Path) -> None:
-    deep = tmp_path / "folder" / "deeper"
-    deep.mkdir(parents=True)
-    for path, directory in ((PATHS[2], deep.parent), (PATHS[3], deep)):
-        shutil.copy(path, directory)
-    (deep / "notes.txt").write_text("no picture")
-    page.drop([deep.parent, PATHS[4]])
-    page.wait(lambda: len(page.cards()) == 3, "the pictures are shown")
-    assert sorted(best(page.classify())) == sorted(LABELS[2:5])
-    (tmp_path / "empty").mkdir()
-    page.drop([tmp_path / "empty"])
-    page.wait(lambda: "no picture in this folder" in page.text("status"), "it says why")
-
-
-def test_the_pictures_in_a_folder_are_in_the_order_of_their_names(
-    page: Page, tmp_path: Path
-) -> None:
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    for number in (7, 1, 12, 4, 10, 2):
-        shutil.copy(PATHS[0], folder / f"{number}.jpg")
-    page.drop([folder])
-    page.wait(lambda: len(page.cards()) == 6, "the pictures are shown")
-    numbers = [int(card.name.removesuffix(".jpg")) for card in page.cards()]
-    assert numbers == [1, 2, 4, 7, 10, 12]
-
-
-def test_an_iphones_photos_in_a_folder_are_not_left_out_in_silence(
-    page: Page, tmp_path: Path
-) -> None:
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    (folder / "IMG_0001.HEIC").write_bytes(bytes(4) + b"ftypheic")
-    page.drop([folder])
-    page.wait(lambda: len(page.cards()) == 1, "the picture is shown")
-    [card] = page.classify()
-    assert "This is HEIC" in card.text
-    [complaint] = page.errors()  # the browser's own, about the status
-    assert "415" in complaint
-
-
-def test_what_is_chosen_before_the_script_has_come_is_shown(page: Page) -> None:
-    script = page.cdp("Page.addScriptToEvaluateOnNewDocument", source=WITH_A_QUICK_CHOICE)
-    page.open_ready()
-    page.cdp("Page.removeScriptToEvaluateOnNewDocument", **script)
-    assert [card.name for card in page.cards()] == ["early.jpg"]
-
-
-def test_pictures_of_the_same_name_can_be_told_apart(page: Page) -> None:
-    page.add([PATHS[0]])
-    page.add([PATHS[0]])
-    assert [card.name for card in page.cards()] == [PATHS[0].name, f"{PATHS[0].name} (2)"]
-
-
-def test_what_is_no_file_is_not_dropped_in_silence(page: Page) -> None:
-    page.drop_text("https://example.org/photo.jpg")
-    page.wait(lambda: "Only picture files" in page.text("status"), "it says why")
-    assert page.cards() == []
-
-
-def test_a_pasted_picture_is_classified(page: Page, tmp_path: Path) -> None:
-    png = tmp_path / "panda.png"
-    with Image.open(PATHS[5]) as jpeg:
-        jpeg.save(png)
-    page.copy_picture(png.read_bytes())
-    page.paste()
-    page.wait(lambda: len(page.cards()) == 1, "the picture is shown")
-    assert best(page.classify()) == LABELS[5:6]
-
-
-def test_pasted_text_is_refused_aloud_wherever_the_focus_is(page: Page) -> None:
-    page.copy_text("no picture")
-    for name in ("chooser", "submit"):
-        page.tab_to(name)
-        page.driver.execute_script("document.getElementById('status').textContent = ''")
-        page.paste()
-        page.wait(lambda: "Only pictures can be pasted" in page.text("status"), "it says why")
-
-
-def test_the_keyboard_is_enough(page: Page) -> None:
-    page.cdp("Page.setInterceptFileChooserDialog", enabled=True)
-    page.tab_to("chooser")
-    script = "return getComputedStyle(document.querySelector('.finder')).outlineStyle"
-    assert page.driver.execute_script(script) == "solid"
-    page.press(Keys.SPACE)
-    opened = page.next_event("Page.fileChooserOpened")
-    page.cdp("Page.setInterceptFileChooserDialog", enabled=False)
-    assert opened["mode"] == "selectMultiple"
-    files = [str(path) for path in PATHS[:2]]
-    page.cdp("DOM.setFileInputFiles", files=files, backendNodeId=opened["backendNodeId"])
-    page.wait(lambda: len(page.cards()) == 2, "the pictures are shown")
-    page.tab_to("submit")
-    page.press(Keys.ENTER)
-    assert best(page.finished()) == LABELS[:2]
-    page.tab_to("remove")
-    page.press(Keys.SPACE)
-    assert [card.name for card in page.cards()] == [PATHS[1].name]
-    assert page.driver.execute_script("return document.activeElement.className") == "remove"
-
-
-def test_enter_without_a_picture_says_what_is_missing(page: Page) -> None:
-    page.tab_to("submit")
-    page.press(Keys.ENTER)
-    assert page.text("status") == "Choose a picture first."
-
-
 def test_screen_readers_are_told_everything(page: Page) -> None:
     page.classify([PATHS[2], NO_PICTURE])
     nodes = page.accessible()
@@ -313,28 +165,6 @@ def name_of(node: dict) -> str:
     return str(node.get("name", {}).get("value", ""))
 
 
-def test_the_page_says_which_model_answers(page: Page) -> None:
-    assert (
-        page.text("model-line")
-        == "efficientnet_lite0 version 1 · imagenet weights · f32 · openvino"
-    )
-    assert not page.element("model-note").is_displayed()  # this one was chosen by MODEL
-    assert not page.element("model-warning").is_displayed()
-    [card] = page.classify(PATHS[:1])
-    assert "efficientnet_lite0 version 1" in card.text
-
-
-def test_the_page_says_which_model_is_stood_in_for(
-    browser: webdriver.Chrome, triton: Running
-) -> None:
-    with running_gateway(triton, MODEL="") as gateway:
-        for page in checked(Page(browser, gateway.url)):
-            assert page.text("model-line").startswith("efficientnet_lite0 ")
-            assert page.text("model-note").startswith("Stands in for vgg16, ")
-            Select(page.element("model")).select_by_value("vgg16")
-            assert not page.element("model-note").is_displayed()
-
-
 def test_the_page_keeps_to_the_servers_limits(browser: webdriver.Chrome, triton: Running) -> None:
     large = max(PHOTOS, key=lambda photo: len(photo.data))
     limits = {"MAX_PICTURES": "4", "MAX_UPLOAD_BYTES": str(len(large.data) - 1)}
@@ -361,46 +191,11 @@ def test_a_request_of_the_page_is_never_larger_than_the_server_takes(
             assert best(page.classify(PATHS)) == LABELS
 
 
-def test_random_weights_are_warned_of(page: Page) -> None:
-    Select(page.element("model")).select_by_value("vgg16")
-    assert "random weights" in page.text("model-warning")
-    [card] = page.classify(PATHS[:1])
-    assert "vgg16 version 1 · random weights: these labels mean nothing" in card.text
-    assert page.requests("POST") == [f"{page.url}/v1/classify?model=vgg16"]
-
-
-def test_the_same_pictures_can_be_shown_to_another_model(page: Page) -> None:
-    page.classify(PATHS[:2])
-    Select(page.element("model")).select_by_value("vgg16")
-    assert page.text("submit") == "Classify 2 pictures with vgg16"
-    assert all("vgg16 version 1" in card.text for card in page.classify())
-    Select(page.element("model")).select_by_value(MODEL)
-    assert best(page.classify()) == LABELS[:2]
-    page.element("submit").click()
-    assert page.text("status") == "Nothing new to classify."
-
-
 def test_labels_that_only_their_names_tell_apart_are_shown_as_they_are(page: Page) -> None:
-    script = page.cdp("Page.addScriptToEvaluateOnNewDocument", source=WITH_ONE_LABEL)
-    page.open_ready()
-    page.cdp("Page.removeScriptToEvaluateOnNewDocument", **script)
+    page.open_ready(script=WITH_ONE_LABEL)
     [card] = page.classify(PATHS[:1])
     assert card.labels == ["thing"] * 5
     page.open_ready()
-
-
-def test_a_model_that_is_served_no_longer_leaves_the_list(page: Page) -> None:
-    script = page.cdp("Page.addScriptToEvaluateOnNewDocument", source=WITH_A_MODEL_THAT_GOES)
-    page.open_ready()
-    page.cdp("Page.removeScriptToEvaluateOnNewDocument", **script)
-    Select(page.element("model")).select_by_value("gone")
-    [card] = page.classify(PATHS[:1])
-    assert "No such model is loaded" in card.text
-    page.wait(lambda: "gone" not in page.text("model"), "the list is fetched again")
-    page.retry(PATHS[0].name).click()
-    assert best(page.finished()) == LABELS[:1]
-    [complaint] = page.errors()  # the browser's own, about the status
-    assert "404" in complaint
 
 
 def test_the_page_waits_for_a_busy_server(browser: webdriver.Chrome, triton: Running) -> None:
@@ -457,42 +252,3 @@ def test_a_cancelled_run_can_be_taken_up_again(page: Page) -> None:
     page.wait(lambda: page.events("Network.loadingFailed"), "the request was given up")
     page.throttle(-1)
     assert best(page.classify()) == LABELS[:2]
-
-
-def test_pictures_can_be_removed(page: Page) -> None:
-    page.add(PATHS[:3])
-    page.button(f"Remove {PATHS[1].name}").click()
-    assert [card.name for card in page.cards()] == [PATHS[0].name, PATHS[2].name]
-    assert best(page.classify()) == [LABELS[0], LABELS[2]]
-    page.element("clear").click()
-    assert page.cards() == []
-
-
-def test_the_keyboard_keeps_its_place_beside_a_picture_that_runs(page: Page) -> None:
-    page.throttle(2000)
-    page.add(PATHS[:9])  # one more than a request takes
-    page.element("submit").click()
-    page.wait(lambda: page.requests("POST"), "the request is under way")
-    page.button(f"Remove {PATHS[8].name}").send_keys(Keys.ENTER)
-    assert [card.state for card in page.cards()] == ["running"] * 8
-    focused = page.driver.switch_to.active_element
-    assert focused.find_element(By.CLASS_NAME, "name").text == PATHS[7].name
-    assert focused.get_attribute("class") == "card"
-    page.element("cancel").click()
-    page.wait(lambda: page.text("status").startswith("Cancelled"), "the run has ended")
-
-
-def test_removed_pictures_leave_the_memory(page: Page) -> None:
-    page.add(PATHS[:2])
-    cards = "window.kept = [...document.querySelectorAll('.card')].map(card => new WeakRef(card))"
-    page.driver.execute_script(cards)
-    page.element("submit").click()
-    page.wait(lambda: "2 pictures classified." in page.text("status"), "both have their labels")
-    page.element("clear").click()
-
-    def are_gone() -> bool:
-        page.cdp("HeapProfiler.collectGarbage")
-        gone: bool = page.driver.execute_script("return kept.every(card => !card.deref())")
-        return gone
-
-    page.wait(are_gone, "nothing refers to the cards any more")

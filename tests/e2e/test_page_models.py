@@ -1,0 +1,84 @@
+"""The page: which model answers, and how to choose another."""
+
+from selenium import webdriver
+from selenium.webdriver.support.ui import Select
+
+from tests.e2e.browser import Page, best
+from tests.e2e.conftest import checked, running_gateway
+from tests.lite import MODEL
+from tests.photos import photos
+from tests.servers import Running
+
+PHOTOS = photos()
+PATHS = [photo.path for photo in PHOTOS]
+LABELS = [photo.label for photo in PHOTOS]
+
+
+# The first list of models names one more.
+WITH_A_MODEL_THAT_GOES = """
+const real = fetch;
+let first = true;
+window.fetch = async (address, ...more) => {
+  const answer = await real(address, ...more);
+  if (!first || !String(address).includes("v1/models")) {
+    return answer;
+  }
+  first = false;
+  const body = await answer.json();
+  body.models.push({ ...body.models[0], name: "gone", default: false });
+  return Response.json(body);
+};
+"""
+
+
+def test_the_page_says_which_model_answers(page: Page) -> None:
+    assert (
+        page.text("model-line")
+        == "efficientnet_lite0 version 1 · imagenet weights · f32 · openvino"
+    )
+    assert not page.element("model-note").is_displayed()  # this one was chosen by MODEL
+    assert not page.element("model-warning").is_displayed()
+    [card] = page.classify(PATHS[:1])
+    assert "efficientnet_lite0 version 1" in card.text
+
+
+def test_the_page_says_which_model_is_stood_in_for(
+    browser: webdriver.Chrome, triton: Running
+) -> None:
+    with running_gateway(triton, MODEL="") as gateway:
+        for page in checked(Page(browser, gateway.url)):
+            assert page.text("model-line").startswith("efficientnet_lite0 ")
+            assert page.text("model-note").startswith("Stands in for vgg16, ")
+            Select(page.element("model")).select_by_value("vgg16")
+            assert not page.element("model-note").is_displayed()
+
+
+def test_random_weights_are_warned_of(page: Page) -> None:
+    Select(page.element("model")).select_by_value("vgg16")
+    assert "random weights" in page.text("model-warning")
+    [card] = page.classify(PATHS[:1])
+    assert "vgg16 version 1 · random weights: these labels mean nothing" in card.text
+    assert page.requests("POST") == [f"{page.url}/v1/classify?model=vgg16"]
+
+
+def test_the_same_pictures_can_be_shown_to_another_model(page: Page) -> None:
+    page.classify(PATHS[:2])
+    Select(page.element("model")).select_by_value("vgg16")
+    assert page.text("submit") == "Classify 2 pictures with vgg16"
+    assert all("vgg16 version 1" in card.text for card in page.classify())
+    Select(page.element("model")).select_by_value(MODEL)
+    assert best(page.classify()) == LABELS[:2]
+    page.element("submit").click()
+    assert page.text("status") == "Nothing new to classify."
+
+
+def test_a_model_that_is_served_no_longer_leaves_the_list(page: Page) -> None:
+    page.open_ready(script=WITH_A_MODEL_THAT_GOES)
+    Select(page.element("model")).select_by_value("gone")
+    [card] = page.classify(PATHS[:1])
+    assert "No such model is loaded" in card.text
+    page.wait(lambda: "gone" not in page.text("model"), "the list is fetched again")
+    page.retry(PATHS[0].name).click()
+    assert best(page.finished()) == LABELS[:1]
+    [complaint] = page.errors()  # the browser's own, about the status
+    assert "404" in complaint
