@@ -30,13 +30,16 @@ model: .venv-inference/.export ## export a model: make model MODEL=vgg16 WEIGHTS
 
 test: test-packages .venv/.dev .venv-inference/.export ## run all tests that need no containers
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=none test-computing test-inference
-	$(GATEWAY)/python -m pytest tests/examples tests/e2e
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=none test-serving test-stack
 
-# These two run at once and share the cores: one computes all the time, one mostly waits for Triton.
+# Two of these run at once and share the cores: most of the time, one of them waits for a server.
 test-computing:
 	$(INFERENCE)/python -m pytest --quiet tests/exporter
 	$(GATEWAY)/python -m pytest --quiet tests/gateway tests/benchmarks
 test-inference: ; $(INFERENCE)/python -m pytest tests/backend tests/inference
+SERVING := $(addprefix tests/e2e/test_, serve.py deploy.py own_model.py)
+test-serving: ; MAKEFLAGS= $(GATEWAY)/python -m pytest $(SERVING) # it runs `make` itself
+test-stack: ; $(GATEWAY)/python -m pytest tests/examples tests/e2e $(addprefix --ignore=, $(SERVING))
 
 test-fast: .venv/.dev ## run the gateway's unit tests
 	$(GATEWAY)/python -m pytest tests/gateway

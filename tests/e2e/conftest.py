@@ -1,5 +1,6 @@
 """The real stack, once a session: exported models, Triton, a gateway in front of it; a browser."""
 
+import fcntl
 import os
 import shutil
 import socket
@@ -51,7 +52,13 @@ def repository() -> Path:
 
     They are kept between runs.
     """
-    cached = cached_repository()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / ".lock").open("w") as lock:  # other tests may need them at the same time
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return export_missing(cached_repository())
+
+
+def export_missing(cached: Path) -> Path:
     for name, weights in ((MODEL, "imagenet"), ("vgg16", "random")):
         if not (cached / name / "1").exists():
             export(cached, name, "--weights", weights)

@@ -130,10 +130,11 @@ def classify(url: str) -> str:
     return str(answer["results"][0]["predictions"][0]["wnid"])
 
 
-def segments() -> set[str]:
-    """Return what ended runs left in shared memory."""
+def segments(processes: list[psutil.Process]) -> list[str]:
+    """Return what these processes left in shared memory."""
+    pids = {process.pid for process in processes}
     runs = {path.name: Run.from_name(path.name) for path in Path("/dev/shm").iterdir()}
-    return {name for name, run in runs.items() if run and run.is_gone()}
+    return [name for name, run in runs.items() if run and run.pid in pids]
 
 
 def gone(processes: list[psutil.Process]) -> bool:
@@ -141,17 +142,17 @@ def gone(processes: list[psutil.Process]) -> bool:
 
 
 def test_ctrl_c_stops_everything(serve: Callable[..., Serve]) -> None:
-    before = segments()
     running = serve()
     assert classify(running.url) == PHOTO.wnid
     wait_until(lambda: READY in running.log.read_text(), "the page's address is shown", 30)
     assert f"{READY}open {running.url}/" in running.log.read_text()
     children = running.children()
     assert len(children) >= 4
+    assert segments(children)
     os.killpg(running.process.pid, signal.SIGINT)
     running.process.wait(HANGS)
     assert gone(children)
-    assert segments() <= before
+    assert segments(children) == []
     assert "Traceback" not in running.log.read_text()
 
 
@@ -345,14 +346,14 @@ def test_a_full_disk_under_its_log_stops_nothing(launch: Callable[..., Serve]) -
 
 
 def test_killing_all_at_once_leaves_nothing_in_the_way(serve: Callable[..., Serve]) -> None:
-    before = segments()
     running = serve()
     children = running.children()
     os.killpg(running.process.pid, signal.SIGKILL)
     running.process.wait(10)
     wait_until(lambda: gone(children), "the parts end with their supervisor", 40)
     again = serve()
+    children += again.children()
     assert classify(again.url) == PHOTO.wnid
     os.killpg(again.process.pid, signal.SIGTERM)
     again.process.wait(HANGS)
-    assert segments() <= before
+    assert segments(children) == []
