@@ -6,8 +6,7 @@ from string import Template
 from exporter.catalog import INPUT, OUTPUT, ModelSpec
 from exporter.errors import ExportError
 from exporter.golden import Golden, encoded_picture
-from gateway.contract import Contract
-from gateway.errors import ContractError
+from gateway.contract import Contract, ContractError
 from inference.pbtxt import (
     PbtxtError,
     parameter,
@@ -96,7 +95,7 @@ def contract_in(path: Path, default: Contract | None = None) -> Contract:
     try:
         return Contract.from_parameters((default.as_parameters() if default else {}) | stated)
     except ContractError as error:
-        raise ExportError(f"{path}: {error.message}") from error
+        raise ExportError(f"{path}: {error}") from error
 
 
 def serving(text: str, version: int) -> str:

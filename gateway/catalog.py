@@ -7,13 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.background import Background
-from gateway.errors import (
-    ContractError,
-    EdgeLensError,
-    ModelNotReady,
-    TritonUnavailable,
-    UnknownModel,
-)
+from gateway.contract import ContractError
+from gateway.errors import EdgeLensError, ModelNotReady, TritonUnavailable, UnknownModel
 from gateway.model import Model, model_from_config
 from gateway.preference import preferred, stands_in_for
 from gateway.scrape import Loaded
@@ -149,9 +144,9 @@ class Catalog:
             self._complaints.pop((name, version), None)
             return model
         except ContractError as error:
-            if self._complaints.get((name, version)) != error.message:
-                logger.warning("model %s is not served: %s", name, error.message)
-            self._complaints[name, version] = error.message
+            if self._complaints.get((name, version)) != str(error):
+                logger.warning("model %s is not served: %s", name, error)
+            self._complaints[name, version] = str(error)
             return None
         except UnknownModel:
             return None

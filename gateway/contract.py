@@ -4,8 +4,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from gateway.errors import ContractError
-
 LARGEST_SIDE = 4096
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "crop": ("center", "none"),
@@ -13,6 +11,10 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "colour_order": ("RGB", "BGR"),
     "value_range": ("0-255",),
 }
+
+
+class ContractError(Exception):
+    """A model's own config.pbtxt states a contract that cannot be followed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,13 +78,6 @@ class TooManyRequests(EdgeLensError):
     default_retry_after = 1.0
 
 
-class ContractError(EdgeLensError):
-    """A model's own config.pbtxt states a contract that cannot be followed."""
-
-    status = 500
-    code = "bad_contract"
-
-
 class InferenceFailed(EdgeLensError):
     """Triton refused or failed this inference, and trying again will not help."""
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from tritonclient.grpc.model_config_pb2 import TYPE_UINT8
 
-from gateway.contract import Contract
-from gateway.errors import ContractError
+from gateway.contract import Contract, ContractError
 from gateway.model_names import companions, is_apart, is_companion
 
 

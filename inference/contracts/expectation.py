@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.contract import Contract
+from gateway.contract import Contract, ContractError
 from gateway.errors import EdgeLensError
 from gateway.image import Pixels, to_tensor
 from inference import model_config
@@ -42,8 +42,8 @@ class Expectation:
         parameters = model_config.parameters(config)
         try:
             contract = Contract.from_parameters(parameters)
-        except EdgeLensError as error:
-            raise Deviation(error.message) from None
+        except ContractError as error:
+            raise Deviation(str(error)) from None
         dims = [contract.height, contract.width, 3]
         return cls(
             contract=contract,

@@ -7,8 +7,10 @@ import threading
 
 import pytest
 
-from gateway.errors import InferenceFailed
+from gateway import errors
+from gateway.errors import EdgeLensError, InferenceFailed
 from gateway.openapi import OPENAPI, describe_api
+from gateway.transport.reply import MESSAGES
 from tests.gateway.stub import Gateway, Start
 
 SECRET = "what the client sent"
@@ -121,3 +123,11 @@ def test_a_failure_can_be_traced_by_its_id(
         failed = gateway.classify()
     assert failed.status_code == 502
     assert f"request {failed.headers['X-Request-ID']}: /v1/classify 502" in caplog.text
+
+
+def test_the_document_lists_every_code_of_an_error_and_no_other() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    ours = {kind.code for kind in kinds if issubclass(kind, EdgeLensError)}
+    of_http = {code for code, _ in MESSAGES.values()} | {"not_found", "method_not_allowed"}
+    code = json.loads(OPENAPI.read_text())["components"]["schemas"]["Error"]["properties"]["code"]
+    assert set(code["enum"]) == ours | of_http

@@ -2,8 +2,7 @@
 
 import pytest
 
-from gateway.contract import Contract
-from gateway.errors import ContractError
+from gateway.contract import Contract, ContractError
 
 PARAMETERS = {
     "width": "224",

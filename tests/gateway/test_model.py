@@ -3,7 +3,7 @@
 import pytest
 from tritonclient.grpc import model_config_pb2
 
-from gateway.errors import ContractError
+from gateway.contract import ContractError
 from gateway.model import Model, model_from_config
 from inference.backends.tensorflow.parameters import Options
 from tests.gateway.stub import model_config

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.contract import Contract
-from gateway.errors import ContractError
+from gateway.contract import Contract, ContractError
 from gateway.image import Limits
 from inference import model_config
 from inference.backends.opencv.errors import LoadError
@@ -30,7 +29,7 @@ class Configuration:
         try:
             contract = Contract.from_parameters(parameters)
         except ContractError as error:
-            raise LoadError(error.message) from None
+            raise LoadError(str(error)) from None
         if int(config.get("max_batch_size", 0)) < 1:
             raise LoadError("config.pbtxt must set max_batch_size to 1 or more, for [N,1] pictures")
         return cls(
