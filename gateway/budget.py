@@ -1,15 +1,7 @@
-"""Limit the bytes that all requests together keep, and parse one large body at a time."""
+"""Limit the bytes that all requests together keep."""
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterator
-
-from gateway.deadline import Deadline
-from gateway.errors import Overloaded
-
-LARGE = 1024 * 1024  # bytes
-DISK_FULL = "The server has no space left to store this request; its log says where."
-NO_ROOM = "Other requests in progress hold too many bytes; try again shortly."
+from collections.abc import Callable
 
 
 class Budget:
@@ -20,7 +12,6 @@ class Budget:
         self.kept = 0
         self._sizes: dict[object, int] = {}
         self._lock = threading.Lock()
-        self._turn = threading.Lock()
 
     def count(self, holder: object, measure: Callable[[], int]) -> bool:
         """Count what `holder` keeps now; tell whether it may: shrinking is always allowed."""
@@ -31,19 +22,3 @@ class Budget:
                 self._sizes[holder] = size
             self.kept += size - before
             return size <= before or self.kept <= self.most
-
-    @contextlib.contextmanager
-    def reading(self, length: int | None, deadline: Deadline) -> Iterator[None]:
-        """Wait until no other large body is being parsed: that takes twice its size again.
-
-        Parsing in parallel would gain nothing: Python runs it in one thread at a time.
-        """
-        if length is not None and length <= LARGE:
-            yield
-            return
-        if not self._turn.acquire(timeout=max(0.0, deadline.remaining())):
-            raise Overloaded("Other large requests used up the time; try again shortly.")
-        try:
-            yield
-        finally:
-            self._turn.release()

@@ -19,6 +19,7 @@ from gateway.errors import (
 )
 from gateway.options import ClassifyOptions
 from gateway.services import Services
+from gateway.turn import turn
 from gateway.uploads import read_pictures
 
 bp = Blueprint("api", __name__)
@@ -145,7 +146,7 @@ def _classify(options: ClassifyOptions) -> Classification:
     parts = services()
     parts.readiness.require(options.model)
     with _place() as ticket:
-        with parts.budget.reading(request.content_length, ticket.deadline):
+        with turn(request.content_length, ticket.deadline):
             pictures = read_pictures(request, parts.upload_limits)
         ticket.grow(len(pictures))
         answer = parts.classifier.classify(pictures, options, ticket.deadline)

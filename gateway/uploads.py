@@ -13,7 +13,6 @@ from flask import Request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
-from gateway.budget import DISK_FULL
 from gateway.errors import BadRequest, EdgeLensError, Overloaded, TooLarge
 from gateway.options import KNOWN
 
@@ -52,6 +51,7 @@ NO_JSON = (
     "`Content-Type: image/jpeg`."
 )
 EMPTY = "The body is empty."
+DISK_FULL = "The server has no space left to store this request; its log says where."
 NO_FILENAME = (
     "A part of the form is a file without a file name and was read as text: give it one "
     '(Content-Disposition: form-data; name="image"; filename="photo.jpg").'

@@ -6,11 +6,11 @@ from typing import Any
 
 from waitress.channel import HTTPChannel
 
-from gateway.budget import DISK_FULL
 from gateway.errors import EdgeLensError, Overloaded
 from gateway.transport.pace import Pace
 from gateway.transport.reply import AppTask, RefusalTask
 from gateway.transport.request import Request
+from gateway.uploads import DISK_FULL
 
 PIECE = 16 * 1024  # bytes parsed at a time; all requests in them are parsed before they are counted
 MOST_QUEUED = 4  # requests of one connection

@@ -21,7 +21,6 @@ from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from werkzeug.datastructures import Headers
 
-from gateway.budget import NO_ROOM
 from gateway.config import Settings
 from gateway.errors import EdgeLensError, Overloaded, TooLarge
 from gateway.services import Services
@@ -44,6 +43,7 @@ CLEANUP_SECONDS = 5
 HEADER_BYTES = 32 * 1024
 READ_ON = 4  # times the largest body: how much of a refused one is still read
 WITH_PORT = re.compile(r"(\[[^]]*\]|[^:]*):\d+")  # as some proxies write an address
+NO_ROOM = "Other requests in progress hold too many bytes; try again shortly."
 IN_MEMORY = 256 * 1024  # bytes of a request's body; the rest goes to a temporary file
 
 

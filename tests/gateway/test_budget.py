@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from gateway.budget import LARGE, Budget
-from gateway.deadline import Deadline
-from gateway.errors import Overloaded
+from gateway.budget import Budget
 from gateway.keys import add_key
 from tests.gateway.running import (
     JPEG,
@@ -49,17 +47,6 @@ def test_what_is_beyond_the_bound_does_not_fit_and_what_shrinks_does() -> None:
     assert budget.count("b", lambda: 4)
     assert budget.count("a", lambda: 0)
     assert budget.kept == 4
-
-
-def test_large_bodies_are_read_one_after_another_and_small_ones_at_any_time() -> None:
-    budget = Budget(10)
-    with budget.reading(LARGE + 1, Deadline(10)):
-        with budget.reading(LARGE, Deadline(10)):
-            pass
-        with pytest.raises(Overloaded), budget.reading(None, Deadline(0)):
-            pass
-    with budget.reading(None, Deadline(10)):
-        pass
 
 
 def test_a_body_that_finds_no_room_is_refused_without_a_thread(
