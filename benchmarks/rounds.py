@@ -1,15 +1,16 @@
 """The rounds: each starts every contender in turn, checks an answer, and loads it."""
 
 import re
-import urllib.request
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.request import Request
 
 from benchmarks.bodies import Bodies
 from benchmarks.contenders import ARTICLE, AS_DOCUMENTED, GATEWAY_FLOAT, TRITON_FLOAT
 from benchmarks.exports import LITE0, VGG16
 from benchmarks.load import Plan, Target, press
 from benchmarks.servers import Contender, Server, running
+from gateway.ask import ask
 
 WNID = re.compile(rb"n\d{8}")
 WARM_ANSWERS = 16  # one for each client
@@ -61,8 +62,7 @@ class Rounds:
         and a lower precision may swap two.
         """
         data = target.bodies[0].read_bytes()
-        request = urllib.request.Request(target.url, data, target.headers)
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with ask(Request(target.url, data, target.headers), timeout=60) as answer:
             found = WNID.search(answer.read())
         label = found[0].decode() if found else "nothing"
         if label not in self.best[model]:

@@ -6,8 +6,6 @@ import signal
 import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.places import HOME, KEPT, LOGS
+from gateway.ask import ask
 
 START = 90  # seconds a contender may take until it answers
 STOP = 15
@@ -123,9 +122,9 @@ def _wait(process: subprocess.Popen[bytes], url: str, name: str) -> None:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+        with ask(url, timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
         return False
 
 

@@ -1,11 +1,11 @@
 """Which models Triton has loaded, read from its metrics: its repository index is closed to us."""
 
 import http.client
-import urllib.request
 from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.ask import ask
 from gateway.errors import TritonUnavailable
 
 LOADED = "nv_inference_pending_request_count"
@@ -27,9 +27,8 @@ class Loaded:
 
 def scrape(url: str) -> Loaded:
     """Read Triton's metrics; raise TritonUnavailable if that fails."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url, timeout=TIMEOUT) as answer:
+        with ask(url, TIMEOUT) as answer:
             text = answer.read(MOST_BYTES).decode("utf-8", "replace")
         return parse_loaded(text)
     # A server that ends in the middle of its answer leaves half a line, or half an HTTP message.

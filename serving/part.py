@@ -7,9 +7,9 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 
+from gateway.ask import ask
 from gateway.terminal import say
 from inference.tritonserver.processes import is_working
-from serving.ask import ask
 from serving.errors import ServeError
 from serving.processes import finish, start
 

@@ -10,9 +10,9 @@ from typing import Any
 from urllib.error import HTTPError
 
 from exporter.catalog import CATALOG
+from gateway.ask import ask
 from gateway.model_names import is_classifier
 from gateway.terminal import say
-from serving.ask import ask
 from serving.errors import ServeError
 from serving.places import Places
 

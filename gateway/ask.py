@@ -1,11 +1,11 @@
-"""Ask the parts about themselves, over HTTP on this machine."""
+"""Ask other parts of the system over HTTP."""
 
 import http.client
 import urllib.request
 
 
-def ask(url: str, timeout: float) -> http.client.HTTPResponse:
-    """Get a URL; raise OSError if there is no good answer.
+def ask(url: str | urllib.request.Request, timeout: float) -> http.client.HTTPResponse:
+    """Send a request, or get a URL; raise OSError if there is no good answer.
 
     A proxy in the environment is for the internet, never for what runs beside us.
     """
@@ -13,5 +13,5 @@ def ask(url: str, timeout: float) -> http.client.HTTPResponse:
     try:
         answer: http.client.HTTPResponse = opener.open(url, timeout=timeout)
     except (ValueError, http.client.HTTPException) as error:
-        raise OSError(f"{url} does not answer") from error
+        raise OSError("there is no valid answer") from error
     return answer
