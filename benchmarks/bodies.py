@@ -1,7 +1,6 @@
 """What the load posts: photographs as they are, or as prepared tensors."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.exports import CONTRACT
@@ -13,36 +12,19 @@ from gateway.image import to_tensor
 SIDE = CONTRACT.width
 
 
-@dataclass(frozen=True)
-class Bodies:
-    """The photographs in the forms that servers accept, written once."""
+def photos(server: Server) -> Target:
+    """Return the target that posts photographs to a server."""
+    return Target(server.url, PHOTOS, {"Content-Type": "image/jpeg"})
 
-    scratch: Path
 
-    def target(self, server: Server) -> Target:
-        """Return the target that posts photographs to a server."""
-        return Target(server.url, PHOTOS, {"Content-Type": "image/jpeg"})
-
-    def tensors(self, server: Server, model: str) -> Target:
-        """Return the target that posts prepared tensors to a server's own Triton, over HTTP."""
-        header = _inference_header()
-        url = f"{server.triton}/v2/models/{model}/infer"
-        headers = {"Inference-Header-Content-Length": str(len(header))}
-        return Target(url, self._tensors(header), headers)
-
-    def _tensors(self, header: bytes) -> list[Path]:
-        return [
-            self._written(
-                f"{photo.stem}.tensor", header + to_tensor(photo.read_bytes(), CONTRACT).tobytes()
-            )
-            for photo in PHOTOS
-        ]
-
-    def _written(self, name: str, content: bytes) -> Path:
-        path = self.scratch / name
-        if not path.exists():
-            path.write_bytes(content)
-        return path
+def tensors(server: Server, model: str, scratch: Path) -> Target:
+    """Write prepared tensors; return the target that posts them to a server's Triton, over HTTP."""
+    header = _inference_header()
+    bodies = [scratch / f"{photo.stem}.tensor" for photo in PHOTOS]
+    for photo, body in zip(PHOTOS, bodies, strict=True):
+        body.write_bytes(header + to_tensor(photo.read_bytes(), CONTRACT).tobytes())
+    url = f"{server.triton}/v2/models/{model}/infer"
+    return Target(url, bodies, {"Inference-Header-Content-Length": str(len(header))})
 
 
 def _inference_header() -> bytes:

@@ -2,19 +2,20 @@
 
 from contextlib import closing
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from benchmarks.bodies import Bodies
+from benchmarks.bodies import photos
 from benchmarks.load import Plan, press
 from benchmarks.stand_ins import StandIns, gateway
 
 CLIENTS = 16
 
 
-def measure(bodies: Bodies, seconds: float) -> dict[str, Any]:
+def measure(scratch: Path, seconds: float) -> dict[str, Any]:
     """Return `gateway_ceiling`, in requests per second, and `ceiling`, all figures of that load."""
-    with closing(StandIns(bodies.scratch / "ceiling", 0.0)) as stand_ins:
+    with closing(StandIns(scratch / "ceiling", 0.0)) as stand_ins:
         (ports,) = stand_ins.start([0])
         with gateway("gateway-ceiling", ports["GRPC"], ports["METRICS"], CLIENTS) as server:
-            load = press(bodies.target(server), Plan(CLIENTS, seconds=seconds))
+            load = press(photos(server), Plan(CLIENTS, seconds=seconds))
     return {"gateway_ceiling": load.throughput, "ceiling": asdict(load)}

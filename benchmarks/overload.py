@@ -11,13 +11,11 @@ import asyncio
 import json
 import statistics
 import sys
-import tempfile
 import time
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from benchmarks.bodies import Bodies
+from benchmarks.bodies import photos
 from benchmarks.clock import Clock
 from benchmarks.contenders import edgelens
 from benchmarks.exports import VGG16
@@ -48,8 +46,8 @@ def measured(seconds: int) -> dict[str, Any]:
     """Measure peak, overload and peak again, each for so many seconds, and report progress."""
     print("preparing the models and starting the server", file=sys.stderr, flush=True)
     contender = edgelens("overload", prepare(None).repositories, VGG16, FLOAT)
-    with tempfile.TemporaryDirectory() as scratch, running(contender) as server:
-        target = Bodies(Path(scratch)).target(server)
+    with running(contender) as server:
+        target = photos(server)
         plan = Plan(warm_seconds=5, seconds=seconds)
         clock = Clock((3 * seconds + 2 * plan.warm_seconds) / 60)
         clock.say("the peak, with sixteen clients")

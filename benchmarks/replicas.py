@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bodies import Bodies
+from benchmarks.bodies import photos
 from benchmarks.load import Plan, press
 from benchmarks.servers import free_port
 from benchmarks.stand_ins import StandIns, gateway
@@ -21,25 +21,25 @@ CLIENTS_EACH = 3
 NAP = 0.2  # seconds
 
 
-def measure(bodies: Bodies, seconds: float) -> dict[str, dict[str, Any]]:
+def measure(scratch: Path, seconds: float) -> dict[str, dict[str, Any]]:
     """Return the figures of a load through gateway and balancer, by the number of replicas."""
     found = {}
     replicas: list[dict[str, int]] = []
-    with closing(StandIns(bodies.scratch / "replicas", NAP)) as stand_ins:
+    with closing(StandIns(scratch / "replicas", NAP)) as stand_ins:
         for count in COUNTS:
             replicas += stand_ins.start(range(len(replicas), count))
-            found[str(count)] = _pressed(replicas, bodies, seconds)
+            found[str(count)] = _pressed(replicas, scratch, seconds)
     return found
 
 
-def _pressed(replicas: list[dict[str, int]], bodies: Bodies, seconds: float) -> dict[str, Any]:
+def _pressed(replicas: list[dict[str, int]], scratch: Path, seconds: float) -> dict[str, Any]:
     clients = CLIENTS_EACH * len(replicas)
     metrics = replicas[0]["METRICS"]
     with (
-        _balancer([replica["GRPC"] for replica in replicas], bodies.scratch) as port,
+        _balancer([replica["GRPC"] for replica in replicas], scratch) as port,
         gateway(f"gateway-{len(replicas)}", port, metrics, threads=clients) as server,
     ):
-        return asdict(press(bodies.target(server), Plan(clients=clients, seconds=seconds)))
+        return asdict(press(photos(server), Plan(clients=clients, seconds=seconds)))
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 import re
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 from urllib.request import Request
 
-from benchmarks.bodies import Bodies
+from benchmarks.bodies import photos, tensors
 from benchmarks.contenders import ARTICLE, AS_DOCUMENTED, GATEWAY_FLOAT, TRITON_FLOAT
 from benchmarks.exports import LITE0, VGG16
 from benchmarks.load import Plan, Target, press
@@ -28,17 +29,16 @@ class WrongAnswer(Exception):
 class Rounds:
     """How contenders are measured: `seconds` and the first body's `best` labels, by model."""
 
-    bodies: Bodies
+    scratch: Path
     seconds: dict[str, float]
     best: dict[str, list[str]]
 
     def measure(self, contender: Contender, model: str) -> dict[str, dict[str, Any]]:
         """Start a contender and load it; EdgeLens's Triton is also loaded directly."""
         with running(contender) as server:
-            loads = {contender.name: self._pressed(server, self.bodies.target(server), model)}
+            loads = {contender.name: self._pressed(server, photos(server), model)}
             if contender.name == GATEWAY_FLOAT:
-                tensors = self.bodies.tensors(server, model)
-                triton = self._pressed(server, tensors, model)
+                triton = self._pressed(server, tensors(server, model, self.scratch), model)
                 loads[TRITON_FLOAT] = triton | {"memory": server.memory(without="gateway")}
         return loads
 

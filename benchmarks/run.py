@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import alone, caching, ceiling, contenders, replicas, report, resting
-from benchmarks.bodies import Bodies
 from benchmarks.clock import Clock
 from benchmarks.exports import LITE0, VGG16
 from benchmarks.generator import WHY
@@ -39,8 +38,7 @@ class Run:
         self, prepared: Prepared, clock: Clock, size: Size, scratch: Path, directory: Path
     ) -> None:
         self._prepared, self._clock, self._size = prepared, clock, size
-        self._directory = directory
-        self._bodies = Bodies(scratch)
+        self._scratch, self._directory = scratch, directory
         self._limits = Limits(prepared.repositories, seconds=min(1.5, size.seconds))
         self.results: dict[str, Any] = {
             "clients": 16,
@@ -80,17 +78,17 @@ class Run:
         return {
             "start and rest": lambda: resting.measure(repositories),
             "a lone request": lambda: {
-                "alone": alone.measure(self._limits, self._bodies, seconds / 2)
+                "alone": alone.measure(self._limits, self._scratch, seconds / 2)
             },
-            "cache": lambda: caching.measure(repositories, self._bodies, max(1.5, seconds / 2)),
-            "ceiling of a gateway": lambda: ceiling.measure(self._bodies, seconds),
-            "replicas": lambda: {"replicas": replicas.measure(self._bodies, seconds)},
+            "cache": lambda: caching.measure(repositories, self._scratch, max(1.5, seconds / 2)),
+            "ceiling of a gateway": lambda: ceiling.measure(self._scratch, seconds),
+            "replicas": lambda: {"replicas": replicas.measure(self._scratch, seconds)},
         }
 
     def _round(self) -> None:
         number = self.results["rounds"] + 1
         seconds = {VGG16: self._size.seconds, LITE0: self._size.seconds * 2 / 3}
-        rounds = Rounds(self._bodies, seconds, self._prepared.best)
+        rounds = Rounds(self._scratch, seconds, self._prepared.best)
         for model, entrants in contenders.field(self._prepared.repositories).items():
             for contender in entrants:
                 name = f"{contender.name}, {model} (round {number})"
