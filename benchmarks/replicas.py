@@ -34,9 +34,9 @@ def measure(scratch: Path, seconds: float) -> dict[str, dict[str, Any]]:
 
 def _pressed(replicas: list[dict[str, int]], scratch: Path, seconds: float) -> dict[str, Any]:
     clients = CLIENTS_EACH * len(replicas)
-    metrics = replicas[0]["METRICS"]
+    metrics = replicas[0]["TRITON_METRICS_PORT"]
     with (
-        _balancer([replica["GRPC"] for replica in replicas], scratch) as port,
+        _balancer([replica["TRITON_GRPC_PORT"] for replica in replicas], scratch) as port,
         gateway(f"gateway-{len(replicas)}", port, metrics, threads=clients) as server,
     ):
         return asdict(press(photos(server), Plan(clients=clients, seconds=seconds)))

@@ -18,20 +18,25 @@ from gateway.ask import ask
 
 START = 90  # seconds a contender may take until it answers
 STOP = 15
-PORTS = ("HTTP", "GRPC", "METRICS", "HEALTH")
+PORTS = ("PORT", *(f"TRITON_{part}_PORT" for part in ("HTTP", "GRPC", "METRICS", "HEALTH")))
 # The only variables that a contender inherits: no local setting may slow one of them down.
 PASSED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A server under test. `command` may hold {port}; it takes pictures at `path`."""
+    """A server under test; it takes pictures at `path`.
+
+    Its ports are variables of its environment; `command` may hold {port} for PORT's. It answers at
+    `health`, on the port that `health_port` names, once it is ready.
+    """
 
     name: str
     command: list[str]
     path: str
     health: str = "/healthz"
     environment: dict[str, str] = field(default_factory=dict)
+    health_port: str = "PORT"
 
 
 @dataclass(frozen=True)
@@ -40,17 +45,16 @@ class Server:
 
     contender: Contender
     process: subprocess.Popen[bytes]
-    port: int
     ports: dict[str, int]
     start_seconds: float
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}{self.contender.path}"
+        return f"http://127.0.0.1:{self.ports['PORT']}{self.contender.path}"
 
     @property
     def triton(self) -> str:
-        return f"http://127.0.0.1:{self.ports['HTTP']}"
+        return f"http://127.0.0.1:{self.ports['TRITON_HTTP_PORT']}"
 
     def memory(self, without: str = "") -> int:
         """Return the proportional resident size of the process tree in bytes.
@@ -69,32 +73,30 @@ class Server:
 
 
 @contextmanager
-def running(contender: Contender, health: str = "") -> Iterator[Server]:
-    """Start a contender, wait until it answers (at `health` if given), and end it afterwards."""
-    port = free_port()
+def running(contender: Contender) -> Iterator[Server]:
+    """Start a contender, wait until it answers, and end it afterwards."""
     ports = {name: free_port() for name in PORTS}
     LOGS.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    process = _start(contender, port, ports)
+    process = _start(contender, ports)
     try:
-        known = health or f"http://127.0.0.1:{port}{contender.health}"
-        _wait(process, known, contender.name)
-        yield Server(contender, process, port, ports, time.monotonic() - began)
+        url = f"http://127.0.0.1:{ports[contender.health_port]}{contender.health}"
+        _wait(process, url, contender.name)
+        yield Server(contender, process, ports, time.monotonic() - began)
     finally:
         _end(process)
 
 
-def _start(contender: Contender, port: int, ports: dict[str, int]) -> subprocess.Popen[bytes]:
+def _start(contender: Contender, ports: dict[str, int]) -> subprocess.Popen[bytes]:
     environment = {
         **{name: os.environ[name] for name in PASSED if name in os.environ},
-        "PORT": str(port),
         "EDGELENS_RUNTIME_DIR": str(log(contender.name).with_suffix(".run")),
         "EDGELENS_CACHE_DIR": str(KEPT / "converted"),
     }
-    environment |= {f"TRITON_{name}_PORT": str(number) for name, number in ports.items()}
+    environment |= {name: str(port) for name, port in ports.items()}
     with log(contender.name).open("wb") as file:
         return subprocess.Popen(
-            [word.replace("{port}", str(port)) for word in contender.command],
+            [word.replace("{port}", str(ports["PORT"])) for word in contender.command],
             cwd=HOME,
             env=environment | contender.environment,
             stdout=file,

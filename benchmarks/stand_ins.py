@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from benchmarks.places import GATEWAY, INFERENCE
-from benchmarks.servers import PORTS, Contender, Server, free_port, running
+from benchmarks.servers import Contender, Server, running
 
 MODEL = Path(__file__).with_name("stand_in")
 NAP = 'string_value: "0.2"'  # seconds, as the model's configuration has it
@@ -40,18 +40,17 @@ class StandIns:
 
     def _started(self, number: int) -> dict[str, int]:
         """Run one Triton with the stand-in until `close`; return its ports."""
-        ports = {name: free_port() for name in PORTS}
-        environment = {f"TRITON_{name}_PORT": str(port) for name, port in ports.items()}
-        environment |= {
+        environment = {
             "MODEL_REPOSITORY": str(self._directory / "repository"),
             "EDGELENS_RUNTIME_DIR": str(self._directory / f"run-{number}"),
         }
         command = [str(INFERENCE), "-m", "inference"]
-        contender = Contender(f"replica-{number}", command, "/", environment=environment)
+        contender = Contender(
+            f"replica-{number}", command, "/", "/readyz", environment, "TRITON_HEALTH_PORT"
+        )
         stack = ExitStack()
         self._stacks.append(stack)
-        stack.enter_context(running(contender, f"http://127.0.0.1:{ports['HEALTH']}/readyz"))
-        return ports
+        return stack.enter_context(running(contender)).ports
 
 
 def gateway(name: str, grpc: int, metrics: int, threads: int) -> AbstractContextManager[Server]:
