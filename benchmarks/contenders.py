@@ -24,15 +24,17 @@ SAME_ENGINE = (
     f"Ray Serve, OpenVINO {FLOAT}",
     f"Flask + gunicorn, OpenVINO {FLOAT}",
 )
-PORT = ("--host", "127.0.0.1", "--port", "{port}")
 COMMANDS: Mapping[str, list[str]] = {
     "Flask + gunicorn": [
         *(str(PEERS / "gunicorn"), "--config", "benchmarks/peers/gunicorn.conf.py"),
         *("--bind", "127.0.0.1:{port}", "benchmarks.peers.flask_app:app"),
     ],
-    "LitServe": [str(PEERS / "python"), "-m", "benchmarks.peers.litserve_app", *PORT],
-    "BentoML": [str(PEERS / "bentoml"), "serve", "benchmarks.peers.bentoml_app:Classifier", *PORT],
-    "Ray Serve": [str(PEERS / "python"), "-m", "benchmarks.peers.ray_app", *PORT],
+    "LitServe": [str(PEERS / "python"), "-m", "benchmarks.peers.litserve_app"],
+    "BentoML": [
+        *(str(PEERS / "bentoml"), "serve", "benchmarks.peers.bentoml_app:Classifier"),
+        *("--host", "127.0.0.1", "--port", "{port}"),
+    ],
+    "Ray Serve": [str(PEERS / "python"), "-m", "benchmarks.peers.ray_app"],
 }
 HEALTH = {"LitServe": "/health", "BentoML": "/readyz"}
 
@@ -82,7 +84,7 @@ def peer(name: str, repositories: Repositories, model: str) -> Contender:
 
 def article(repositories: Repositories) -> Contender:
     """The article's app: Keras in the web process."""
-    command = [str(PEERS / "python"), "-m", "benchmarks.peers.article", *PORT]
+    command = [str(PEERS / "python"), "-m", "benchmarks.peers.article"]
     return Contender(
         ARTICLE, command, "/predict", environment=_environment(repositories.labels(VGG16))
     )

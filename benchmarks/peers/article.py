@@ -3,7 +3,7 @@
 Flask's server runs a thread for each request, which is its default. Nothing is batched.
 """
 
-import argparse
+import os
 
 import numpy as np
 from flask import Flask, jsonify, request
@@ -29,8 +29,4 @@ def predict():
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--host", required=True)
-    parser.add_argument("--port", type=int, required=True)
-    options = parser.parse_args()
-    app.run(host=options.host, port=options.port)
+    app.run(port=int(os.environ["PORT"]))

@@ -5,7 +5,7 @@ https://lightning.ai/docs/litserve/features/request-response-format. A typed req
 of the three ways, with 6.9 ms of processor time per answer; a file in a form takes 7.1, base64 8.1.
 """
 
-import argparse
+import os
 from typing import Annotated
 
 import litserve as ls
@@ -41,12 +41,11 @@ class Classifier(ls.LitAPI):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--host", required=True)
-    parser.add_argument("--port", type=int, required=True)
-    options = parser.parse_args()
     api = Classifier(max_batch_size=MAX_BATCH, batch_timeout=BATCH_TIMEOUT)
     server = ls.LitServer(api, accelerator="cpu", workers_per_device=WORKERS)
     server.run(
-        host=options.host, port=options.port, generate_client_file=False, log_level="warning"
+        host="127.0.0.1",
+        port=int(os.environ["PORT"]),
+        generate_client_file=False,
+        log_level="warning",
     )

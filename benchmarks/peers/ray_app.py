@@ -4,8 +4,8 @@ Follows https://docs.ray.io/en/latest/serve/advanced-guides/dyn-req-batch.html a
 https://docs.ray.io/en/latest/serve/advanced-guides/asyncio-best-practices.html.
 """
 
-import argparse
 import asyncio
+import os
 import signal
 
 import numpy as np
@@ -42,11 +42,7 @@ if __name__ == "__main__":
     # Ray imports the deployment by its module's name, in its own processes.
     from benchmarks.peers.ray_app import Classifier as Deployment
 
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--host", required=True)
-    parser.add_argument("--port", type=int, required=True)
-    options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: ray.shutdown() or exit(0))
     ray.init(num_cpus=CPUS, include_dashboard=False, log_to_driver=False)
-    serve.start(http_options={"host": options.host, "port": options.port})
+    serve.start(http_options={"host": "127.0.0.1", "port": int(os.environ["PORT"])})
     serve.run(Deployment.bind(), route_prefix="/", blocking=True)
