@@ -124,7 +124,7 @@ def _resting(results: dict[str, Any]) -> str:
         parts = ", ".join(f"{part} {size:.0f}" for part, size in held["parts_mb"].items())
         ratio = held["mb"] / held["weights_mb"]
         figures = [f"{held['mb']:.0f} ({parts})", f"{held['weights_mb']:.0f}", f"{ratio:.2f}"]
-        rows.append([name, f"{results['start'][name]:.1f}", *figures])
+        rows.append([name, f"{held['start_seconds']:.1f}", *figures])
     titles = ["model", "`serve.py` to /readyz, s", "Triton at rest, MB", "weights, MB", "ratio"]
     return "## Start and rest\n\n" + table(titles, rows)
 
@@ -150,8 +150,8 @@ def _cache(results: dict[str, Any]) -> str:
 
 def _replicas(results: dict[str, Any]) -> str:
     lines = []
-    if "gateway_ceiling" in results:
-        ceiling = results["gateway_ceiling"]
+    if "ceiling" in results:
+        ceiling = results["ceiling"]["throughput"]
         lines.append(f"One gateway process forwards at most {ceiling:.0f} requests/s.")
     if "replicas" in results:
         rows = [

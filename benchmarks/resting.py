@@ -16,17 +16,17 @@ SERVER, STUB = "tritonserver", "triton_python_backend_stub"
 
 
 def measure(repositories: Repositories) -> dict[str, dict[str, Any]]:
-    """Return `start`, seconds from `python3 serve.py` to /readyz, and `resting`, megabytes."""
-    start, resting = {}, {}
+    """Return seconds from `python3 serve.py` to /readyz, and megabytes, by model and precision."""
+    found = {}
     for model, precision in SERVED:
         contender = edgelens(f"resting {model} {precision}", repositories, model, precision, True)
         with running(contender) as server:
             time.sleep(IDLE)
             weights = repositories.weight_bytes(model, precision) / 1e6
-            start[f"{model}, {precision}"] = server.start_seconds
+            measured = {"start_seconds": server.start_seconds, "weights_mb": weights}
             held = _memory(server, repositories.of(model, precision))
-            resting[f"{model}, {precision}"] = held | {"weights_mb": weights}
-    return {"start": start, "resting": resting}
+            found[f"{model}, {precision}"] = measured | held
+    return found
 
 
 def _memory(server: Server, repository: Path) -> dict[str, Any]:

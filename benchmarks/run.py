@@ -54,7 +54,7 @@ class Run:
         """Measure everything; return the path of the page."""
         for name, part in self._parts().items():
             if re.search(self._size.only, name) and self._has_time(name):
-                self._attempt(name, partial(self._add, part))
+                self._attempt(name, partial(self._add, name, part))
         if self._has_time("engine alone"):
             self._attempt("engine alone", self._raw)
         while self.results["rounds"] < self._size.rounds:
@@ -73,16 +73,14 @@ class Run:
         return report.write(self.results, self._directory)
 
     def _parts(self) -> Mapping[str, Callable[[], dict[str, Any]]]:
-        """Return the parts that are measured once, by the name that the terminal shows."""
+        """Return the parts that are measured once, by their names in the results."""
         seconds, repositories = self._size.seconds, self._prepared.repositories
         return {
-            "start and rest": lambda: resting.measure(repositories),
-            "a lone request": lambda: {
-                "alone": alone.measure(self._limits, self._scratch, seconds / 2)
-            },
+            "resting": lambda: resting.measure(repositories),
+            "alone": lambda: alone.measure(self._limits, self._scratch, seconds / 2),
             "cache": lambda: caching.measure(repositories, self._scratch, max(1.5, seconds / 2)),
-            "ceiling of a gateway": lambda: ceiling.measure(self._scratch, seconds),
-            "replicas": lambda: {"replicas": replicas.measure(self._scratch, seconds)},
+            "ceiling": lambda: ceiling.measure(self._scratch, seconds),
+            "replicas": lambda: replicas.measure(self._scratch, seconds),
         }
 
     def _round(self) -> None:
@@ -106,8 +104,8 @@ class Run:
         self.results["failed"][name] = "no time was left"
         return False
 
-    def _add(self, part: Callable[[], dict[str, Any]]) -> None:
-        self.results.update(part())
+    def _add(self, name: str, part: Callable[[], dict[str, Any]]) -> None:
+        self.results[name] = part()
 
     def _enter(self, rounds: Rounds, contender: Contender, model: str) -> None:
         loads = rounds.measure(contender, model)
