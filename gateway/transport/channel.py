@@ -37,16 +37,15 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.current: Request | None = None  # waits for a thread, or is with one
         super().__init__(*arguments, **options)
 
-    def received(self, data: bytes) -> bool:
+    def received(self, data: bytes) -> None:
         """Take in what has arrived, and answer refused requests at once.
 
         A refusal needs no thread: under overload, handing each one over would cost more than
         answering it, and take that time from the admitted pictures.
         """
-        taken = True
         while data:
             piece = PIECE if self.request is None else max(PIECE, self.request.missing)
-            taken = super().received(data[:piece])
+            super().received(data[:piece])
             data = data[piece:]
             self._examine()
             is_cut = self._cut_queue()  # first, because it limits refusals too
@@ -55,7 +54,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 self.service()
             if is_cut:
                 break
-        return taken
 
     def send_continue(self) -> None:
         """Ask for the body, or refuse at once if it would be sent in vain.
