@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeVar
 
 from werkzeug.datastructures import MultiDict
@@ -11,7 +11,6 @@ from gateway.errors import BadRequest
 from gateway.model_names import NAME
 from gateway.shares import Shares, SharesError
 
-KNOWN = frozenset({"model", "version", "top_k", "min_score", "ab"})
 NUMBER = re.compile(r"[+-]?(\d{1,20}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,3})?", re.ASCII)
 Value = TypeVar("Value")
 
@@ -41,6 +40,9 @@ class ClassifyOptions:
             min_score=_read(args, "min_score", _min_score, cls.min_score),
             ab=_read(args, "ab", _shares, None),
         )
+
+
+KNOWN = frozenset(entry.name for entry in fields(ClassifyOptions))
 
 
 def _read(
