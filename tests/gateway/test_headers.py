@@ -21,6 +21,7 @@ def test_every_answer_has_the_security_headers(gateway: Gateway, path: str) -> N
 def test_the_policy_allows_nothing_from_elsewhere_and_nothing_inline(gateway: Gateway) -> None:
     policy = gateway.client.get("/healthz").headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+    assert "data:" not in policy and "media-src" not in policy  # the page needs neither
     assert "unsafe" not in policy and "http" not in policy and "*" not in policy
 
 
