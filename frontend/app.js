@@ -254,7 +254,6 @@ class Page {
     find("save").hidden = running || !this.#queue.in("done").length;
     find("retry-all").hidden = running || this.#queue.failed().length < 2;
     find("results").hidden = !this.#queue.size;
-    document.body.classList.toggle("running", running);
   }
 }
 

@@ -100,8 +100,8 @@ function table(rows) {
 /** Say in words what a parameter may be. */
 function limits({ type, minimum, maximum, default: standard, examples }) {
   const facts = [type];
-  if (minimum !== undefined || maximum !== undefined) {
-    facts.push(`from ${minimum ?? "…"} to ${maximum ?? "…"}`);
+  if (minimum !== undefined) {
+    facts.push(`from ${minimum} to ${maximum}`);
   }
   if (standard !== undefined) {
     facts.push(`default ${standard}`);
@@ -116,7 +116,7 @@ function parametersOf(operation) {
   if (!operation.parameters?.length) {
     return [];
   }
-  const rows = operation.parameters.map(({ name, description = "", schema }) => [
+  const rows = operation.parameters.map(({ name, description, schema }) => [
     name,
     description,
     limits(schema),
