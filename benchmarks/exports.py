@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.places import HOME, INFERENCE, KEPT, PHOTOS
 from gateway.contract import Contract
 
+ROOT = KEPT / "exported"  # both models in one repository, int8 variants beside the SavedModels
 VGG16, LITE0 = "vgg16", "efficientnet_lite0"
 CONTRACT = Contract(224, 224, 256, "center", "cubic", "RGB", "0-255")  # of both models
 WEIGHTS = {VGG16: "random", LITE0: "imagenet"}
@@ -29,49 +30,42 @@ SOURCES = (
 )
 
 
-class Exports:
-    """Both models in one repository, with int8 variants beside the SavedModels."""
+def prepare(pictures: Path | None) -> float | None:
+    """Build what is missing in ROOT; return Lite0's int8 agreement with f32, None without pictures.
 
-    def __init__(self) -> None:
-        self.root = KEPT / "exported"
-        self._sources = sources_digest()
-
-    def prepare(self, pictures: Path | None) -> float | None:
-        """Build what is missing; return Lite0's int8 agreement with f32, None without pictures.
-
-        VGG16's weights are random, so its int8 variant is for speed alone: it is calibrated on
-        variants of the test photographs, and no agreement is required.
-        """
-        if _read(self.root / "made.json") != {"sources": self._sources}:
-            self._export()
-        variants = _variants(self.root.with_name("variants"))
-        self._quantise(VGG16, variants)
-        agreement = self._quantise(LITE0, pictures or variants)
-        return agreement if pictures else None
-
-    def _export(self) -> None:
-        shutil.rmtree(self.root, ignore_errors=True)
+    VGG16's weights are random, so its int8 variant is for speed alone: it is calibrated on variants
+    of the test photographs, and no agreement is required.
+    """
+    made = {"sources": sources_digest()}
+    if _read(ROOT / "made.json") != made:
+        shutil.rmtree(ROOT, ignore_errors=True)
         for model, weights in WEIGHTS.items():
-            self._run(model, "--weights", weights)
-        (self.root / "made.json").write_text(json.dumps({"sources": self._sources}))
+            _export(model, "--weights", weights)
+        (ROOT / "made.json").write_text(json.dumps(made))
+    variants = _variants(ROOT.with_name("variants"))
+    _quantise(VGG16, variants)
+    agreement = _quantise(LITE0, pictures or variants)
+    return agreement if pictures else None
 
-    def _quantise(self, model: str, pictures: Path) -> float | None:
-        """Quantise, unless that was already done with the same pictures."""
-        key = digest(path for path in pictures.iterdir() if path.is_file())
-        note = self.root / model / "int8.json"
-        known = _read(note)
-        if known.get("pictures") != key:
-            said = self._run(model, "--quantize", str(pictures), "--min-agreement", "0")
-            found = AGREEMENT.search(said)
-            known = {"pictures": key, "agreement": float(found[1]) / 100 if found else None}
-            note.write_text(json.dumps(known))
-        agreement: float | None = known["agreement"]
-        return agreement
 
-    def _run(self, *arguments: str) -> str:
-        command = [str(INFERENCE), "export_model.py", *arguments, "--repository", str(self.root)]
-        run = subprocess.run(command, cwd=HOME, stdout=subprocess.PIPE, text=True, check=True)
-        return run.stdout
+def _quantise(model: str, pictures: Path) -> float | None:
+    """Quantise, unless that was already done with the same pictures."""
+    key = digest(path for path in pictures.iterdir() if path.is_file())
+    note = ROOT / model / "int8.json"
+    known = _read(note)
+    if known.get("pictures") != key:
+        said = _export(model, "--quantize", str(pictures), "--min-agreement", "0")
+        found = AGREEMENT.search(said)
+        known = {"pictures": key, "agreement": float(found[1]) / 100 if found else None}
+        note.write_text(json.dumps(known))
+    agreement: float | None = known["agreement"]
+    return agreement
+
+
+def _export(*arguments: str) -> str:
+    command = [str(INFERENCE), "export_model.py", *arguments, "--repository", str(ROOT)]
+    run = subprocess.run(command, cwd=HOME, stdout=subprocess.PIPE, text=True, check=True)
+    return run.stdout
 
 
 def sources_digest() -> str:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import exports
 from benchmarks.contenders import edgelens
-from benchmarks.exports import WEIGHTS, Exports
+from benchmarks.exports import ROOT, WEIGHTS
 from benchmarks.limits import Limits
 from benchmarks.places import PHOTOS
 from benchmarks.repositories import PRECISIONS, Repositories
@@ -22,11 +23,10 @@ class Prepared:
 
 def prepare(pictures: Path | None) -> Prepared:
     """Export, quantise, lay out, and start each model once, so that later starts find its cache."""
-    exports = Exports()
     agreement = exports.prepare(pictures)
-    repositories = Repositories(exports.root)
+    repositories = Repositories(ROOT)
     repositories.lay_out()
-    started = exports.root / "started"  # removed when the models are exported again
+    started = ROOT / "started"  # removed when the models are exported again
     if not started.exists():
         _start(repositories)
         started.touch()
