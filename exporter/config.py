@@ -13,6 +13,7 @@ from inference.pbtxt import (
     parameters,
     parse,
     quoted,
+    read,
     with_parameters,
     with_versions,
 )
@@ -75,12 +76,10 @@ def classifier_config(spec: ModelSpec, classes: int) -> str:
 def read_config(path: Path) -> str:
     """Return what a config.pbtxt says. Raises ExportError for one that Triton could not read."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read(path)
         parse(text)
     except OSError as error:
         raise ExportError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ExportError(f"{path} is not UTF-8: fix it first") from error
     except PbtxtError as error:
         raise ExportError(f"{path} {error}") from error
     return text

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 _TOKEN = re.compile(
@@ -16,7 +17,15 @@ _OPENING, _CLOSING = frozenset("{<["), frozenset("}>]")
 
 
 class PbtxtError(ValueError):
-    """Triton could not read it either; the message goes on from the file's name: where, and why."""
+    """A configuration is broken; the message goes on from the file's name: where, and why."""
+
+
+def read(path: Path) -> str:
+    """Return what a file says. Raises PbtxtError; OSError if it cannot be opened."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise PbtxtError("is not UTF-8: fix it first") from None
 
 
 def parse(text: str) -> Any:

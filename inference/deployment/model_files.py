@@ -9,7 +9,7 @@ from pathlib import Path
 
 from inference.deployment.errors import DeployError
 from inference.locking import locked
-from inference.pbtxt import PbtxtError, with_field, with_versions
+from inference.pbtxt import PbtxtError, read, with_field, with_versions
 from inference.repository import versions_in
 from inference.writing import write_text
 
@@ -80,8 +80,11 @@ class ModelFiles:
             ) from None
 
     def text(self) -> str | None:
-        """Return what the configuration says, None if there is none."""
-        return self.config.read_text(encoding="utf-8") if self.config.exists() else None
+        """Return what the configuration says, None if there is none. Raises DeployError."""
+        try:
+            return read(self.config) if self.config.exists() else None
+        except PbtxtError as exc:
+            raise DeployError(f"{self.config} {exc}") from None
 
     def write(self, text: str | None) -> None:
         """Restore the configuration that `text` returned before."""

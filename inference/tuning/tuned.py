@@ -12,7 +12,7 @@ from google.protobuf import text_format
 from gateway.setting import SettingError
 from inference.errors import LaunchError
 from inference.locking import locked
-from inference.pbtxt import PbtxtError, parse
+from inference.pbtxt import PbtxtError, parse, read
 from inference.repository import require_models
 from inference.settings import Settings
 from inference.tuning import MARK
@@ -80,7 +80,7 @@ class Tuned:
 
     def _require_writable(self) -> None:
         """Refuse what could not be written later, or was written by hand. Raises LaunchError."""
-        if self.path.exists() and not self.path.read_text(encoding="utf-8").startswith(MARK):
+        if self.path.exists() and not self.path.read_bytes().startswith(MARK.encode()):
             raise LaunchError(f"{self.path} was not written by `make tune`: move it away first.")
         if not os.access(self.model, os.W_OK):
             raise LaunchError(f"Cannot write into {self.model}: tune as the user who owns it.")
@@ -105,6 +105,6 @@ class Tuned:
 
 def _read(path: Path) -> Any:
     try:
-        return parse(path.read_text(encoding="utf-8") if path.exists() else "")
+        return parse(read(path) if path.exists() else "")
     except PbtxtError as exc:
         raise LaunchError(f"{path} {exc}.") from None

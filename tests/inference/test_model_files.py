@@ -37,3 +37,17 @@ def test_a_named_configuration_is_the_one_that_is_changed(files: ModelFiles) -> 
     assert custom.read_text() == CONFIG + "version_policy { specific { versions: [ 2, 3 ] } }\n"
     assert files.config.read_text() == CONFIG
     assert ModelFiles(files.repository, "cat", "large").config == files.config
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"name: {", "in the middle of a field"), (b"# f\xfcr\n", "is not UTF-8")],
+    ids=["broken", "not UTF-8"],
+)
+def test_a_configuration_that_cannot_be_changed_is_named(
+    files: ModelFiles, content: bytes, reason: str
+) -> None:
+    files.config.write_bytes(content)
+    with pytest.raises(DeployError, match=rf"/cat/config\.pbtxt .*{reason}.*: fix it first"):
+        files.pin([2])
+    assert files.config.read_bytes() == content

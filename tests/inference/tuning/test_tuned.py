@@ -62,11 +62,18 @@ def test_versions_that_a_deployment_chose_stay_chosen(tuned: Tuned) -> None:
     assert "count: 1" in text
 
 
-def test_file_of_somebody_elses_is_not_replaced(tuned: Tuned) -> None:
-    tuned.path.write_text("max_batch_size: 4\n")
+@pytest.mark.parametrize("content", [b"max_batch_size: 4\n", b"# f\xfcr\n"], ids=["UTF-8", "not"])
+def test_file_of_somebody_elses_is_not_replaced(tuned: Tuned, content: bytes) -> None:
+    tuned.path.write_bytes(content)
     wrong = r"edge\.pbtxt was not written by `make tune`"
     with pytest.raises(LaunchError, match=wrong), tuned.reserved():
         pass
+
+
+def test_a_configuration_that_is_not_utf_8_is_named(tuned: Tuned) -> None:
+    (tuned.model / "config.pbtxt").write_bytes(b"# f\xfcr\n")
+    with pytest.raises(LaunchError, match=r"/config\.pbtxt is not UTF-8: fix it first"):
+        tuned.computes()
 
 
 def test_a_model_is_tuned_by_one_process_at_a_time(tuned: Tuned) -> None:
