@@ -10,6 +10,7 @@ from tests.photos import DATA, photos
 PATHS = [photo.path for photo in photos()]
 NO_PICTURE = DATA / "odd_images/text.jpg"
 READABLE = 4.5  # the contrast that WCAG asks of text
+WIDTHS = "return [document.documentElement.scrollWidth, innerWidth]"
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
@@ -22,8 +23,14 @@ def test_a_narrow_phone_scrolls_in_one_direction_only(page: Page, path: str) -> 
         assert label.is_displayed()
     else:
         open_docs(page)
-    script = "return [document.documentElement.scrollWidth, innerWidth]"
-    assert page.driver.execute_script(script) == [360, 360]
+    assert page.driver.execute_script(WIDTHS) == [360, 360]
+
+
+def test_the_longest_name_of_a_model_fits_on_a_narrow_phone(page: Page) -> None:
+    page.resize(360, 740)
+    page.open_ready()
+    page.driver.execute_script("document.getElementById('model').add(new Option('m'.repeat(128)))")
+    assert page.driver.execute_script(WIDTHS) == [360, 360]
 
 
 READ_COLOURS = """
