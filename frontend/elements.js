@@ -2,9 +2,9 @@
 
 export const find = (id) => document.getElementById(id);
 
-/** Return a file's name for a sentence; it must not change the sentence's text direction. */
-export function isolated(name) {
-  return Object.assign(document.createElement("bdi"), { textContent: name });
+/** Return a foreign text for a sentence; it must not change the sentence's text direction. */
+export function isolated(text) {
+  return Object.assign(document.createElement("bdi"), { textContent: text });
 }
 
 /** Show a text in an element, or hide the element when there is none. */

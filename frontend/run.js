@@ -170,7 +170,8 @@ export class Run {
     const failed = finished.length - done.length;
     const spoken = done.length <= SPOKEN_LABELS ? done.filter(({ best }) => best) : [];
     const labels = spoken.flatMap(({ name, best }) => {
-      return [" ", isolated(name), `: ${best.label}, ${percent(best.probability)}.`];
+      const end = `, ${percent(best.probability)}.`;
+      return [" ", isolated(name), ": ", isolated(best.label), end];
     });
     const rest = failed ? `, ${failed} failed` : "";
     return [`${counted(done.length)} classified${rest}.`, ...labels];

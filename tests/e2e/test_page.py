@@ -198,6 +198,14 @@ def test_labels_that_only_their_names_tell_apart_are_shown_as_they_are(page: Pag
     page.open_ready()
 
 
+def test_a_label_written_from_right_to_left_turns_nothing_else_round(page: Page) -> None:
+    page.open_ready(script=WITH_ONE_LABEL.replace("thing", r"\u202egniht"))
+    [card] = page.classify(PATHS[:1])
+    assert page.text("status").endswith(f": \u202egniht, {card.percents[0]}.")
+    assert page.driver.execute_script(READS_RIGHTWARDS)
+    page.open_ready()
+
+
 def test_the_page_waits_for_a_busy_server(browser: webdriver.Chrome, triton: Running) -> None:
     with running_gateway(triton, CLIENT_RATE="0.2") as gateway:
         page = Page(browser, gateway.url)
