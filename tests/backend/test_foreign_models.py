@@ -252,19 +252,23 @@ def test_a_parameter_asks_for_bf16(client):
     assert client.metric("edgelens_model_info", 'model="bfloat"', 'precision="bf16"') == [1]
 
 
-def test_a_reload_at_another_precision_takes_the_old_one_off_the_metrics(client, foreign):
-    model = foreign / "repository" / "renewed"
+@pytest.mark.parametrize("precision", ["bf16", "f32"])
+def test_a_reload_leaves_the_metrics_of_the_new_process_alone(client, foreign, precision):
+    name = f"renewed_{precision}"
+    model = foreign / "repository" / name
     shutil.copytree(foreign / "repository" / "bfloat", model)
     config = model / "config.pbtxt"
     try:
-        assert client.load("renewed") is None
-        config.write_text(config.read_text().replace("bf16", "f32"))
-        assert client.load("renewed") is None
+        assert client.load(name) is None
+        config.write_text(config.read_text().replace("bf16", precision))
+        (model / "1/model.savedmodel/saved_model.pb").touch()  # or Triton has nothing to reload
+        assert client.load(name) is None
     finally:
         shutil.rmtree(model)
-    precisions = partial(client.metric, "edgelens_model_info", 'model="renewed"')
-    wait_until(lambda: not precisions('precision="bf16"'), "the old one is unloaded", 60)
-    assert precisions('precision="f32"') == [1]
+    line = f"successfully unloaded '{name}' version 1"
+    wait_until(lambda: line in client.server.log.read_text(), "the old one is unloaded", 60)
+    info = partial(client.metric, "edgelens_model_info", f'model="{name}"')
+    assert info() == info(f'precision="{precision}"') == [1]
 
 
 def test_the_log_says_engine_and_precision(client):
