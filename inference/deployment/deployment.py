@@ -40,6 +40,7 @@ class Deployment:
             before = self.server.versions(self.files.model)
             older = sorted((v for v in before if v < version), reverse=True)[:keep]
             self._require_files(older)
+            self._require_ensemble()
             serve = [version, *older]
             if there := self._still_there(before):
                 # A restart or a reload by the watchdog must not bring an untested version in.
@@ -80,6 +81,11 @@ class Deployment:
                 f" from {self.files.directory}, so a rollback to it is impossible: restore them,"
                 " or unload it with --keep 0"
             )
+
+    def _require_ensemble(self) -> None:
+        """Refuse to begin if the ensemble could not follow the version. Raises DeployError."""
+        if ensemble := self._ensemble():
+            ensemble.require_changeable()
 
     def _require_memory(self, versions: list[int], purpose: str) -> None:
         """Refuse to load versions that do not fit. Raises DeployError."""
@@ -150,24 +156,27 @@ class Deployment:
 
     def _pin_ensemble(self, version: int) -> None:
         """Write the number that the ensemble has from the server's next start on."""
-        _, ensemble = companions(self.files.model)
-        if ensemble in ready_models(self.files.repository):
-            files = ModelFiles(self.files.repository, ensemble)
-            (files.directory / str(version)).mkdir(exist_ok=True)
-            files.pin([version])
+        if ensemble := self._ensemble():
+            (ensemble.directory / str(version)).mkdir(exist_ok=True)
+            ensemble.pin([version])
+
+    def _ensemble(self) -> ModelFiles | None:
+        """Return the files of the ensemble beside the model, if there is one."""
+        _, name = companions(self.files.model)
+        there = name in ready_models(self.files.repository)
+        return ModelFiles(self.files.repository, name) if there else None
 
     def _load_companions(self, version: int) -> None:
         """Load the decoder unless it is loaded, and the ensemble under the version that serves.
 
         The ensemble leads to whatever version serves; its number tells its clients which one.
         """
-        files, server = self.files, self.server
-        there = ready_models(files.repository)
-        decode, ensemble = companions(files.model)
-        if decode in there and not server.versions(decode):
-            server.load(decode)
-        if ensemble in there:
-            self._renumber(ModelFiles(files.repository, ensemble), version)
+        decode, _ = companions(self.files.model)
+        there = decode in ready_models(self.files.repository)
+        if there and not self.server.versions(decode):
+            self.server.load(decode)
+        if ensemble := self._ensemble():
+            self._renumber(ensemble, version)
 
     def _renumber(self, ensemble: ModelFiles, version: int) -> None:
         """Serve an ensemble under this number alone."""

@@ -97,6 +97,10 @@ class ModelFiles:
         """Write into config.pbtxt which versions are served, so that a restart serves the same."""
         write_text(self.config, self._serving(versions))
 
+    def require_changeable(self) -> None:
+        """Raise DeployError unless `pin` can change the configuration."""
+        self._serving([])
+
     def write_candidate(self, version: int) -> None:
         """Make a model of another name with a version, the labels and the config of this one."""
         directory = self.repository / self.candidate

@@ -115,6 +115,16 @@ def test_the_ensemble_goes_back_too(files: ModelFiles, beside: Server) -> None:
     assert beside.companions["cat_image"] == {2}
 
 
+def test_an_ensemble_that_could_not_follow_is_named_before_anything_changes(
+    files: ModelFiles, beside: Server
+) -> None:
+    (files.repository / "cat_image/config.pbtxt").write_text("name: {")
+    with pytest.raises(DeployError, match=r"/cat_image/config\.pbtxt .*fix it first"):
+        deployment(files, beside).deploy(2, keep=1)
+    assert beside.calls == []
+    assert files.text() == CONFIG
+
+
 def test_companions_that_are_not_loaded_are(files: ModelFiles, beside: Server) -> None:
     beside.companions = {"cat_decode": set(), "cat_image": set()}
     deployment(files, beside).deploy(2, keep=1)
