@@ -26,6 +26,7 @@ from inference.tuning.tuned import Tuned
 CLIENTS = (1, 4, 16)
 LOAD_SECONDS = 900.0  # the first load converts the model
 ANSWER_SECONDS = 60.0
+END_SECONDS = 5.0  # an idle process ends at once; Triton waits for ever for one that hangs
 
 
 class Bench:
@@ -75,10 +76,17 @@ class Bench:
         if self._held:
             self._held = None
             self._client.unload(self._slot, LOAD_SECONDS)
-            while self._stubs.pids(self._slot):  # it would take memory and processors from the next
-                time.sleep(0.02)
+            self._await_end()
         self._load(self._slot, candidate)
         self._held = candidate
+
+    def _await_end(self) -> None:
+        """Wait for the old candidate's processes: they would slow the next one down."""
+        end = time.monotonic() + END_SECONDS
+        while self._stubs.pids(self._slot):
+            if time.monotonic() > end:
+                self._stubs.kill(self._slot)
+            time.sleep(0.02)
 
     def _load(self, name: str, candidate: Candidate | None = None) -> None:
         """Load what config.pbtxt says under a name, with a candidate's values if there is one."""

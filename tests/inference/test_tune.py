@@ -34,6 +34,27 @@ class TritonPythonModel:
             answers.append(pb_utils.InferenceResponse([pb_utils.Tensor("answer", tensor)]))
         return answers
 """
+HANGER = (
+    SLEEPER
+    + """
+    def finalize(self):
+        time.sleep(3600 if "_candidate/" in __file__ else 0)
+"""
+)
+# The process is its own: a bench ends all its children.
+MEASURE_TWO = """
+import os
+from dataclasses import replace
+
+from inference.settings import Settings
+from inference.tuning.bench import open_bench
+from inference.tuning.tuned import Tuned
+
+settings = Settings.from_env(os.environ)
+with open_bench(settings, Tuned.find(settings, None)) as bench:
+    for batch in (4, 16):
+        print(sorted(bench.measure(replace(bench.default, batch=batch), 0.1)))
+"""
 UNBATCHED = standins.CONFIG.replace("dynamic_batching {}", "")
 
 
@@ -82,6 +103,19 @@ def test_interrupted_tuning_leaves_nothing(tmp_path: Path) -> None:
     for place in ("/dev/shm", tempfile.gettempdir()):
         assert list(Path(place).glob(f"edgelens_*{run}*")) == []
     assert sorted(path.name for path in model.iterdir()) == ["1", "config.pbtxt"]
+
+
+def test_a_candidate_that_hangs_does_not_keep_the_next_from_being_measured(tmp_path: Path) -> None:
+    standins.add_model(tmp_path / "models", "hanger", code=HANGER)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE_TWO],
+        cwd=HOME,
+        env=inference_env(tmp_path / "models", tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout == "[1, 4, 16]\n[1, 4, 16]\n", done.stderr
 
 
 @pytest.mark.parametrize(
