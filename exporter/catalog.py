@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pkgutil import resolve_name
+from typing import Any
 
 from gateway.contract import Contract
 
@@ -26,7 +28,7 @@ class ModelSpec:
     """One architecture: how to build it and what input it takes."""
 
     name: str
-    builder: str  # "module:function"; takes weights=, classes=; returns a Keras model
+    builder: str  # "module:function", which is imported when it is needed
     normalisation: Normalisation
     about: str
     size: int = 224
@@ -44,6 +46,15 @@ class ModelSpec:
             colour_order="RGB",
             value_range="0-255",
         )
+
+    def build(self, weights: str | None, classes: int = 1000, top: bool = True) -> Any:
+        """Return the Keras model, which takes normalised float input.
+
+        Without `top` it ends at its last convolution.
+        """
+        shape = (self.size, self.size, 3)
+        builder = resolve_name(self.builder)
+        return builder(weights=weights, classes=classes, input_shape=shape, include_top=top)
 
     def resized(self, size: int) -> "ModelSpec":
         """Return the same model for another input size, showing it the same part of a picture."""

@@ -19,7 +19,6 @@ from exporter.catalog import ModelSpec, Normalisation
 from exporter.efficientnet_lite import classes_in
 from exporter.errors import ExportError
 from exporter.preprocessing import own_preprocessing
-from exporter.weights import build
 
 HDF5 = (".h5", ".hdf5")
 NOT_WEIGHTS = ("optimizer", "optimizer_weights", "seed_generator", "metrics")
@@ -42,7 +41,7 @@ def model_from_file(spec: ModelSpec, path: Path) -> tuple[ModelSpec, Any]:
     Raises ExportError for a file that cannot be read or holds another architecture.
     """
     if path.suffix == ".pth" and spec.name == "efficientnet_lite0":
-        return spec, build(spec, str(path), classes_in(path))
+        return spec, spec.build(str(path), classes_in(path))
     if path.suffix == ".keras":
         return _whole_model(spec, path)
     if path.suffix not in HDF5:
@@ -68,7 +67,7 @@ def _whole_model(spec: ModelSpec, path: Path) -> tuple[ModelSpec, Any]:
         raise ExportError(f"Keras cannot load {path}: {reason}") from error
     size = _input_size(model, path)
     spec = spec if size == spec.size else spec.resized(size)
-    if not _begins_with(_shapes(model), _shapes(build(spec, None, top=False))):
+    if not _begins_with(_shapes(model), _shapes(spec.build(None, top=False))):
         raise ExportError(
             f"the model in {path} is not {spec.name}: its first layers differ"
             " (model_repository/README.md says how to serve any architecture)"
@@ -154,7 +153,7 @@ def _last_activation(model: Any) -> Any:
 
 def _filled(spec: ModelSpec, path: Path, found: Shapes, legacy: bool) -> Any:
     """Build the architecture for the file's number of classes and load its weights."""
-    model = build(spec, None)
+    model = spec.build(None)
     classes = _classes(model, found)
     if classes is None:
         raise ExportError(
@@ -162,7 +161,7 @@ def _filled(spec: ModelSpec, path: Path, found: Shapes, legacy: bool) -> Any:
             "layers of its own must be saved whole (model.save), not only its weights"
         )
     if classes != model.output_shape[-1]:
-        model = build(spec, None, classes)
+        model = spec.build(None, classes)
     try:
         _load(model, path, legacy)
     except Exception as error:

@@ -11,7 +11,7 @@ from exporter.catalog import ModelSpec
 from exporter.errors import ExportError, WeightsUnavailable
 from exporter.keras_file import model_from_file
 from exporter.labels import read_labels
-from exporter.weights import build, random_model
+from exporter.random_weights import random_model
 
 PATIENCE = 10.0  # seconds without a byte from the network
 
@@ -45,7 +45,7 @@ def imagenet_model(spec: ModelSpec) -> Any:
     """Build the model with ImageNet weights, downloaded by Keras unless they are at hand."""
     try:
         with _patience():
-            return build(spec, "imagenet")
+            return spec.build("imagenet")
     except ExportError:
         raise
     # Keras raises a bare Exception when a download fails.

@@ -11,7 +11,7 @@ from keras.applications.vgg16 import preprocess_input
 
 from benchmarks.peers.pictures import tensor, top5
 from exporter.catalog import CATALOG
-from exporter.weights import random_model
+from exporter.random_weights import random_model
 
 app = Flask(__name__)
 model = random_model(CATALOG["vgg16"])

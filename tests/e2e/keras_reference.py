@@ -11,7 +11,7 @@ import numpy as np
 from keras.applications.vgg16 import preprocess_input
 
 from exporter.catalog import CATALOG
-from exporter.weights import random_model
+from exporter.random_weights import random_model
 
 directory = Path(sys.argv[1])
 tensors = np.load(directory / "tensors.npy")

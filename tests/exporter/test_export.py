@@ -19,7 +19,6 @@ from exporter.command import main
 from exporter.errors import ExportError
 from exporter.export import export
 from exporter.job import Job
-from exporter.weights import build
 from gateway.image import to_tensor
 from inference.pbtxt import parameters
 from inference.repository import versions_in
@@ -73,7 +72,7 @@ def test_another_engine_reads_it_and_knows_every_photo(exported: Path) -> None:
 
 def test_each_weight_stands_in_the_savedmodel_once(exported: Path) -> None:
     variables = exported / SMALL / "1/model.savedmodel/variables/variables.data-00000-of-00001"
-    weights = sum(4 * weight.size for weight in build(SPEC, None).get_weights())
+    weights = sum(4 * weight.size for weight in SPEC.build(None).get_weights())
     assert weights <= variables.stat().st_size < weights * 1.02
 
 
@@ -234,7 +233,7 @@ def test_a_file_whose_classes_have_no_labels_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "five.weights.h5"
-    build(SPEC, None, 5).save_weights(path)
+    SPEC.build(None, 5).save_weights(path)
     assert run(SMALL, "--weights", str(path), repository=tmp_path / "models") == 1
     assert "name them with --labels FILE" in capsys.readouterr().err
     assert not (tmp_path / "models").exists()

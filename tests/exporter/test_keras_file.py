@@ -9,7 +9,6 @@ from exporter.efficientnet_lite import imagenet_file
 from exporter.errors import ExportError
 from exporter.keras_file import model_from_file
 from exporter.pth import read_pth
-from exporter.weights import build
 from tests.exporter.checkpoints import write_pth
 
 SPEC = CATALOG["mobilenet_v2"]
@@ -19,7 +18,7 @@ PICTURE = np.random.default_rng(1).standard_normal((1, 224, 224, 3)).astype(np.f
 @pytest.fixture(scope="module")
 def trained() -> keras.Model:
     """Return MobileNetV2 with five classes and weights of its own."""
-    model = build(SPEC, None, 5)
+    model = SPEC.build(None, 5)
     kernel, bias = model.layers[-1].get_weights()
     model.layers[-1].set_weights([kernel * 10, bias + np.arange(5)])
     return model
@@ -88,7 +87,7 @@ def test_a_fine_tuned_vgg16_keeps_its_own_last_layers_and_size(tmp_path: Path) -
     ],
 )
 def test_a_model_ends_in_one_softmax_however_it_is_written(tmp_path: Path, head: list) -> None:
-    model = fine_tuned(build(SPEC.resized(32), None, top=False), *head)
+    model = fine_tuned(SPEC.resized(32).build(None, top=False), *head)
     model.build((None, 32, 32, 3))
     model.save(tmp_path / "mine.keras")
     _, loaded = model_from_file(SPEC, tmp_path / "mine.keras")
@@ -104,7 +103,7 @@ def test_a_model_may_name_its_picture_and_its_answer(
     tmp_path: Path, activation: str | None
 ) -> None:
     image = keras.Input((32, 32, 3), name="photo")
-    features = build(SPEC.resized(32), None, top=False)(image)
+    features = SPEC.resized(32).build(None, top=False)(image)
     pooled = keras.layers.GlobalAveragePooling2D()(features)
     named = {"flower": keras.layers.Dense(3, activation)(pooled)}
     keras.Model({"photo": image}, named).save(tmp_path / "mine.keras")
@@ -126,7 +125,7 @@ def test_a_model_without_the_normalisation_it_should_have_is_refused(tmp_path: P
 
 
 def test_whole_models_that_cannot_be_served_are_refused(tmp_path: Path) -> None:
-    small = build(SPEC.resized(32), None, top=False)
+    small = SPEC.resized(32).build(None, top=False)
     rescaled = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(2.0), small])
     cases = {
         "is not vgg16": (CATALOG["vgg16"], fine_tuned(small, keras.layers.Dense(3))),
@@ -167,7 +166,7 @@ def test_whole_models_that_cannot_be_served_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("activation", ["sigmoid", None])
 def test_a_single_output_becomes_two_classes(tmp_path: Path, activation: str | None) -> None:
-    small = build(SPEC.resized(32), None, top=False)
+    small = SPEC.resized(32).build(None, top=False)
     model = fine_tuned(small, keras.layers.Dense(1, activation))
     model.save(tmp_path / "mine.keras")
     picture = np.random.default_rng(1).random((2, 32, 32, 3), np.float32)
@@ -180,7 +179,7 @@ def test_a_single_output_becomes_two_classes(tmp_path: Path, activation: str | N
 @pytest.mark.parametrize("name", ["vgg16", "mobilenet_v2"])
 def test_preprocessing_in_the_graph_is_refused(tmp_path: Path, name: str) -> None:
     spec = CATALOG[name].resized(32)
-    base = build(spec, None, top=False)
+    base = spec.build(None, top=False)
     module = getattr(keras.applications, name)
     image = keras.Input((32, 32, 3))
     features = base(module.preprocess_input(keras.layers.RandomFlip()(image)))
@@ -202,7 +201,7 @@ def test_what_changes_no_value_of_a_pixel_is_taken(tmp_path: Path) -> None:
         ]
     )
     image = keras.Input((32, 32, 3))
-    base = build(SPEC.resized(32), None, top=False)
+    base = SPEC.resized(32).build(None, top=False)
     head = keras.Sequential([keras.layers.GlobalMaxPooling2D(), keras.layers.Rescaling(2.0)])
     dense = keras.layers.Dense(3, "softmax")
     keras.Model(image, dense(head(base(augmented(image))))).save(tmp_path / "mine.keras")
@@ -226,7 +225,7 @@ def test_weights_without_the_catalogs_last_layer_are_refused(
     tmp_path: Path, head: list[keras.Layer]
 ) -> None:
     path = tmp_path / "base.weights.h5"
-    layers = [keras.Input((224, 224, 3)), build(SPEC, None, top=False), *head]
+    layers = [keras.Input((224, 224, 3)), SPEC.build(None, top=False), *head]
     keras.Sequential(layers).save_weights(path)
     with pytest.raises(ExportError, match="must be saved whole"):
         model_from_file(SPEC, path)

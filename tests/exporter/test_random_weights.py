@@ -4,7 +4,7 @@ import pytest
 from exporter.catalog import CATALOG, ModelSpec
 from exporter.golden import golden_tensor
 from exporter.normalisation import normalise
-from exporter.weights import random_model
+from exporter.random_weights import random_model
 from gateway.image import to_tensor
 from tests.photos import photos
 

@@ -1,6 +1,5 @@
-"""Keras models with weights: the seeded random ones, and how every builder is called."""
+"""Keras models with random weights, whose answers are worth comparing."""
 
-import importlib
 from typing import Any
 
 import numpy as np
@@ -17,24 +16,13 @@ SEED = 2  # of the first six seeds, the one that makes VGG16 surest of the golde
 SPREAD = 2.0
 
 
-def build(spec: ModelSpec, weights: str | None, classes: int = 1000, top: bool = True) -> Any:
-    """Return the Keras model of a catalog entry; it takes normalised float input.
-
-    Without `top` it ends at its last convolution.
-    """
-    module, function = spec.builder.split(":")
-    builder = getattr(importlib.import_module(module), function)
-    shape = (spec.size, spec.size, 3)
-    return builder(weights=weights, classes=classes, input_shape=shape, include_top=top)
-
-
 def random_model(spec: ModelSpec, classes: int = 1000) -> Any:
     """Return the model with random weights, the same ones every time.
 
     The answer depends on the picture, its detail and its colours. It is neither certain of one
     class nor the same for all, so that a test that compares probabilities sees a mistake.
     """
-    model = build(spec, None, classes)
+    model = spec.build(None, classes)
     generator = np.random.default_rng(SEED)
     for layer in model.layers:
         if layer.weights:
