@@ -9,29 +9,27 @@ from exporter.quiet import quiet_stderr
 
 def export(job: Job) -> str:
     """Export a version; return what to tell the user. Raises ExportError."""
-    _require_weights(job.weights)
+    if job.file:
+        _require_file(job.file)
     with quiet_stderr():
         from exporter.export import export  # noqa: PLC0415
     return str(export(job))
 
 
-def _require_weights(weights: str) -> None:
-    """Fail at once if a file is missing. Raises ExportError."""
-    if weights in ("imagenet", "random"):
-        return
-    path = Path(weights)
+def _require_file(path: Path) -> None:
+    """Fail at once if a file of weights is missing. Raises ExportError."""
     try:
         is_file, is_directory = path.is_file(), path.is_dir()
     except OSError as error:  # such as a directory on the way that this user may not enter
-        raise ExportError(f"cannot read {weights}: {error.strerror}") from None
+        raise ExportError(f"cannot read {path}: {error.strerror}") from None
     if is_directory:
         raise ExportError(
-            f"{weights} is a directory; a SavedModel needs no export, put it into the repository:"
+            f"{path} is a directory; a SavedModel needs no export, put it into the repository:"
             " see model_repository/README.md"
         )
     if not is_file:
         raise ExportError(
-            f"there is no file {weights}; WEIGHTS and --weights take imagenet, random or the path"
+            f"there is no file {path}; WEIGHTS and --weights take imagenet, random or the path"
             " of a file"
         )
 

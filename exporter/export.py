@@ -84,7 +84,7 @@ def export(job: Job) -> Written:
         _require_readable(target)
         if job.labels and not replaceable:  # before minutes are spent on the weights
             _require_same_labels(target, read_labels(job.labels))
-        source = load(job.spec, job.weights, job.labels)
+        source = load(job)
         labels = labels_for(source.classes, job.labels)
         fresh = replaceable and _needs_new_texts(target, source.spec, labels)
         if not fresh:

@@ -26,15 +26,14 @@ def quantize_version(job: Job, weights: str | None, pictures: Path, minimum: flo
         require_enough(files_in(pictures), job.spec.contract)  # before minutes are spent
         print(deferred.export(job))
     elif weights is not None:
-        _require_weights(model_dir, version, weights)
+        _require_weights(model_dir, version, job.weights_name)
     print(deferred.quantize(model_dir / str(version), pictures, minimum))
 
 
-def _require_weights(model_dir: Path, version: int, weights: str) -> None:
+def _require_weights(model_dir: Path, version: int, wanted: str) -> None:
     config = model_dir / "config.pbtxt"
     text = read_config(config) if config.is_file() else ""
     have = parameters(text).get(f"weights_v{version}", "unknown")
-    wanted = weights if weights in ("imagenet", "random") else f"file:{Path(weights).name}"
     if have != wanted:
         raise ExportError(
             f'version {version} in {model_dir} has weights "{have}", not "{wanted}"; '

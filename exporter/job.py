@@ -20,3 +20,13 @@ class Job:
     labels: Path | None = None
     version: int | None = None
     force: bool = False
+
+    @property
+    def file(self) -> Path | None:
+        """Return the file that holds the weights; None for ImageNet's and random ones."""
+        return None if self.weights in ("imagenet", "random") else Path(self.weights)
+
+    @property
+    def weights_name(self) -> str:
+        """Return what config.pbtxt calls the weights."""
+        return f"file:{self.file.name}" if self.file else self.weights

@@ -4,11 +4,11 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from exporter.catalog import ModelSpec
 from exporter.errors import ExportError, WeightsUnavailable
+from exporter.job import Job
 from exporter.keras_file import model_from_file
 from exporter.labels import read_labels
 from exporter.random_weights import random_model
@@ -29,16 +29,16 @@ class Source:
         return int(self.model.output_shape[-1])
 
 
-def load(spec: ModelSpec, weights: str, labels: Path | None = None) -> Source:
-    """Return the model with weights `imagenet`, `random` or from a file; raise ExportError."""
-    if weights == "imagenet":
-        return Source(spec, imagenet_model(spec), weights)
-    if weights == "random":
-        classes = len(read_labels(labels)) if labels else 1000
-        return Source(spec, random_model(spec, classes), weights)
-    path = Path(weights)
-    spec, model = model_from_file(spec, path)
-    return Source(spec, model, f"file:{path.name}")
+def load(job: Job) -> Source:
+    """Return the model with the weights asked for; raise ExportError."""
+    spec = job.spec
+    if job.file:
+        spec, model = model_from_file(spec, job.file)
+    elif job.weights == "imagenet":
+        model = imagenet_model(spec)
+    else:
+        model = random_model(spec, len(read_labels(job.labels)) if job.labels else 1000)
+    return Source(spec, model, job.weights_name)
 
 
 def imagenet_model(spec: ModelSpec) -> Any:
