@@ -5,8 +5,8 @@ import pytest
 from tritonclient.grpc.model_config_pb2 import TYPE_FP32, TYPE_STRING, TYPE_UINT8
 
 from exporter.catalog import CATALOG
+from exporter.companions import decode_config, ensemble_config
 from exporter.config import classifier_config, contract_in, read_config, serving, with_version
-from exporter.ensemble import decode_config, ensemble_config
 from exporter.errors import ExportError
 from exporter.golden import PICTURE, Golden, golden_tensor, sha256
 from gateway.contract import Contract
