@@ -8,7 +8,7 @@ import numpy as np
 
 from inference.backends.tensorflow.batch_runner import BatchRunner
 from inference.backends.tensorflow.compiler import Compiler
-from inference.backends.tensorflow.errors import LoadError, RequestError
+from inference.backends.tensorflow.errors import LoadError, RequestError, reason
 from inference.backends.tensorflow.log import Log
 from inference.backends.tensorflow.mixing import mixes_rows
 from inference.backends.tensorflow.precision import choose_precision
@@ -40,7 +40,7 @@ class OpenVinoEngine:
             self._types = [port.get_element_type().to_dtype() for port in compiler.model.inputs]
             self._model = self._compiled(compiler, task)
         except (OSError, RuntimeError, ValueError) as error:
-            raise LoadError(f"OpenVINO cannot run {task.savedmodel}: {_reason(error)}") from error
+            raise LoadError(f"OpenVINO cannot run {task.savedmodel}: {reason(error)}") from error
         self._prime(task)
 
     def _compiled(self, compiler: Compiler, task: Task) -> BatchRunner | RowRunner:
@@ -64,7 +64,7 @@ class OpenVinoEngine:
         try:
             outputs = self._model.run(feed, rows)
         except RuntimeError as error:
-            raise RequestError(_reason(error)) from error
+            raise RequestError(reason(error)) from error
         return {name: outputs[position] for name, position in self._outputs.items()}
 
     def _prime(self, task: Task) -> None:
@@ -101,14 +101,3 @@ def _positions(ports: list[Any], tensors: tuple[Any, ...]) -> dict[str, int]:
                 " constant: in config.pbtxt, name only the outputs that are needed"
             )
     return {tensor.name: found[tensor.name] for tensor in tensors}
-
-
-def _reason(error: Exception) -> str:
-    """Extract the reason from OpenVINO's message, which begins with source files."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = [
-        line
-        for line in lines
-        if not line.startswith(("Exception from", "Check '", "To facilitate"))
-    ]
-    return (said or lines or [type(error).__name__])[-1]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from inference.backends.tensorflow.errors import LoadError, RequestError
+from inference.backends.tensorflow.errors import LoadError, RequestError, reason
 from inference.backends.tensorflow.log import Log
 from inference.backends.tensorflow.task import Array, Task
 
@@ -33,9 +33,7 @@ class TensorFlowEngine:
             self._model = self._tf.saved_model.load(str(task.savedmodel), tags=tags)
             self._function = self._model.signatures[task.signature.name]
         except Exception as error:
-            raise LoadError(
-                f"TensorFlow cannot load {task.savedmodel}: {_reason(error)}"
-            ) from error
+            raise LoadError(f"TensorFlow cannot load {task.savedmodel}: {reason(error)}") from error
         log.info(f"TensorFlow {self._tf.__version__} loaded {task.savedmodel}")
 
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
@@ -49,7 +47,7 @@ class TensorFlowEngine:
             )  # fmt: skip
             return {name: results[name].numpy() for name in self._outputs}
         except self._tf.errors.OpError as error:
-            raise RequestError(_reason(error)) from error
+            raise RequestError(reason(error)) from error
 
     def _dtype(self, array: Array) -> Any:
         """Name TensorFlow's type of an array; bytes objects are strings."""
@@ -69,10 +67,3 @@ def _import_tensorflow(task: Task) -> Any:
     tf.config.threading.set_intra_op_parallelism_threads(task.threads)
     tf.config.threading.set_inter_op_parallelism_threads(task.options.inter_threads or 1)
     return tf
-
-
-def _reason(error: Exception) -> str:
-    """Extract the reason from TensorFlow's message: the last line that is not a node name."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = [line for line in lines if not line.startswith(("[[", "Graph execution error"))]
-    return (said or lines or [type(error).__name__])[-1]
