@@ -113,13 +113,8 @@ def _completed(entries: Sequence[Config], tensor: Tensor, batched: bool) -> dict
     return {
         "name": tensor.name,
         "data_type": tensor.data_type if kind == "TYPE_INVALID" else kind,
-        "dims": dims or _default_dims(tensor, batched),
+        "dims": dims or tensor.dims(batched),
     }
-
-
-def _default_dims(tensor: Tensor, batched: bool) -> list[int]:
-    """Give a tensor's dims from the signature; an unknown rank counts as one varying size."""
-    return [-1] if tensor.shape is None else tensor.dims(batched)
 
 
 def _check_tensors(

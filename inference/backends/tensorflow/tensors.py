@@ -37,9 +37,12 @@ class Tensor:
         return self.shape is None or (len(self.shape) > 0 and self.shape[0] == -1)
 
     def dims(self, batched: bool) -> list[int]:
-        """Give Triton's dims: without the batch dimension if Triton batches."""
+        """Give Triton's dims: without the batch dimension if Triton batches.
+
+        An unknown rank counts as one varying size.
+        """
         if self.shape is None:
-            return []
+            return [-1]
         return list(self.shape[1:] if batched else self.shape)
 
     def __str__(self) -> str:
