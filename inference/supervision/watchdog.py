@@ -4,7 +4,7 @@ import itertools
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any
 
 from gateway.model_names import is_apart
 from inference import model_config
@@ -12,23 +12,10 @@ from inference.client import TritonClient
 from inference.errors import TritonRefused, TritonSilent
 from inference.supervision.probe import Probe
 from inference.supervision.state import Finding
+from inference.tritonserver.stubs import ModelStubs
 
 ModelVersion = tuple[str, str]
 Clock = Callable[[], float]
-
-
-class Stubs(Protocol):
-    """What the watchdog asks about a model's Python processes."""
-
-    def run(self, backend: str) -> bool:
-        """Tell whether models of this backend have Python processes."""
-
-    def counts(self) -> Mapping[ModelVersion, int]:
-        """Count those that live, of each version of a model that has any."""
-
-    def is_working(self, model: str, version: str) -> bool:
-        """Tell whether one computes or waits for a processor."""
-
 
 BUSY = (429, 503, 504)  # the queue is full, or the request waited in it for too long
 DEAD_STUB = "stub process"
@@ -40,7 +27,7 @@ class Watchdog:
     """Probes every loaded model, all at the same time."""
 
     def __init__(
-        self, client: TritonClient, stubs: Stubs, timeout: float, clock: Clock = time.monotonic
+        self, client: TritonClient, stubs: ModelStubs, timeout: float, clock: Clock = time.monotonic
     ) -> None:
         self.client, self.stubs, self.timeout = client, stubs, timeout
         self.clock = clock

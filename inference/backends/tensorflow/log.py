@@ -1,22 +1,12 @@
 """Writes to Triton's log, each line beginning with the model's name."""
 
-from typing import Protocol
-
-
-class TritonLogger(Protocol):
-    """Triton's own logger, `pb_utils.Logger`."""
-
-    def log_info(self, message: str, /) -> None:
-        """Log what went as it should."""
-
-    def log_warn(self, message: str, /) -> None:
-        """Log what an operator should know."""
+from typing import Any
 
 
 class Log:
-    """The log of one model."""
+    """The log of one model; `logger` is `pb_utils.Logger`."""
 
-    def __init__(self, logger: TritonLogger, model: str) -> None:
+    def __init__(self, logger: Any, model: str) -> None:
         self._logger, self._model = logger, model
 
     def info(self, message: str) -> None:
