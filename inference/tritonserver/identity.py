@@ -46,7 +46,15 @@ def _namespace() -> int:
 def start_tick(pid: int) -> int | None:
     """Read when a process started; None if it has ended, even if nobody waited for it yet."""
     try:
-        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        _, fields = stat(PROC / str(pid))
     except (FileNotFoundError, ProcessLookupError):
         return None
     return None if fields[0] in "ZX" else int(fields[19])
+
+
+def stat(process: Path) -> tuple[str, list[str]]:
+    """Read the name of a process or thread and the fields behind it. Raises OSError at its end."""
+    # A name may contain parentheses, and be no text at all.
+    text = (process / "stat").read_text(errors="replace")
+    name, _, fields = text.partition("(")[2].rpartition(")")
+    return name, fields.split()

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from inference.tritonserver.identity import PROC, Run, start_tick
+from inference.tritonserver.identity import PROC, Run, start_tick, stat
 
 LEASH = Path(__file__).with_name("leash.py")
 STUB = "triton_python_backend_stub"
@@ -74,16 +74,16 @@ def is_working(pid: int, samples: int = 5) -> bool:
 def _thread_states(pid: int) -> list[str]:
     """Read the state letters of a process's threads; none if it has ended."""
     states = []
-    for task in (PROC / str(pid) / "task").glob("*/stat"):
+    for task in (PROC / str(pid) / "task").glob("*"):
         with contextlib.suppress(OSError):
-            states.append(task.read_text().rpartition(")")[2].split()[0])
+            states.append(stat(task)[1][0])
     return states
 
 
 def parent(pid: int) -> int:
     """Read a process's parent; 0 if it has ended."""
     try:
-        return int((PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+        return int(stat(PROC / str(pid))[1][1])
     except OSError:
         return 0
 
@@ -114,10 +114,10 @@ def dead_stubs() -> set[int]:
 def _is_dead_stub(pid: int) -> bool:
     """Tell whether a process is a stub's zombie, of whose name only 15 letters are left."""
     try:
-        name, _, rest = (PROC / str(pid) / "stat").read_text().partition("(")[2].rpartition(")")
+        name, fields = stat(PROC / str(pid))
     except OSError:
         return False
-    return name == STUB[:15] and rest.split()[0] == "Z"
+    return name == STUB[:15] and fields[0] == "Z"
 
 
 def kill(pid: int) -> None:

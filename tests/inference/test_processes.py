@@ -1,5 +1,6 @@
 """Looking at processes."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from inference.signals import ENDING, on_ending
-from inference.tritonserver.processes import command_line, is_alive, is_working
+from inference.tritonserver.processes import (
+    children,
+    command_line,
+    dead_stubs,
+    is_alive,
+    is_working,
+)
 from tests.places import HOME
 from tests.waiting import wait_until
 
@@ -40,6 +47,23 @@ def test_process_that_ended_is_not_alive_even_before_it_is_reaped(
     wait_until(lambda: not is_alive(child.pid), "it ended", 20)
     assert command_line(child.pid) == []
     assert not is_working(child.pid)
+
+
+NAMED_WITHOUT_LETTERS = """
+import ctypes, time
+ctypes.CDLL(None).prctl(15, b"\\xff) Z 1")
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("child", [NAMED_WITHOUT_LETTERS], indirect=True)
+def test_names_of_processes_may_be_any_bytes(child: "subprocess.Popen[bytes]") -> None:
+    name = Path(f"/proc/{child.pid}/comm")
+    wait_until(lambda: name.read_bytes() == b"\xff) Z 1\n", "it is renamed", 20)
+    assert is_alive(child.pid)
+    assert child.pid in children(os.getpid())
+    assert dead_stubs() == set()
+    wait_until(lambda: not is_working(child.pid), "it sleeps", 20)
 
 
 def test_what_nohup_ignores_ends_nothing() -> None:
