@@ -88,9 +88,9 @@ def parent(pid: int) -> int:
         return 0
 
 
-def children(pid: int) -> list[int]:
-    """List the direct children of a process."""
-    return [child for child in processes() if parent(child) == pid]
+def children() -> list[int]:
+    """List the direct children of this process."""
+    return [pid for pid in processes() if parent(pid) == os.getpid()]
 
 
 def stubs(run: Run) -> dict[int, list[str]]:
@@ -135,7 +135,7 @@ def kill_stubs_of(run: Run) -> None:
 def kill_children() -> None:
     """Kill and reap every child of this process, orphans it adopted included."""
     end = time.monotonic() + KILL_SECONDS
-    while (remaining := children(os.getpid())) and time.monotonic() < end:
+    while (remaining := children()) and time.monotonic() < end:
         for pid in remaining:
             kill(pid)
             reap(pid)
@@ -150,6 +150,7 @@ def reap(pid: int) -> None:
 
 def reap_orphans(*own: int) -> None:
     """Reap adopted processes that have ended; `own` are those that others wait for."""
-    for pid in children(os.getpid()):
-        if pid not in own:
-            reap(pid)
+    ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    with contextlib.suppress(ChildProcessError):  # there are no children
+        while (child := os.waitid(os.P_ALL, 0, ended)) and child.si_pid not in own:
+            reap(child.si_pid)

@@ -1,6 +1,5 @@
 """Looking at processes."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -61,7 +60,7 @@ def test_names_of_processes_may_be_any_bytes(child: "subprocess.Popen[bytes]") -
     name = Path(f"/proc/{child.pid}/comm")
     wait_until(lambda: name.read_bytes() == b"\xff) Z 1\n", "it is renamed", 20)
     assert is_alive(child.pid)
-    assert child.pid in children(os.getpid())
+    assert child.pid in children()
     assert dead_stubs() == set()
     wait_until(lambda: not is_working(child.pid), "it sleeps", 20)
 
