@@ -23,7 +23,6 @@ from inference.supervision.state import Metrics, State
 from inference.supervision.supervisor import Supervisor
 from inference.tritonserver.backends_directory import (
     assemble_backends,
-    backends_directory,
     plain,
     python_based,
 )
@@ -60,13 +59,14 @@ def prepared(settings: Settings) -> Iterator[tuple[Setup, TritonLog]]:
         own = stack.enter_context(runtime_directory(settings.runtime_dir))
         log = TritonLog(own / "triton.log")
         ports = choose_ports(settings)
-        temporary = Path(tempfile.gettempdir())
-        stack.callback(shutil.rmtree, backends_directory(run, temporary), ignore_errors=True)
+        backends = Path(tempfile.gettempdir(), f"{run.prefix}backends")
+        stack.callback(shutil.rmtree, backends, ignore_errors=True)
         try:
-            backends = assemble_backends(installation, run, temporary=temporary)
+            assemble_backends(installation, backends)
         except OSError as exc:
             raise LaunchError(
-                f"Cannot write to {temporary} ({exc.strerror}): make room there, or set TMPDIR."
+                f"Cannot write to {backends.parent} ({exc.strerror}): make room there,"
+                " or set TMPDIR."
             ) from None
         yield Setup(run, installation, backends, ports), log
 

@@ -2,21 +2,18 @@
 
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 from inference.settings import HOME
-from inference.tritonserver.identity import Run
 from inference.tritonserver.installation import Installation
 
 OWN_BACKENDS = HOME / "inference" / "backends"
 
 
 def assemble_backends(
-    installation: Installation, run: Run, own: Path = OWN_BACKENDS, temporary: Path | None = None
-) -> Path:
-    """Make a temporary backend directory of Triton's backends and ours; returns its path."""
-    directory = backends_directory(run, temporary or Path(tempfile.gettempdir()))
+    installation: Installation, directory: Path, own: Path = OWN_BACKENDS
+) -> None:
+    """Make a backend directory of Triton's backends and ours."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(mode=0o700)
     _add_python(installation, directory / "python")
@@ -25,12 +22,6 @@ def assemble_backends(
     for backend in sorted(installation.backends.iterdir()):
         if backend.is_dir() and not (directory / backend.name).exists():
             (directory / backend.name).symlink_to(backend.resolve())
-    return directory
-
-
-def backends_directory(run: Run, temporary: Path) -> Path:
-    """Name the directory of a run."""
-    return temporary / f"{run.prefix}backends"
 
 
 def python_based(directory: Path) -> list[str]:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from inference.tritonserver.backends_directory import assemble_backends, python_based
-from inference.tritonserver.identity import Run
 from inference.tritonserver.installation import Installation
 
 
@@ -31,7 +30,8 @@ def assembled(installation: Installation, tmp_path: Path) -> Path:
         (own / path).parent.mkdir(parents=True, exist_ok=True)
         (own / path).write_text("ours")
     (own / "tensorflow" / "__pycache__").mkdir()
-    return assemble_backends(installation, Run.current(), own, tmp_path)
+    assemble_backends(installation, tmp_path / "backends", own)
+    return tmp_path / "backends"
 
 
 def test_stub_is_a_copy_that_its_user_may_change(assembled: Path) -> None:
@@ -61,6 +61,5 @@ def test_directory_without_a_model_is_no_backend(assembled: Path) -> None:
     assert python_based(assembled) == ["python", "tensorflow"]
 
 
-def test_directory_is_private_and_carries_the_runs_name(assembled: Path) -> None:
+def test_directory_is_private(assembled: Path) -> None:
     assert assembled.stat().st_mode & 0o777 == 0o700
-    assert Run.from_name(assembled.name) == Run.current()

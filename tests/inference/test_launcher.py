@@ -232,6 +232,7 @@ def test_killed_launcher_does_not_stop_the_next_start(repository: Path) -> None:
         first.process.wait()
         wait_until(lambda: not pids("bin/tritonserver ", run_of(first)), "Triton died too", 10)
         assert any(path.startswith("/dev/shm") for path in leftovers(first))
+        assert any(path.endswith("backends") for path in leftovers(first))
         same = {f"TRITON_{p.upper()}_PORT": str(getattr(first, f"{p}_port")) for p in PORTS}
         with start_inference(repository, **same) as second:
             assert infer(second, [1, 2, 3, 4]).status == 200
