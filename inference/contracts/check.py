@@ -65,10 +65,11 @@ class Check:
 
     def _expectation(self) -> Expectation:
         config = self.endpoints[0].config(self.model, self.version)
-        return Expectation.from_config(config, self.version or self._answering(config))
+        return Expectation.from_config(config, self.version or self._newest())
 
-    def _answering(self, config: Mapping[str, Any]) -> str:
+    def _newest(self) -> str:
         """Find out which version answers unversioned requests, by asking with zeros."""
+        config = self.endpoints[0].config(self.model)
         inputs, outputs = config["input"], config["output"]
         zeros = np.zeros([max(1, int(size)) for size in inputs[0]["dims"]], np.uint8)
         tensors = Names(inputs[0]["name"], outputs[0]["name"], 1)
@@ -114,8 +115,7 @@ class Check:
             self.report.note(f"no {ensemble} is served: encoded pictures were not checked")
             return
         if self.version:
-            ask = partial(self._newest, http, expected, tensor)
-            newest = self.report.check("the newest version", ask)
+            newest = self.report.check("the newest version", self._newest)
             if newest is None:
                 return
             if newest != self.version:
@@ -124,11 +124,6 @@ class Check:
         for endpoint in self.endpoints:
             check = partial(self._check_ensemble, endpoint, config, expected, tensor)
             self.report.check(f"{ensemble} over {endpoint.name}", check)
-
-    def _newest(self, endpoint: Endpoint, expected: Expectation, tensor: Pixels) -> str:
-        """Return the version that answers unversioned requests."""
-        batch = rows([tensor], expected.max_batch_size)
-        return endpoint.classify(self.model, "", batch, names(expected)).version
 
     def _check_ensemble(
         self, endpoint: Endpoint, config: Mapping[str, Any], expected: Expectation, tensor: Pixels

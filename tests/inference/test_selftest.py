@@ -301,7 +301,7 @@ def test_classification_strings_may_lack_a_label_or_hold_colons() -> None:
 def test_a_newest_version_that_refuses_is_a_deviation_of_another_ones_check() -> None:
     class Refusing:
         def config(self, model: str, version: str = "") -> dict:
-            return {"name": model}
+            return configuration() | {"name": model}
 
         def classify(self, *_: object) -> Answer:
             raise Deviation("the server refuses")
