@@ -23,10 +23,11 @@ from inference.settings import Settings
 from inference.supervision.patients import Patients
 from inference.supervision.state import Finding, State
 from inference.supervision.watchdog import Watchdog
+from inference.tritonserver.loadings import Loading, Loadings
 from inference.tritonserver.processes import is_alive, reap_orphans
 from inference.tritonserver.server import TritonServer
 from inference.tritonserver.shm import bearable
-from inference.tritonserver.stubs import Loading, Loadings, ModelStubs
+from inference.tritonserver.stubs import ModelStubs
 
 LOAD_SECONDS = 120.0
 STARVED_SILENCES = 5

@@ -16,6 +16,7 @@ from inference.settings import HOME, Settings
 from inference.tritonserver.backends_directory import plain, python_based
 from inference.tritonserver.identity import Run
 from inference.tritonserver.installation import Installation
+from inference.tritonserver.loadings import Loadings
 from inference.tritonserver.log import TritonLog
 from inference.tritonserver.ports import Ports
 from inference.tritonserver.processes import (
@@ -26,7 +27,6 @@ from inference.tritonserver.processes import (
     start_on_leash,
 )
 from inference.tritonserver.shm import close_segments, leaked, remove_segments
-from inference.tritonserver.stubs import Loadings
 
 CLOSED_APIS = "model-repository,shared-memory,logging,trace,statistics"
 DRAIN_SECONDS = 6

@@ -16,8 +16,9 @@ from inference.launcher import prepared
 from inference.settings import Settings
 from inference.supervision.probe import Probe
 from inference.tritonserver.identity import Run
+from inference.tritonserver.loadings import Loadings
 from inference.tritonserver.server import TritonServer
-from inference.tritonserver.stubs import Loadings, ModelStubs
+from inference.tritonserver.stubs import ModelStubs
 from inference.tuning.axes import Axis, axes
 from inference.tuning.candidate import Candidate
 from inference.tuning.load import Figures, Load, press

@@ -173,7 +173,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in ("supervision.patients", "tritonserver.stubs", "supervision.supervisor"):
+    for module in ("supervision.patients", "tritonserver.loadings", "supervision.supervisor"):
         monkeypatch.setattr(f"inference.{module}.time", clock)
     return clock
 
