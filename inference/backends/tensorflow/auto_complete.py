@@ -1,8 +1,9 @@
 """Completes a model's configuration before it is loaded; needs no engine."""
 
 import os
+from typing import Any
 
-from inference.backends.tensorflow.configuration import Editable, complete
+from inference.backends.tensorflow.configuration import complete
 from inference.backends.tensorflow.location import savedmodel_of, version_directory
 from inference.backends.tensorflow.parameters import Options
 from inference.backends.tensorflow.signatures import read_signature
@@ -12,7 +13,7 @@ DEFAULT_MAX_BATCH_SIZE = 4
 _FLAG = "default-max-batch-size="
 
 
-def auto_complete(config: Editable) -> None:
+def auto_complete(config: Any) -> None:
     """Complete a configuration from the SavedModel's signature. Raises LoadError.
 
     Only command lines tell a stub where the model is and how Triton was started.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from inference.backends.tensorflow.errors import LoadError
 from inference.backends.tensorflow.signatures import Signature
@@ -11,27 +11,11 @@ from inference.backends.tensorflow.tensors import Tensor, spell
 Config = Mapping[str, Any]
 
 
-class Editable(Protocol):
-    """Triton's `ModelConfig`: what auto-complete may change."""
+def complete(config: Any, signature: Signature, default_batch: int) -> None:
+    """Fill in what the signature tells, as NVIDIA's backend did. Raises LoadError on a clash.
 
-    def as_dict(self) -> dict[str, Any]:
-        """Give the configuration as it is."""
-
-    def set_max_batch_size(self, max_batch_size: int, /) -> None:
-        """Set the largest batch; 0 is none."""
-
-    def set_dynamic_batching(self) -> None:
-        """Turn the dynamic batcher on."""
-
-    def add_input(self, tensor: dict[str, Any], /) -> None:
-        """Add or complete an input."""
-
-    def add_output(self, tensor: dict[str, Any], /) -> None:
-        """Add or complete an output."""
-
-
-def complete(config: Editable, signature: Signature, default_batch: int) -> None:
-    """Fill in what the signature tells, as NVIDIA's backend did. Raises LoadError on a clash."""
+    `config` is the `ModelConfig` that Triton gives to auto-complete.
+    """
     given = config.as_dict()
     _check_carried(offered(given, signature))
     batch = _completed_batch(given, offered(given, signature), default_batch)
