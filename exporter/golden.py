@@ -1,7 +1,6 @@
 """The golden picture: what a model must answer about one picture that travels with it."""
 
 import base64
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from gateway.contract import Contract
 from gateway.image import to_tensor
+from inference.contracts.expectation import sha256
 from inference.label_file import labels_sha256
 
 PICTURE = Path(__file__).parent / "data/golden.jpg"
@@ -56,11 +56,6 @@ def golden_of(
     """Say what the model answers; `probabilities` [classes] are Keras's for `tensor`."""
     best = int(probabilities.argmax())
     return Golden(labels[best], float(probabilities[best]), sha256(tensor), labels_sha256(labels))
-
-
-def sha256(tensor: npt.NDArray[np.uint8]) -> str:
-    """Return the hexadecimal SHA-256 of a tensor's bytes."""
-    return hashlib.sha256(np.ascontiguousarray(tensor).tobytes()).hexdigest()
 
 
 def encoded_picture() -> str:

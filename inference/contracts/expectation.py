@@ -75,10 +75,10 @@ class Expectation:
         mistake.
         """
         found = self._tensor(self.contract)
-        if _sha256(found) == self.tensor_sha256:
+        if sha256(found) == self.tensor_sha256:
             return found
         for other in variants(self.contract):
-            if _sha256(self._tensor(other.contract)) == self.tensor_sha256:
+            if sha256(self._tensor(other.contract)) == self.tensor_sha256:
                 raise Deviation(
                     f"{other.swapped()}, according to config.pbtxt's parameters and the SHA-256 of"
                     " the golden tensor"
@@ -137,5 +137,6 @@ def _picture(text: str) -> bytes:
         raise Deviation("parameter golden_picture is not base64") from None
 
 
-def _sha256(tensor: Pixels) -> str:
+def sha256(tensor: Pixels) -> str:
+    """Return the hexadecimal SHA-256 of a tensor's bytes."""
     return hashlib.sha256(tensor.tobytes()).hexdigest()

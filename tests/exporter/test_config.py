@@ -8,8 +8,9 @@ from exporter.catalog import CATALOG
 from exporter.companions import decode_config, ensemble_config
 from exporter.config import classifier_config, contract_in, read_config, serving, with_version
 from exporter.errors import ExportError
-from exporter.golden import PICTURE, Golden, golden_tensor, sha256
+from exporter.golden import PICTURE, Golden, golden_tensor
 from gateway.contract import Contract
+from inference.contracts.expectation import sha256
 from inference.pbtxt import parameters, parse
 
 SPEC = CATALOG["inception_v3"]  # 299 pixels: nothing may assume 224
