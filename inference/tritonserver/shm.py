@@ -42,7 +42,8 @@ def bearable(shared_memory: Path = SHARED_MEMORY) -> int:
 
 def sweep(shared_memory: Path = SHARED_MEMORY, temporary: Path | None = None) -> None:
     """Remove what runs that were killed left behind."""
-    for path in [*_entries(shared_memory), *_entries(temporary or Path(tempfile.gettempdir()))]:
+    temporary = temporary or Path(tempfile.gettempdir())
+    for path in [*shared_memory.glob("edgelens_*"), *temporary.glob("edgelens_*")]:
         run = Run.from_name(path.name)
         if run and run.is_gone():
             kill_stubs_of(run)
@@ -50,11 +51,7 @@ def sweep(shared_memory: Path = SHARED_MEMORY, temporary: Path | None = None) ->
 
 
 def _segments(run: Run, shared_memory: Path) -> list[Path]:
-    return [path for path in _entries(shared_memory) if path.name.startswith(run.prefix)]
-
-
-def _entries(directory: Path) -> list[Path]:
-    return list(directory.iterdir()) if directory.is_dir() else []
+    return list(shared_memory.glob(f"{run.prefix}*"))
 
 
 def _remove(path: Path) -> None:
