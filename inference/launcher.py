@@ -19,7 +19,7 @@ from inference.runtime_directory import runtime_directory
 from inference.settings import Settings
 from inference.signals import stopped_by_signals
 from inference.supervision.health import HealthEndpoint
-from inference.supervision.state import Metrics, State
+from inference.supervision.state import State
 from inference.supervision.supervisor import Supervisor
 from inference.tritonserver.backends_directory import (
     assemble_backends,
@@ -85,7 +85,7 @@ def serve(
     settings: Settings, setup: Setup, log: TritonLog, models: list[str], stack: ExitStack
 ) -> None:
     """Start everything and watch it; `stack` takes it apart in reverse order."""
-    state = State(Metrics())
+    state = State()
     endpoint = HealthEndpoint(settings, state)
     stack.callback(endpoint.close)
     client = TritonClient(settings.reachable_host, setup.ports.http, settings.admin_key)

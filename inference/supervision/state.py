@@ -57,8 +57,8 @@ class Metrics:
 class State:
     """The newest findings; safe to use from several threads."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self.metrics = metrics
+    def __init__(self) -> None:
+        self.metrics = Metrics()
         self._lock = threading.Lock()
         self._findings: list[Finding] = []
         self._trouble: str | None = "Triton is starting."

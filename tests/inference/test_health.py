@@ -9,7 +9,7 @@ import pytest
 from inference.errors import LaunchError
 from inference.settings import Settings
 from inference.supervision.health import HealthEndpoint
-from inference.supervision.state import Finding, Metrics, State
+from inference.supervision.state import Finding, State
 from tests.inference.calls import call
 
 FREE = {"TRITON_HEALTH_PORT": "0"}
@@ -17,7 +17,7 @@ FREE = {"TRITON_HEALTH_PORT": "0"}
 
 @pytest.fixture
 def state() -> State:
-    return State(Metrics())
+    return State()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from inference.deployment.model_files import ModelFiles
 from inference.errors import LaunchError, ProcessLost, Stop, TritonSilent
 from inference.settings import Settings
-from inference.supervision.state import Finding, Metrics, State
+from inference.supervision.state import Finding, State
 from inference.supervision.supervisor import GLANCE_SECONDS, STARVED_SILENCES, Supervisor
 from inference.tritonserver.shm import bearable
 
@@ -60,7 +60,7 @@ def build(
         server=triton,
         client=triton,
         stubs=triton,
-        state=state or State(Metrics()),
+        state=state or State(),
         say=say,
     )
 
@@ -85,7 +85,7 @@ def supervised(triton: SilentTriton, state: State) -> list[str]:
 )
 def test_only_a_triton_that_waits_for_a_processor_is_asked_again(works: bool, calls: int) -> None:
     triton = SilentTriton(works)
-    (said,) = supervised(triton, State(Metrics()))
+    (said,) = supervised(triton, State())
     assert "restarting" in said
     assert triton.calls == calls
     assert (triton.calls > 1) == works
@@ -107,13 +107,13 @@ class BusyTriton(SilentTriton):
 
 def test_a_triton_that_loads_a_model_is_not_restarted_for_its_silence() -> None:
     triton = BusyTriton(rounds=2)
-    (said,) = supervised(triton, State(Metrics()))
+    (said,) = supervised(triton, State())
     assert "restarting" in said
     assert triton.calls == triton.rounds + 1
 
 
 def test_leaked_shared_memory_is_measured_and_freed_by_a_restart() -> None:
-    triton, state = SilentTriton(works=True), State(Metrics())
+    triton, state = SilentTriton(works=True), State()
     triton.lost = bearable() + 1
     (said,) = supervised(triton, state)
     assert said == "Triton's shared memory is full of what dead models left behind; restarting it."
