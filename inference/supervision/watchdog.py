@@ -143,7 +143,7 @@ class _Watched:
         """Return how many Python processes the configuration asks for."""
         config = self._config or {}
         backend = config.get("backend")
-        if self.steps() or (backend and not self._stubs.run(backend)):
+        if self.steps() or (backend and not self._stubs.is_python_based(backend)):
             return 0
         return model_config.instances(config)
 

@@ -17,7 +17,7 @@ class ModelStubs:
         self._run, self._backends = run, frozenset(backends)
         self._path = re.compile(re.escape(str(repository)) + "/([^/]+)/([^/]+)")
 
-    def run(self, backend: str) -> bool:
+    def is_python_based(self, backend: str) -> bool:
         """Tell whether models of this backend have Python processes."""
         return backend in self._backends
 

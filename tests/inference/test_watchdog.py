@@ -63,7 +63,7 @@ class ScriptedStubs:
 
     lives, works = 1, False
 
-    def run(self, backend: str) -> bool:
+    def is_python_based(self, backend: str) -> bool:
         return backend == "python"
 
     def counts(self) -> Counter[tuple[str, str]]:
