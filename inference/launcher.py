@@ -26,12 +26,13 @@ from inference.tritonserver.backends_directory import (
     plain,
     python_based,
 )
+from inference.tritonserver.command import Setup
 from inference.tritonserver.identity import Run
 from inference.tritonserver.installation import find_installation
 from inference.tritonserver.log import TritonLog
 from inference.tritonserver.ports import choose_ports
 from inference.tritonserver.processes import adopt_orphans, kill_children
-from inference.tritonserver.server import Setup, TritonServer
+from inference.tritonserver.server import TritonServer
 from inference.tritonserver.shm import remove_segments, sweep
 from inference.tritonserver.stubs import ModelStubs
 

@@ -4,21 +4,14 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
-from gateway.address import bracketed
-from inference.client import ADMIN_HEADER, TritonClient
+from inference.client import TritonClient
 from inference.errors import LaunchError, ProcessLost
-from inference.settings import HOME, Settings
-from inference.tritonserver.backends_directory import plain, python_based
-from inference.tritonserver.identity import Run
-from inference.tritonserver.installation import Installation
+from inference.settings import Settings
+from inference.tritonserver.command import Setup, command_line, environment
 from inference.tritonserver.loadings import Loadings
 from inference.tritonserver.log import TritonLog
-from inference.tritonserver.ports import Ports
 from inference.tritonserver.processes import (
     is_working,
     kill,
@@ -28,21 +21,9 @@ from inference.tritonserver.processes import (
 )
 from inference.tritonserver.shm import close_segments, leaked, remove_segments
 
-CLOSED_APIS = "model-repository,shared-memory,logging,trace,statistics"
-DRAIN_SECONDS = 6
 KILL_AFTER_SECONDS = 8.0
 UNLOAD_SECONDS = 2.5
 GLANCE_SECONDS = 0.1  # between two looks at the processes of models that are being loaded
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What stays the same over all starts of Triton in one run."""
-
-    run: Run
-    installation: Installation
-    backends: Path
-    ports: Ports
 
 
 class TritonServer:
@@ -154,69 +135,3 @@ class TritonServer:
         kill_stubs_of(self._setup.run)
         reap_orphans()
         remove_segments(self._setup.run)
-
-
-def command_line(settings: Settings, setup: Setup, models: list[str]) -> list[str]:
-    """Put together Triton's command line."""
-    restricted = f"{CLOSED_APIS}:{ADMIN_HEADER}={settings.admin_key}"
-    http_host, grpc_host = _spelled(settings.host)
-    command = [
-        str(setup.installation.server),
-        f"--model-repository={settings.repository}",
-        "--model-control-mode=explicit",
-        *(f"--load-model={model}" for model in models),
-        f"--backend-directory={setup.backends}",
-        *_python_settings(setup),
-        f"--http-address={http_host}",
-        f"--http-port={setup.ports.http}",
-        f"--http-restricted-api={restricted}",
-        f"--grpc-address={grpc_host}",
-        f"--grpc-port={setup.ports.grpc}",
-        f"--grpc-restricted-protocol={restricted}",
-        f"--metrics-address={http_host}",
-        f"--metrics-port={setup.ports.metrics}",
-        f"--exit-timeout-secs={DRAIN_SECONDS}",
-    ]
-    if not Path("/dev/nvidiactl").exists():
-        command.append("--allow-gpu-metrics=false")
-    if settings.cache_bytes:
-        command.append(f"--cache-config=local,size={settings.cache_bytes}")
-        command.append(f"--cache-directory={setup.installation.caches}")
-    if settings.model_config_name:
-        command.append(f"--model-config-name={settings.model_config_name}")
-    return command
-
-
-def _spelled(host: str) -> tuple[str, str]:
-    """Spell an address to listen on for Triton's HTTP and for its gRPC: IPv6 is marked in both."""
-    return (f"ipv6:{host}" if ":" in host else host), bracketed(host)
-
-
-def _python_settings(setup: Setup) -> list[str]:
-    """Give every Python-based backend this run's prefix for its shared memory."""
-    return [
-        f"--backend-config={backend},shm-region-prefix-name={setup.run.prefix}"
-        for backend in python_based(setup.backends)
-    ]
-
-
-def _plain_cache(settings: Settings, setup: Setup) -> Path:
-    with contextlib.suppress(OSError):  # without a cache, models are converted at each start
-        settings.cache_dir.mkdir(parents=True, exist_ok=True)
-    return plain(settings.cache_dir, setup.backends / ".cache")
-
-
-def environment(env: dict[str, str], settings: Settings, setup: Setup) -> dict[str, str]:
-    """Make Triton's environment: this Python first, the wheel's libraries, no admin key."""
-    env.pop("TRITON_ADMIN_KEY", None)
-    libraries = [str(path) for path in setup.installation.libraries]
-    libraries += [part for part in [env.get("LD_LIBRARY_PATH")] if part]
-    return env | {
-        "LD_LIBRARY_PATH": os.pathsep.join(libraries),
-        # The stub finds its packages through the first `python3` on PATH.
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", "")]),
-        # What a killed process of a model leaves there is removed with this run.
-        "TMPDIR": str(setup.backends),
-        "EDGELENS_HOME": str(plain(HOME, setup.backends / ".home")),
-        "EDGELENS_CACHE_DIR": str(_plain_cache(settings, setup)),
-    }
