@@ -1,6 +1,6 @@
 """The order of a deployment: test the new version apart, switch, test again, go back if need be."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from gateway.model_names import companions
@@ -26,15 +26,12 @@ class Deployment:
     say: Callable[[str], None]
     available: Callable[[], int] = available_memory
 
-    def deploy(self, version: int, keep: int) -> None:
+    def deploy(self, version: int, keep: int, proven: Collection[int] = ()) -> None:
         """Serve `version` to unversioned requests, and `keep` older ones beside it.
 
-        Raises DeployError; what was served before is then still served.
+        It is tested apart unless it is one of the `proven` ones. Raises DeployError; what was
+        served before is then still served.
         """
-        self._bring_in(version, keep, proven=set())
-
-    def _bring_in(self, version: int, keep: int, proven: set[int]) -> None:
-        """Serve `version`, tested apart unless it is one of the `proven` ones."""
         self.files.version(version)
         with self.files.locked():
             before = self.server.versions(self.files.model)
@@ -67,7 +64,7 @@ class Deployment:
         older = older or [v for v in self.files.versions() if v < newest]
         if not older:
             raise DeployError(f"there is no version of {self.files.model} before {newest}")
-        self._bring_in(max(older), keep, proven=serving)
+        self.deploy(max(older), keep, proven=serving)
 
     def _still_there(self, versions: set[int]) -> set[int]:
         """Leave out the versions that Triton has loaded, but could not load again."""
