@@ -37,9 +37,10 @@ test-computing:
 	$(INFERENCE)/python -m pytest --quiet tests/exporter
 	$(GATEWAY)/python -m pytest --quiet tests/gateway tests/benchmarks
 test-inference: ; $(INFERENCE)/python -m pytest tests/backend tests/inference
-SERVING := $(addprefix tests/e2e/test_, serve.py deploy.py own_model.py)
-test-serving: ; MAKEFLAGS= $(GATEWAY)/python -m pytest $(SERVING) # it runs `make` itself
-test-stack: ; $(GATEWAY)/python -m pytest tests/examples tests/e2e $(addprefix --ignore=, $(SERVING))
+SERVING := tests/e2e/test_serve.py tests/e2e/test_deploy.py
+# Without the flags of this make, because some of these tests run `make` themselves.
+test-serving: ; MAKEFLAGS= $(GATEWAY)/python -m pytest $(SERVING)
+test-stack: ; MAKEFLAGS= $(GATEWAY)/python -m pytest tests/examples tests/e2e $(addprefix --ignore=, $(SERVING))
 
 test-fast: .venv/.dev ## run the gateway's unit tests
 	$(GATEWAY)/python -m pytest tests/gateway

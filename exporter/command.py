@@ -10,9 +10,9 @@ from exporter import deferred
 from exporter.catalog import CATALOG
 from exporter.default import ensure_default
 from exporter.errors import ExportError
-from exporter.int8 import quantize_version
 from exporter.interruption import interruptible
 from exporter.job import Job
+from exporter.quantization import quantize_version
 from gateway.setting import SettingError
 from inference.settings import repository_dir
 

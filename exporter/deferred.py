@@ -37,5 +37,5 @@ def _require_file(path: Path) -> None:
 def quantize(version_dir: Path, pictures: Path, minimum: float) -> str:
     """Write a version's int8 variant; return what to tell the user. Raises ExportError."""
     with quiet_stderr():
-        from exporter.quantize import quantize  # noqa: PLC0415
+        from exporter.int8_variant import quantize  # noqa: PLC0415
     return quantize(version_dir, pictures, minimum)

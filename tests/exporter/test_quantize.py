@@ -9,10 +9,10 @@ import pytest
 from exporter.catalog import CATALOG
 from exporter.command import main
 from exporter.errors import ExportError
-from exporter.int8 import quantize_version
+from exporter.int8_variant import compare, quantize
 from exporter.job import Job
 from exporter.pictures import read_pictures
-from exporter.quantize import compare, quantize
+from exporter.quantization import quantize_version
 from gateway.image import to_tensor
 from tests.exporter.conftest import SMALL
 from tests.photos import photos
