@@ -15,7 +15,8 @@ from pathlib import Path
 from gateway.errors import Unauthorized
 
 logger = logging.getLogger(__name__)
-LINE = re.compile(r"([A-Za-z0-9_.-]{1,64}):sha256:([0-9a-f]{64})(?::(\d{1,6}(?:\.\d{1,6})?))?")
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+LINE = re.compile(f"({NAME.pattern})" + r":sha256:([0-9a-f]{64})(?::(\d{1,6}(?:\.\d{1,6})?))?")
 
 
 class KeysError(Exception):

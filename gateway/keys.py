@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import fcntl
 import os
-import re
 import secrets
 import stat
 import sys
@@ -13,9 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from gateway import setting
-from gateway.key_ring import Key, KeysError, hash_key, parse_keys, read_text, without_comment
-
-NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+from gateway.key_ring import NAME, Key, KeysError, hash_key, parse_keys, read_text, without_comment
 
 
 def main(argv: Sequence[str] | None = None) -> int:
