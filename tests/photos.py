@@ -40,3 +40,7 @@ def odd_images() -> list[tuple[Path, str]]:
     with (DATA / "odd_images/manifest.csv").open(newline="") as manifest:
         rows = list(csv.DictReader(manifest))
     return [(DATA / "odd_images" / row["file"], row["expected_class"]) for row in rows]
+
+
+PATHS = [photo.path for photo in photos()]
+LABELS = [photo.label for photo in photos()]

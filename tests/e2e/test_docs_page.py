@@ -8,9 +8,7 @@ import requests
 from selenium.webdriver.common.by import By
 
 from tests.e2e.browser import Page, open_docs
-from tests.photos import photos
-
-PATHS = [photo.path for photo in photos()]
+from tests.photos import PATHS
 
 
 def test_the_documentation_shows_every_operation(page: Page) -> None:

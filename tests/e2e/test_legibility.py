@@ -5,9 +5,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
 from tests.e2e.browser import Page, open_docs
-from tests.photos import DATA, photos
+from tests.photos import DATA, PATHS
 
-PATHS = [photo.path for photo in photos()]
 NO_PICTURE = DATA / "odd_images/text.jpg"
 READABLE = 4.5  # the contrast that WCAG asks of text
 WIDTHS = "return [document.documentElement.scrollWidth, innerWidth]"

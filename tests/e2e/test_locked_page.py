@@ -10,12 +10,9 @@ from selenium.webdriver.common.keys import Keys
 from gateway.keys import add_key
 from tests.e2e.browser import Page, best
 from tests.e2e.conftest import Gateway, running_gateway, stop_gateway
-from tests.photos import photos
+from tests.photos import LABELS, PATHS
 from tests.servers import Running
 
-PHOTOS = photos()
-PATHS = [photo.path for photo in PHOTOS]
-LABELS = [photo.label for photo in PHOTOS]
 KEY_RATE = 0.001  # requests a second: the second one is refused, however slow this machine is
 PAUSE = 1000  # seconds that the refusal asks clients to wait
 

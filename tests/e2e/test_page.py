@@ -13,12 +13,10 @@ from selenium.webdriver.common.by import By
 from tests.e2e.browser import Page, best
 from tests.e2e.conftest import checked, running_gateway
 from tests.memory import MEGABYTE
-from tests.photos import DATA, photos
+from tests.photos import DATA, LABELS, PATHS, photos
 from tests.servers import Running
 
 PHOTOS = photos()
-PATHS = [photo.path for photo in PHOTOS]
-LABELS = [photo.label for photo in PHOTOS]
 NO_PICTURE = DATA / "odd_images/text.jpg"
 
 

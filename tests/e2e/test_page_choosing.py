@@ -8,12 +8,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from tests.e2e.browser import Page, best
-from tests.photos import photos
-
-PHOTOS = photos()
-PATHS = [photo.path for photo in PHOTOS]
-LABELS = [photo.label for photo in PHOTOS]
-
+from tests.photos import LABELS, PATHS
 
 # Someone is quicker than the page's script.
 WITH_A_QUICK_CHOICE = """

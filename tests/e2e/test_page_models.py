@@ -6,13 +6,8 @@ from selenium.webdriver.support.ui import Select
 from tests.e2e.browser import Page, best
 from tests.e2e.conftest import checked, running_gateway
 from tests.lite import MODEL
-from tests.photos import photos
+from tests.photos import LABELS, PATHS
 from tests.servers import Running
-
-PHOTOS = photos()
-PATHS = [photo.path for photo in PHOTOS]
-LABELS = [photo.label for photo in PHOTOS]
-
 
 # The first list of models names one more.
 WITH_A_MODEL_THAT_GOES = """
