@@ -105,6 +105,14 @@ class ModelNotReady(TritonUnavailable):
     """Triton answers, but has not loaded this version: it was retired, or is being loaded."""
 
 
+class KeysUnavailable(EdgeLensError):
+    """No API key can be checked: the operator's file of keys is missing or broken."""
+
+    status = 503
+    code = "keys_unavailable"
+    default_retry_after = 2.0
+
+
 class DeadlineExceeded(EdgeLensError):
     """The answer would have come too late."""
 

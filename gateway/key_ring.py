@@ -12,11 +12,13 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.errors import Unauthorized
+from gateway.errors import KeysUnavailable, Unauthorized
 
 logger = logging.getLogger(__name__)
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 LINE = re.compile(f"({NAME.pattern})" + r":sha256:([0-9a-f]{64})(?::(\d{1,6}(?:\.\d{1,6})?))?")
+
+UNUSABLE = "API keys cannot be checked: the server's key file cannot be used; its log says why."
 
 
 class KeysError(Exception):
@@ -86,7 +88,10 @@ class KeyRing:
             raise KeysError(f"API_KEYS_FILE {path}: {error}") from None
 
     def check(self, presented: str) -> Key:
-        """Return the key's entry; raise Unauthorized for one that is missing or unknown."""
+        """Return the key's entry; raise Unauthorized for one that is missing or unknown.
+
+        Raises KeysUnavailable while the file cannot be read or parsed: then nobody may enter.
+        """
         if not presented:
             raise Unauthorized("An API key is required: send it as `Authorization: Bearer <key>`.")
         digest = hash_key(presented)
@@ -104,13 +109,11 @@ class KeyRing:
             try:
                 self._reload()
             except (OSError, KeysError) as error:
-                # Fail closed: while the file cannot be read or parsed, nobody may enter.
                 if str(error) != self._told:  # once, not for every request
-                    logger.error("no API key is valid: %s", error)
-                self._told = str(error)
-                self._keys, self._stamp = [], None
-            else:
-                self._told = ""
+                    logger.error("no API key can be checked: %s", error)
+                self._told, self._stamp = str(error), None
+                raise KeysUnavailable(UNUSABLE) from None
+            self._told = ""
             return self._keys
 
     def _reload(self) -> None:

@@ -15,7 +15,13 @@ from prometheus_client.registry import Collector
 
 from gateway.admission import Admission
 from gateway.catalog import Catalog
-from gateway.errors import EdgeLensError, Overloaded, TooManyRequests, TritonUnavailable
+from gateway.errors import (
+    EdgeLensError,
+    KeysUnavailable,
+    Overloaded,
+    TooManyRequests,
+    TritonUnavailable,
+)
 
 # Otherwise each counter gets another line, about when it began, which nobody needs.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -53,7 +59,7 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
-        for error in (TooManyRequests, Overloaded, TritonUnavailable):
+        for error in (TooManyRequests, Overloaded, TritonUnavailable, KeysUnavailable):
             self.rejections.labels(error.code)  # from 0 on: `rate` cannot see a series' first step
         self._add_admission(admission)
         self._gauge("edgelens_triton_ready", "1 while real inferences succeed.", ready)

@@ -82,6 +82,7 @@ def test_the_description_asks_for_keys_only_where_the_gateway_does() -> None:
     assert operation["security"] == [{"bearer": []}, {"apiKey": []}]
     assert "401" in operation["responses"]
     assert "securitySchemes" not in without["components"]
+    assert list(without["paths"]["/v1/models"]["get"]["responses"]) == ["200"]
     assert not [word for word in ("401", "security") if word in json.dumps(without["paths"])]
 
 

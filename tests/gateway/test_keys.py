@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import Unauthorized
+from gateway.errors import KeysUnavailable, Unauthorized
 from gateway.key_ring import KeyRing, KeysError
 from gateway.keys import add_key, main, revoke_key
 from tests.gateway.stub import Start, picture
@@ -98,7 +98,7 @@ def test_a_file_that_is_no_text_is_one_sentence(
     key = add_key(file, "alice")
     ring = KeyRing(file)
     file.write_bytes("# für Jürgen\n".encode("latin-1") + file.read_bytes())
-    with pytest.raises(Unauthorized):
+    with pytest.raises(KeysUnavailable):
         ring.check(key)
     with pytest.raises(KeysError, match="UTF-8"):
         KeyRing(file)
@@ -114,7 +114,7 @@ def test_what_is_no_file_is_one_sentence_and_nobody_waits_for_it(
     ring = KeyRing(file)
     file.unlink()
     make(file)
-    with pytest.raises(Unauthorized):
+    with pytest.raises(KeysUnavailable):
         ring.check(key)
     with pytest.raises(KeysError, match="is not a file"):
         KeyRing(file)
@@ -165,11 +165,13 @@ def test_a_file_that_is_gone_or_broken_lets_nobody_in(file: Path) -> None:
     ring = KeyRing(file)
     good = file.read_text()
     file.write_text("alice:plain:secret\n")
-    with pytest.raises(Unauthorized):
+    with pytest.raises(KeysUnavailable):
         ring.check(key)
     file.unlink()
-    with pytest.raises(Unauthorized):
+    with pytest.raises(KeysUnavailable):
         ring.check(key)
+    with pytest.raises(Unauthorized):
+        ring.check("")
     file.write_text("# ours\n\n" + good)
     assert ring.check(key).name == "alice"
 
@@ -246,7 +248,7 @@ def test_a_damaged_file_is_logged_once_and_not_for_each_request(
     for times in (1, 2):
         file.write_text("nonsense\n")
         for _ in range(3):
-            with pytest.raises(Unauthorized):
+            with pytest.raises(KeysUnavailable):
                 ring.check(key)
         assert len(caplog.records) == times
         file.write_text(good)
@@ -279,6 +281,16 @@ def test_with_keys_configured_the_api_needs_one(start: Start, file: Path) -> Non
     body = {"data": picture(), "content_type": "image/jpeg", "headers": {"X-API-Key": key}}
     assert gateway.client.post("/v1/classify", **body).status_code == 200
     assert gateway.client.post("/v1/classify", **body).status_code == 429
+
+
+def test_a_broken_file_is_not_the_callers_mistake(start: Start, file: Path) -> None:
+    key = add_key(file, "alice")
+    gateway = start(api_keys_file=file)
+    file.write_text("nonsense\n")
+    for path, method in (("/v1/models", "GET"), ("/v1/classify", "POST"), ("/predict", "POST")):
+        refused = gateway.client.open(path, method=method, headers={"X-API-Key": key})
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
+        assert refused.get_json()["error"]["code"] == "keys_unavailable"
 
 
 def test_without_keys_each_address_has_the_rate(start: Start) -> None:
