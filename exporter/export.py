@@ -26,7 +26,6 @@ from exporter.labels import labels_for, read_labels
 from exporter.normalisation import normalise
 from exporter.progress import steps
 from exporter.repository import (
-    GOLDEN,
     SAVED_MODEL,
     STAGED,
     Target,
@@ -97,7 +96,6 @@ def export(job: Job) -> Written:
             progress.begin("checking")
             golden = _checked(source, staged / SAVED_MODEL, contract, labels)
             size = savedmodel.size(staged / SAVED_MODEL)
-            (staged / GOLDEN).write_text(golden.as_json())
             progress.begin("moving into place")
             _write_texts(target, source, labels, golden, fresh)
             publish(staged, target)

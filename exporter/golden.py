@@ -1,7 +1,6 @@
 """The golden picture: what a model must answer about one picture that travels with it."""
 
 import base64
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,15 +33,6 @@ class Golden:
             "golden_tensor_sha256": self.tensor_sha256,
             "labels_sha256": self.labels_sha256,
         }
-
-    def as_json(self) -> str:
-        """Return the content of a version's golden.json."""
-        entries = {
-            "label": self.label,
-            "probability": round(self.probability, 6),
-            "tensor_sha256": self.tensor_sha256,
-        }
-        return json.dumps(entries, indent=2) + "\n"
 
 
 def golden_tensor(contract: Contract) -> npt.NDArray[np.uint8]:

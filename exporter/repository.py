@@ -14,7 +14,6 @@ from inference.locking import locked
 from inference.repository import versions_in
 
 SAVED_MODEL = "model.savedmodel"
-GOLDEN = "golden.json"
 STAGED = "version"  # not a number: Triton must not take a staged version for one to load
 _STAGING = ".export-"
 

@@ -58,7 +58,6 @@ def test_the_int8_model_is_small_and_stands_beside_the_savedmodel(
 ) -> None:
     version = quantized[0]
     assert sorted(path.name for path in version.iterdir()) == [
-        "golden.json",
         "model.int8.bin",
         "model.int8.xml",
         "model.savedmodel",
@@ -90,7 +89,7 @@ def test_too_little_agreement_writes_nothing(repository: Path, pictures: Path) -
     version = repository / SMALL / "1"
     with pytest.raises(ExportError, match="int8 is not good enough: top-1 agreement"):
         quantize(version, pictures, 1.01)
-    assert sorted(p.name for p in version.iterdir()) == ["golden.json", "model.savedmodel"]
+    assert sorted(p.name for p in version.iterdir()) == ["model.savedmodel"]
 
 
 def test_models_that_differ_are_seen_to_differ(exported: Path, pictures: Path) -> None:
