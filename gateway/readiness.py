@@ -17,10 +17,16 @@ import numpy as np
 from gateway.background import Background
 from gateway.catalog import Catalog
 from gateway.deadline import Deadline
-from gateway.errors import DeadlineExceeded, EdgeLensError, Overloaded, TritonUnavailable
+from gateway.errors import (
+    DeadlineExceeded,
+    EdgeLensError,
+    InferenceFailed,
+    Overloaded,
+    TritonUnavailable,
+)
 from gateway.image import to_tensor
 from gateway.model import Model
-from gateway.triton import InferenceClient, Tensor
+from gateway.triton import Answer, InferenceClient, Tensor
 
 logger = logging.getLogger(__name__)
 PROBE_SECONDS = 2.0  # between two probes
@@ -141,7 +147,8 @@ class Readiness:
             tensor = _vary(self._golden_tensor(model))
             began = self._clock()
             self._probes += 1
-            self._triton.infer(model, "", [tensor], 1, Deadline(PROBE_TIMEOUT))
+            answer = self._triton.infer(model, "", [tensor], 1, Deadline(PROBE_TIMEOUT))
+            _require_labels(answer)
         except Overloaded as error:
             self._note_full_queue(error, start)
         except EdgeLensError as error:
@@ -184,6 +191,13 @@ class Readiness:
         if self._golden is None or self._golden[0] != model:
             self._golden = (model, _decode_golden(model))
         return self._golden[1]
+
+
+def _require_labels(answer: Answer) -> None:
+    """Raise what every client would get from a model that answers logits."""
+    for row in answer.rows:
+        if isinstance(row, InferenceFailed):
+            raise row
 
 
 def _vary(tensor: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from gateway.errors import (
     TritonUnavailable,
 )
 from gateway.readiness import FRESH_SECONDS, PROBE_SECONDS, Readiness
+from gateway.triton import Answer
 from tests.gateway.clock import Clock
 from tests.gateway.stub import StubTriton, as_base64, model_config
 from tests.waiting import wait_until
@@ -70,6 +71,19 @@ def test_it_is_not_ready_before_an_inference_succeeded(readiness: Readiness) -> 
     assert readiness.as_json()["status"] == "not_ready"
     readiness.probe()
     assert readiness.as_json() == {"status": "ready", "model": "colours"}
+
+
+def test_a_model_that_answers_logits_is_not_ready(
+    readiness: Readiness, triton: WatchedTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = Answer("1", [InferenceFailed("The model answers 12.3.")])
+    monkeypatch.setattr(triton, "infer", lambda *_: answer)
+    readiness.probe()
+    assert readiness.as_json() == {"status": "not_ready", "reason": "The model answers 12.3."}
+    readiness.require("colours")  # trying it is not in vain: the answer says what is wrong
+    monkeypatch.undo()
+    readiness.probe()
+    assert readiness.is_ready()
 
 
 def test_a_probe_measures_the_models_speed(triton: WatchedTriton, clock: Clock) -> None:
