@@ -49,7 +49,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--minutes", type=_positive, default=15, help="time limit (default: 15)")
     parser.add_argument("--rounds", type=_count, default=3, help="most rounds (default: 3)")
     parser.add_argument("--seconds", type=_positive, default=5, help="per measurement (default: 5)")

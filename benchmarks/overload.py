@@ -32,7 +32,7 @@ DEADLINE = 10.0  # seconds; the gateway's default
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="benchmarks.overload", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.overload", description=__doc__)
     parser.add_argument("--seconds", type=int, default=40, help="per part (default: 40)")
     return until_interrupted("bench-overload", partial(_run, parser.parse_args().seconds))
 

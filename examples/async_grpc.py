@@ -1,7 +1,4 @@
-"""Classify pictures concurrently over gRPC with asyncio.
-
-async_grpc.py [--url HOST:PORT] [--model NAME] PICTURE...
-"""
+"""Classify pictures concurrently over gRPC with asyncio."""
 
 import argparse
 import asyncio
@@ -30,8 +27,8 @@ async def classify(client: triton.InferenceServerClient, model: str, picture: Pa
 async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pictures", nargs="+", type=Path)
-    parser.add_argument("--url", default="127.0.0.1:8001")
-    parser.add_argument("--model", default="efficientnet_lite0")
+    parser.add_argument("--url", default="127.0.0.1:8001", help="default: %(default)s")
+    parser.add_argument("--model", default="efficientnet_lite0", help="default: %(default)s")
     options = parser.parse_args()
     address = options.url.removeprefix("http://").rstrip("/")
     if "://" in address:

@@ -1,4 +1,4 @@
-"""Print what a camera sees, whenever that changes: camera.py [--url URL] SOURCE
+"""Print what a camera sees, whenever that changes.
 
 SOURCE is a camera's number (0 is the first) or device, the address of a stream (rtsp://...,
 http://...) or a video file. Frames that a camera sends while one is being classified are skipped,
@@ -27,8 +27,8 @@ BROKEN = 10  # unreadable frames in a row that mean the end
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source")
-    parser.add_argument("--url", default="http://127.0.0.1:5000")
+    parser.add_argument("source", metavar="SOURCE")
+    parser.add_argument("--url", default="http://127.0.0.1:5000", help="default: %(default)s")
     parser.add_argument("--model", help="default: the server's")
     parser.add_argument("--every", type=float, default=0.5, help="seconds between two frames")
     parser.add_argument("--least", type=float, default=0.3, help="least probability to report")

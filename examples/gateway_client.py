@@ -1,4 +1,4 @@
-"""Classify pictures through the gateway: gateway_client.py [--url URL] [--model NAME] PICTURE...
+"""Classify pictures through the gateway.
 
 If the server asks for an API key, set it in API_KEY.
 """
@@ -30,7 +30,7 @@ AGAIN = Retry(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pictures", nargs="+", type=Path)
-    parser.add_argument("--url", default="http://127.0.0.1:5000")
+    parser.add_argument("--url", default="http://127.0.0.1:5000", help="default: %(default)s")
     parser.add_argument("--model", help="default: the server's")
     options = parser.parse_args()
     if "://" not in options.url:

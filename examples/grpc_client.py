@@ -1,4 +1,4 @@
-"""Classify pictures over gRPC: grpc_client.py [--url HOST:PORT] [--model NAME] PICTURE..."""
+"""Classify pictures over gRPC."""
 
 import argparse
 import sys
@@ -12,8 +12,8 @@ from tritonclient.utils import InferenceServerException
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pictures", nargs="+", type=Path)
-    parser.add_argument("--url", default="127.0.0.1:8001")
-    parser.add_argument("--model", default="efficientnet_lite0")
+    parser.add_argument("--url", default="127.0.0.1:8001", help="default: %(default)s")
+    parser.add_argument("--model", default="efficientnet_lite0", help="default: %(default)s")
     options = parser.parse_args()
     address = options.url.removeprefix("http://").rstrip("/")
     if "://" in address:

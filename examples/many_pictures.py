@@ -1,7 +1,4 @@
-"""Classify all pictures below a directory, with a progress bar; print one line of CSV for each.
-
-many_pictures.py [--url HOST:PORT] [--model NAME] [--at-once N] DIRECTORY > labels.csv
-"""
+"""Classify all pictures below a directory, with a progress bar; print one line of CSV for each."""
 
 import argparse
 import csv
@@ -39,8 +36,8 @@ def show(done: int, total: int) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--url", default="127.0.0.1:8001")
-    parser.add_argument("--model", default="efficientnet_lite0")
+    parser.add_argument("--url", default="127.0.0.1:8001", help="default: %(default)s")
+    parser.add_argument("--model", default="efficientnet_lite0", help="default: %(default)s")
     parser.add_argument("--at-once", type=int, default=16, help="more fill larger batches")
     options = parser.parse_args()
     address = options.url.removeprefix("http://").rstrip("/")

@@ -3,8 +3,6 @@
 For programs on the server's own host (in containers: with a shared /dev/shm). Registering memory
 needs the admin key, in TRITON_ADMIN_KEY or in the file that a server started with `make serve`
 writes to EDGELENS_RUNTIME_DIR, by default .cache/run.
-
-shared_memory.py [--url HOST:PORT] [--model NAME] PICTURE...
 """
 
 import argparse
@@ -24,8 +22,8 @@ KEY_FILE = Path(os.environ.get("EDGELENS_RUNTIME_DIR") or HOME / ".cache/run") /
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pictures", nargs="+", type=Path)
-    parser.add_argument("--url", default="127.0.0.1:8001")
-    parser.add_argument("--model", default="efficientnet_lite0")
+    parser.add_argument("--url", default="127.0.0.1:8001", help="default: %(default)s")
+    parser.add_argument("--model", default="efficientnet_lite0", help="default: %(default)s")
     options = parser.parse_args()
     address = options.url.removeprefix("http://").rstrip("/")
     if "://" in address:

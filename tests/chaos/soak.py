@@ -1,7 +1,5 @@
 """Keep a running gateway busy for a long time and report how the memory of its stack moves.
 
-    python -m tests.chaos.soak --minutes 30 [--url http://127.0.0.1:5000]
-
 Needs a running `make serve` on this machine; finds its processes through its supervisor.
 """
 
@@ -21,7 +19,7 @@ INTERVAL = 10.0  # seconds between two looks at memory
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser("python -m tests.chaos.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30)
     own = f"http://127.0.0.1:{os.environ.get('PORT') or 5000}"
     parser.add_argument("--url", default=own)

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 import shutil
 import signal
 import socket
@@ -64,6 +65,13 @@ def assert_names_every_photo(finished: "subprocess.CompletedProcess[str]") -> No
     assert len(lines) == len(PHOTOS)
     for line, photo in zip(lines, PHOTOS, strict=True):
         assert line.startswith(f"{photo.path}: {photo.wnid} {photo.label} (")
+
+
+@pytest.mark.parametrize("name", sorted(name for name in COVERED if name.endswith(".py")))
+def test_the_help_shows_the_command_once_and_the_default_server(name: str) -> None:
+    said = python(name, "--help").stdout
+    assert said.count(name) == 1
+    assert re.search(r"--url URL +default: \S+:\d+\n", said)
 
 
 def test_the_gateways_client_names_every_photo(gateway_url: str, tmp_path: Path) -> None:
