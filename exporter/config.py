@@ -29,7 +29,7 @@ MAX_BATCH_SIZE = 16
 # Batches of 8 are preferred: larger ones are no faster. With sixteen clients, some of whom wait
 # while the others are answered, large and tiny batches would otherwise take turns for ever.
 _CLASSIFIER = Template("""\
-# Written by export_model.py, which from now on only adds `parameters` at the end.
+# Written by export_model.py. A later export changes only the `parameters` about versions.
 name: $name
 platform: "tensorflow_savedmodel"
 max_batch_size: $max_batch_size
