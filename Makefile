@@ -28,7 +28,7 @@ model: .venv-inference/.export ## export a model: make model MODEL=vgg16 WEIGHTS
 	$(INFERENCE)/python export_model.py $(MODEL) --weights "$(WEIGHTS)" \
 	    $(if $(LABELS),--labels "$(LABELS)") $(if $(VERSION),--version $(VERSION))
 
-test: test-packages .venv/.dev .venv-inference/.export ## run all tests that need no containers
+test: test-packages .venv/.dev .venv-inference/.export ## run all tests but those of `test-compose` and `test-chaos`
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=none test-computing test-inference
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=none test-serving test-stack
 

@@ -82,7 +82,8 @@ def _parser() -> argparse.ArgumentParser:
         "--default",
         action="store_true",
         help="export a model for `make serve` unless there is one: vgg16 with ImageNet weights, "
-        "or efficientnet_lite0 without them; $WEIGHTS (a file, or random) adds a missing vgg16",
+        "or efficientnet_lite0 if those cannot be fetched; $WEIGHTS (a file, or random) adds a "
+        "missing vgg16",
     )
     return parser
 
