@@ -94,7 +94,9 @@ def test_a_version_that_was_replaced_on_disk_is_tested_apart(server: Running) ->
     assert "version 1 is not fit to serve" in refused.stderr
     assert "wrong channel order" in refused.stderr
     assert_version_1_never_noticed(server)
-    assert deploy(server, 1).returncode == 0
+    accepted = deploy(server, 1)
+    assert accepted.returncode == 0
+    assert "candidate" not in accepted.stdout
 
 
 def test_a_replaced_version_is_not_judged_by_what_the_cache_keeps_of_the_old_one(
