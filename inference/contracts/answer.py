@@ -1,5 +1,6 @@
 """What a server says about one picture."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -34,6 +35,11 @@ class Answer:
     def probability(self) -> float:
         """Return the best class's probability."""
         return self.scores[self.best]
+
+    @property
+    def has_nan(self) -> bool:
+        """Tell whether a probability is not a number; comparisons would not notice it."""
+        return any(map(math.isnan, self.scores.values()))
 
     def score(self, label: str) -> float:
         """Return the probability of the class with a label, 0 if there is none."""

@@ -18,10 +18,13 @@ NOISE_AT_AUTO = 0.02
 # Two answers of one model to one tensor differ by less, whatever they were batched with.
 SAME = {"f32": 1e-3, "bf16": 0.01, "int8": 0.02}
 SAME_COARSEST = 0.02
+NOT_A_NUMBER = "a probability is not a number (NaN)"
 
 
 def judge(answer: Answer, expected: Expectation, ask: Ask) -> str | None:
     """Compare a model's answer with its golden one; `ask` asks the model about another tensor."""
+    if answer.has_nan:
+        return NOT_A_NUMBER
     if len(answer.labels) < len(answer.scores):
         return _unnamed(answer)
     noise = NOISE.get(expected.precision, NOISE_AT_AUTO)
@@ -105,6 +108,8 @@ def judge_ensemble(
 
     `wrong` are the model's own answers to what the usual mistakes make of the picture.
     """
+    if answer.has_nan:
+        return NOT_A_NUMBER
     same = SAME.get(expected.precision, SAME_COARSEST)
     distance = answer.distance(direct)
     nearest = min(wrong, key=lambda mistake: answer.distance(wrong[mistake]))

@@ -1,6 +1,8 @@
 """How the self-test judges the answers of models that were exported with a mistake."""
 
+import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from gateway.contract import Contract
 from gateway.image import Pixels
 from inference.contracts.answer import Answer
 from inference.contracts.expectation import Expectation
-from inference.contracts.judgement import NOISE, NOISE_AT_AUTO, judge
+from inference.contracts.judgement import NOISE, NOISE_AT_AUTO, judge, judge_ensemble
 from inference.contracts.variants import variants
 from tests.inference.contracted import (
     CONTRACT,
@@ -98,6 +100,15 @@ def test_only_of_classes_as_good_as_equal_may_another_lead(lead: float, is_right
     scores = {1: 0.5 + lead / 2, 0: 0.5 - lead / 2} | dict.fromkeys(range(2, 10), 0.0)
     answer = Answer.from_strings([f"{score}:{i}:{LABELS[i]}" for i, score in scores.items()])
     assert (judge(answer, expected, lambda tensor: answer) is None) == is_right
+
+
+@pytest.mark.parametrize("number", [3, 0], ids=["the golden class", "another"])
+def test_a_probability_that_is_not_a_number_is_never_right(number: int) -> None:
+    expected = expectation(PICTURE, CONTRACT, "auto")
+    direct = ask(expected.tensor())
+    broken = replace(direct, scores=direct.scores | {number: math.nan})
+    found = judge(broken, expected, ask), judge_ensemble(broken, direct, expected, {"": direct})
+    assert found == ("a probability is not a number (NaN)",) * 2
 
 
 def test_a_label_file_of_another_model_is_called_so() -> None:
