@@ -38,7 +38,7 @@ def _precisions(version: Path) -> Axis:
 
 def _instances(cpus: int, most: int, ours: bool) -> Axis:
     """Try instances and threads that together use from half of the CPUs to twice as many."""
-    counts = sorted({1, 2, cpus, *(1 << bit for bit in range(cpus.bit_length()))})
+    counts = sorted({2, cpus, *(1 << bit for bit in range(cpus.bit_length()))})
     pairs = [
         (instances, 0 if not ours or threads == max(1, cpus // instances) else threads)
         for instances in counts
