@@ -2,7 +2,8 @@
 
 from xml.etree import ElementTree
 
-from inference.tuning.curve import draw
+from inference.tuning.curve import BOTTOM, LEFT, RIGHT, TOP, draw
+from inference.tuning.load import Load
 from tests.inference.tuning.candidates import figures
 
 
@@ -12,3 +13,14 @@ def test_curve_names_both_and_can_be_drawn() -> None:
     texts = [element.text for element in drawn.iter() if element.tag.endswith("text")]
     assert "default: <auto>" in texts
     assert len([e for e in drawn.iter() if e.tag.endswith("polyline")]) == 2
+
+
+def test_more_answers_are_further_right_and_longer_waits_higher() -> None:
+    curves = {"best": {1: Load(1, 100, 10), 4: Load(4, 200, 20)}}
+    drawn = ElementTree.fromstring(draw(curves, []))
+    (line,) = (element for element in drawn.iter() if element.tag.endswith("polyline"))
+    (one, four) = (
+        [float(part) for part in point.split(",")] for point in line.attrib["points"].split()
+    )
+    assert LEFT < one[0] < four[0] < RIGHT
+    assert BOTTOM > one[1] > four[1] > TOP

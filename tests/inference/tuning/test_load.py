@@ -1,6 +1,8 @@
 """The clients that press a configuration."""
 
 import threading
+import time
+from functools import partial
 
 import pytest
 
@@ -8,16 +10,23 @@ from inference.errors import LaunchError
 from inference.tuning.load import Load, press
 
 
-def test_pressing_counts_what_clients_that_wait_for_answers_get() -> None:
-    own = threading.local()
+def test_pressing_counts_what_clients_that_wait_for_answers_get_once_warm() -> None:
+    own, calls = threading.local(), []
 
     def clock() -> float:
         return getattr(own, "now", 0.0)
 
     def infer() -> None:
-        own.now = clock() + 1 / 32
+        time.sleep(0.01)
+        own.now = clock() + (1 / 32 if clock() else 9)  # the first call takes long
+        calls.append(own.now)
 
-    assert press(infer, clients=4, seconds=0.01, clock=clock) == Load(4, 4 * 32, 1000 / 32)
+    assert press(infer, clients=4, seconds=0.2, clock=clock) == Load(4, 4 * 32, 1000 / 32)
+    assert len(calls) > 4 * 2
+
+
+def test_calls_that_take_longer_than_the_time_are_measured_all_the_same() -> None:
+    assert press(partial(time.sleep, 0.05), clients=1, seconds=0).p50_ms >= 50
 
 
 def test_a_failing_request_ends_the_pressing() -> None:

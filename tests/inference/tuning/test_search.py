@@ -34,6 +34,7 @@ def test_search_goes_on_from_the_best_of_each_axis(tmp_path: Path) -> None:
     tried = machine.search(120).narrow(DEFAULT, axes(SAVEDMODEL, tmp_path, cpus=2, most=2))
     assert fastest(tried) == replace(DEFAULT, instances=2, batch=8)
     assert len(tried) < 16  # the grid has 4 x 4 x 3 and more
+    assert machine.measured == list(tried)  # each once
 
 
 def test_search_ends_when_its_time_is_over(tmp_path: Path) -> None:
@@ -55,7 +56,7 @@ def test_best_and_default_are_measured_by_turns() -> None:
     assert sorted(machine.measured[:2], key=str) == sorted(machine.measured[2:4], key=str)
     assert [machine.measured.count(c) for c in (DEFAULT, best)] == [ROUNDS, ROUNDS]
     assert machine.measured[0] != machine.measured[2]
-    assert machine.now <= 120
+    assert machine.now == pytest.approx(0.4 * 120)
     assert gains(rounds) == {1: 1.0, 16: pytest.approx(1.1)}
 
 
