@@ -111,6 +111,22 @@ def test_a_probability_that_is_not_a_number_is_never_right(number: int) -> None:
     assert found == ("a probability is not a number (NaN)",) * 2
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({}, None),
+        ({"version": "2"}, "it answers as version 2, but version 1 serves"),
+        ({"scores": {3: 0.9, 0: 0.1}}, "it answers 'n00000003 thing 3' (0.9000), but the model"),
+    ],
+)
+def test_an_ensemble_has_to_answer_as_its_model_does(changes: dict, sentence: str | None) -> None:
+    expected = expectation(PICTURE, CONTRACT, "auto")
+    direct = replace(ask(expected.tensor()), version="1")
+    wrong = {mistake: ask(tensor) for mistake, tensor in expected.tensors_gone_wrong().items()}
+    found = judge_ensemble(replace(direct, **changes), direct, expected, wrong)
+    assert found is None if sentence is None else str(found).startswith(sentence)
+
+
 def test_a_label_file_of_another_model_is_called_so() -> None:
     expected = expectation(PICTURE, CONTRACT, "auto")
     answer = ask(expected.tensor())

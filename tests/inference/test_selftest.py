@@ -23,6 +23,8 @@ from tests.inference.contracted import (
     CONTRACT,
     FIRST_ONLY,
     LABELS,
+    MIRRORED,
+    MODEL,
     SWAPPED,
     add_classifier,
     add_ensemble,
@@ -48,6 +50,8 @@ WRONG = {
     "too_few_labels": "tensor over HTTP: wrong label file: it names 3 of the 10 classes",
     "drifted": "tensor over HTTP: the golden picture is 'n",
     "no_batch": "batch over gRPC: a picture gets a different answer in a batch of 4 than alone",
+    "one_row": "batch over HTTP: 4 pictures get an answer of shape [1, 10]",
+    "silent": "contract: the answer has no output 'probabilities'",
     "squeezing": "squeezing_image over HTTP: wrong resize (squeezed instead of cropped)",
     "swapping": "swapping_image over gRPC: wrong channel order (BGR instead of RGB)",
     "blurring": "blurring_image over HTTP: wrong interpolation (area instead of cubic)",
@@ -67,7 +71,8 @@ STATED_WRONG = [
     ({"crop": ""}, "lacks the parameter crop"),
     ({"width": "32"}, "input 'image' is TYPE_UINT8 [64, 64, 3], but the contract says"),
 ]
-RIGHT = {"right", "right_without_ensemble", "coarse", "one_by_one", "unbatched"}
+RIGHT = {"right", "right_without_ensemble", "renewed", "coarse", "one_by_one", "unbatched"}
+WITH_ENSEMBLE = {"right", "renewed"}
 WITHOUT_BATCH = {"one_by_one", "unbatched"}
 
 
@@ -95,6 +100,31 @@ def add_models(repository: Path) -> None:
     add_classifier(repository, "unlabelled", labels=[""])
     add_classifier(repository, "too_few_labels", labels=LABELS[:3])
     add_classifier(repository, "drifted", golden_probability_v1="0.111")
+    add_renewed(repository)
+    add_classifier(repository, "one_row")
+    rewrite(repository / "one_row", "-3], 10)", "-3], 10)[:1]")
+    add_classifier(repository, "silent")
+    rewrite(repository / "silent", '[pb_utils.Tensor("probabilities", found)]', "[]")
+
+
+def add_renewed(repository: Path) -> None:
+    """Write a model whose newest version answers something else than its first."""
+    newer = {name.replace("_v1", "_v2"): text for name, text in golden(mirrored=True).items()}
+    add_classifier(repository, "renewed", **newer)
+    add_ensemble(repository, "renewed")
+    for name in ("renewed", "renewed_image"):
+        (repository / name / "2").mkdir()
+    (repository / "renewed/2/model.py").write_text(MODEL.replace("TAKEN", MIRRORED))
+    with (repository / "renewed/config.pbtxt").open("a") as config:
+        config.write("version_policy { all {} }\n")
+
+
+def rewrite(directory: Path, old: str, new: str) -> None:
+    """Replace a part of a model's program."""
+    program = directory / "1/model.py"
+    text = program.read_text()
+    assert old in text
+    program.write_text(text.replace(old, new))
 
 
 def swapped(labels: list[str], one: int, other: int) -> list[str]:
@@ -173,8 +203,8 @@ def test_nothing_is_said_against_a_right_model(sections: dict[str, list[str]], m
     ways = {"tensor over HTTP", "tensor over gRPC"}
     if model not in WITHOUT_BATCH:
         ways |= {"batch over HTTP", "batch over gRPC"}
-    if model == "right":
-        ways |= {"right_image over HTTP", "right_image over gRPC"}
+    if model in WITH_ENSEMBLE:
+        ways |= {f"{model}_image over HTTP", f"{model}_image over gRPC"}
     checked = {re.sub(r"^ok +", "", line) for line in sections[model] if line.startswith("ok")}
     assert checked == ways | {"contract", "golden tensor"}
 
@@ -194,6 +224,12 @@ def test_a_right_model_alone_is_success(served: Running) -> None:
     assert finished.stdout.endswith("No deviations.\n")
 
 
+def test_an_older_version_is_checked_without_the_ensemble(served: Running) -> None:
+    finished = selftest(served, "--model", "renewed", "--version", "1")
+    assert finished.returncode == 0, finished.stdout
+    assert "renewed_image follows version 2 and was not checked" in finished.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -211,12 +247,14 @@ def test_what_cannot_be_checked_is_one_sentence(
     assert len(finished.stderr.splitlines()) == 1
 
 
-def test_no_server_is_one_sentence(served: Running) -> None:
-    command = [sys.executable, "-m", "inference.selftest", "http://127.0.0.1:9"]
+@pytest.mark.parametrize("is_there", [False, True], ids=["no server", "gRPC's port"])
+def test_where_no_http_is_spoken_it_is_one_sentence(served: Running, is_there: bool) -> None:
+    url = f"http://127.0.0.1:{served.grpc_port if is_there else 9}"
+    command = [sys.executable, "-m", "inference.selftest", url]
     finished = subprocess.run(command, cwd=HOME, capture_output=True, text=True, timeout=60)
     assert finished.returncode == 2
     assert finished.stderr == (
-        "selftest: no Triton answers at http://127.0.0.1:9; is it running, and on that port?\n"
+        f"selftest: no Triton answers at {url}; is it running, and on that port?\n"
     )
 
 
