@@ -262,6 +262,20 @@ def test_a_row_alone_may_be_rounded_in_another_way_only_at_16_bits(precision, mi
     assert mixes_rows(compiled, precision) == mixes
 
 
+@pytest.mark.parametrize("kind", [np.bool_, np.uint8, np.int64, np.float16])
+def test_rows_of_every_type_are_tried_with_different_values(kind):
+    a = ops.parameter([-1, WIDTH], kind, "a")
+    rows = centred(ops.convert(a, np.float32), 0)
+    assert mixes_rows(Compiler(ov.Model([rows], [a]), "f32").compile(CORES, streams=1), "f32")
+
+
+def test_whole_numbers_are_compared_exactly():
+    a = ops.parameter([-1, WIDTH], np.float32, "a")
+    counted = ops.add(ops.multiply(a, ops.constant(np.float32(0))), count(a))
+    large = ops.convert(ops.add(counted, ops.constant(np.float32(100_000))), np.int32)
+    assert mixes_rows(Compiler(ov.Model([large], [a]), "f32").compile(CORES, streams=1), "f32")
+
+
 def test_rows_that_refuse_every_trial_are_not_joined():
     a = ops.parameter([-1, -1], np.float32, "a")
     odd = ops.reshape(a, ops.constant([0, -1, 11]), special_zero=True)
