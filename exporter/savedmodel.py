@@ -1,5 +1,6 @@
 """Write a Keras model as a SavedModel with one signature, and read one back."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ def write(model: Any, spec: ModelSpec, path: Path) -> None:
 
 def classify(path: Path, tensors: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Return what the SavedModel on disk answers: FP32 [N,classes]."""
-    signature = tf.saved_model.load(str(path)).signatures[SIGNATURE]
+    # TensorFlow reads brackets in the path to the variables as a pattern, so that path is short.
+    with contextlib.chdir(path.parent):
+        signature = tf.saved_model.load(path.name).signatures[SIGNATURE]
     return np.asarray(signature(image=tf.constant(tensors))[OUTPUT])
 
 

@@ -71,6 +71,12 @@ def test_another_engine_reads_it_and_knows_every_photo(exported: Path) -> None:
     assert model(tensors)[0].argmax(axis=1).tolist() == [photo.index for photo in photos()]
 
 
+def test_a_path_may_look_like_a_pattern(tmp_path: Path) -> None:
+    repository = tmp_path / "für mich [alt] *?"
+    assert run(SMALL, "--weights", "random", repository=repository) == 0
+    assert versions_in(repository / SMALL) == [1]
+
+
 def test_each_weight_stands_in_the_savedmodel_once(exported: Path) -> None:
     variables = exported / SMALL / "1/model.savedmodel/variables/variables.data-00000-of-00001"
     weights = sum(4 * weight.size for weight in SPEC.build(None).get_weights())
