@@ -23,6 +23,7 @@ from inference.supervision.state import State
 from inference.supervision.supervisor import Supervisor
 from inference.tritonserver.backends_directory import (
     assemble_backends,
+    is_plain,
     plain,
     python_based,
 )
@@ -51,6 +52,7 @@ def prepared(settings: Settings) -> Iterator[tuple[Setup, TritonLog]]:
     """Lend what a Triton needs, and leave no file or process behind. Raises LaunchError."""
     installation = find_installation()
     require_open_files()
+    require_plain_temporary_directory()
     adopt_orphans()
     with ExitStack() as stack:
         sweep()
@@ -79,6 +81,15 @@ def require_open_files() -> None:
         raise LaunchError(
             f"A process may have only {most} files open here, but Triton needs {LEAST_FILES}:"
             " raise that limit (`ulimit -n 1024`, or LimitNOFILE= of a service)."
+        )
+
+
+def require_plain_temporary_directory() -> None:
+    """Refuse a place for the stubs in which none would start. Raises LaunchError."""
+    if not is_plain(place := Path(tempfile.gettempdir())):
+        raise LaunchError(
+            f"Triton cannot start models from {place}: set TMPDIR to a directory without blanks,"
+            " umlauts and the like in its path, such as /tmp."
         )
 
 

@@ -34,11 +34,16 @@ def plain(path: Path, link: Path) -> Path:
 
     Neither the locale nor PYTHONUTF8 changes how a stub's Python reads file names.
     """
-    if re.fullmatch(r"[A-Za-z0-9_./+,=@%~:-]+", str(path)):
+    if is_plain(path):
         return path
     if not link.is_symlink():
         link.symlink_to(path)
     return link
+
+
+def is_plain(path: Path) -> bool:
+    """Tell whether a stub can use a path, and be started from it: a shell reads its command."""
+    return re.fullmatch(r"[A-Za-z0-9_./+,=@%~:-]+", str(path)) is not None
 
 
 def _add_python(installation: Installation, target: Path) -> None:

@@ -155,6 +155,18 @@ def test_a_limit_of_open_files_that_is_too_low_is_one_sentence(
     assert "ulimit -n 1024" in sentence
 
 
+@pytest.mark.parametrize("name", ["my files", "für", "$HOME"])
+def test_a_temporary_directory_from_which_no_model_starts_is_one_sentence(
+    repository: Path, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    ended = start(inference_env(repository, tmp_path, TMPDIR=str(tmp_path / name)))
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"Error: Triton cannot start models from {tmp_path / name}: ")
+    assert "set TMPDIR" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
 def test_nested_json_does_not_end_triton(server: Running) -> None:
     said = server.printed()
     body = b'{"inputs":' + b"[" * 900_000
