@@ -268,7 +268,16 @@ class Supervisor:
             time.sleep(min(2.0**self._quick_ends, LONGEST_RESTART_PAUSE))
         self._watchdog.forget_all()
         self._silences = 0
-        models = sorted(self._expected & set(ready_models(self._settings.repository)))
+        ready = set(ready_models(self._settings.repository))
+        if self._expected and not ready:
+            # Such as a disk that is not mounted: a Triton without models would look healthy.
+            self._quick_ends += 1
+            self._report(
+                f"No model is left in {self._settings.repository}: put them back, and they are"
+                " served again."
+            )
+            return
+        models = sorted(self._expected & ready)
         for model in models:
             self._patients.admit(model)
         self._start_without(set(without), models)
@@ -290,6 +299,10 @@ class Supervisor:
                 self._state.metrics.restarts.inc()
                 self._start_without(without | {exc.model}, models)
                 return
-            self._state.trouble(str(exc))
-            self._say(str(exc))
+            self._report(str(exc))
             self._quick_ends += time.monotonic() - started < QUICK_END_SECONDS
+
+    def _report(self, trouble: str) -> None:
+        """Say why Triton does not run, on the terminal and to whoever asks."""
+        self._state.trouble(trouble)
+        self._say(trouble)

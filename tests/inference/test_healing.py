@@ -135,6 +135,22 @@ def test_killed_triton_is_restarted_on_the_same_ports_with_the_same_models(serve
     )
 
 
+def test_models_that_were_out_of_reach_at_a_restart_are_served_as_soon_as_they_are_back(
+    server: Running,
+) -> None:
+    served, repository = names(server), Path(server.env["MODEL_REPOSITORY"])
+    elsewhere = repository.rename(repository.with_name("unmounted"))
+    try:
+        os.kill(triton_of(server), signal.SIGKILL)
+        told = f"No model is left in {repository}: "
+        wait_until(lambda: told in readiness(server).body.decode(), "it is said", DEADLINE)
+        assert told in server.printed()
+    finally:
+        elsewhere.rename(repository)
+    await_healed(server)
+    assert names(server) == served
+
+
 def test_frozen_triton_is_killed_and_restarted(server: Running) -> None:
     restarts, triton = counter(server, RESTARTS), triton_of(server)
     os.kill(triton, signal.SIGSTOP)
