@@ -14,6 +14,7 @@ from exporter.interruption import interruptible
 from exporter.job import Job
 from exporter.quantization import quantize_version
 from gateway.setting import SettingError
+from gateway.terminal import say
 from inference.settings import repository_dir
 
 MINIMUM_AGREEMENT = 0.95
@@ -107,7 +108,7 @@ def _share(text: str) -> float:
 def _run(options: argparse.Namespace) -> None:
     if options.list:
         for spec in CATALOG.values():
-            print(f"{spec.name:20} {spec.size}x{spec.size}  {spec.about}")
+            say(f"{spec.name:20} {spec.size}x{spec.size}  {spec.about}")
     elif options.default:
         ensure_default(options.repository, os.environ.get("WEIGHTS", ""))
     elif options.model is None:
@@ -115,7 +116,7 @@ def _run(options: argparse.Namespace) -> None:
     elif options.quantize:
         quantize_version(_job(options), options.weights, options.quantize, options.min_agreement)
     else:
-        print(deferred.export(_job(options)))
+        say(deferred.export(_job(options)))
 
 
 def _job(options: argparse.Namespace) -> Job:

@@ -7,6 +7,7 @@ from exporter.config import read_config
 from exporter.errors import ExportError
 from exporter.job import Job
 from exporter.pictures import files_in, require_enough
+from gateway.terminal import say
 from inference.pbtxt import parameters
 from inference.repository import versions_in
 
@@ -24,10 +25,10 @@ def quantize_version(job: Job, weights: str | None, pictures: Path, minimum: flo
     version = job.version or max(existing, default=1)
     if version not in existing:
         require_enough(files_in(pictures), job.spec.contract)  # before minutes are spent
-        print(deferred.export(job))
+        say(deferred.export(job))
     elif weights is not None:
         _require_weights(model_dir, version, job.weights_name)
-    print(deferred.quantize(model_dir / str(version), pictures, minimum))
+    say(deferred.quantize(model_dir / str(version), pictures, minimum))
 
 
 def _require_weights(model_dir: Path, version: int, wanted: str) -> None:

@@ -19,6 +19,13 @@ def test_the_script_says_in_one_line_that_a_model_is_missing() -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_a_full_disk_behind_its_output_is_no_traceback() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "export_model.py", "--list"]
+        done = subprocess.run(command, cwd=HOME, stdout=full, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Path:
     """Return a directory that holds the script and no environment."""
