@@ -64,6 +64,8 @@ def _finish(response: Response, services: Services) -> Response:
     route = _route()
     services.metrics.requests.labels(route, response.status_code).inc()
     ticket = request.environ.get(TICKET)
+    if ticket:  # it was not held by `_place` if the caller or an option was refused
+        ticket.leave()
     arrived = ticket.deadline.start if ticket else g.started
     if response.status_code not in REFUSED:
         services.metrics.seconds.labels(route).observe(time.monotonic() - arrived)

@@ -79,6 +79,15 @@ def test_a_client_over_its_share_whose_waiting_request_hung_up_has_room_again(
     assert results[0].status_code == 200
 
 
+def test_a_request_that_was_told_its_mistake_holds_no_place_any_more(serve: Serve) -> None:
+    running = serve()
+    running.services.admission.limit = 1
+    mistaken = raw_classify().replace(b"/v1/classify", b"/v1/classify?top_k=x")
+    last = raw_classify().replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+    answers = running.say(mistaken + last)
+    assert (answers.count(b"HTTP/1.1 400 "), answers.count(b"HTTP/1.1 200 ")) == (1, 1)
+
+
 def test_a_request_past_its_deadline_is_dropped_before_inference(
     serve: Serve, triton: StubTriton
 ) -> None:
