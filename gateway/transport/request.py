@@ -40,6 +40,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
             raise ParsingError("Bad URI") from error
         if self.body_rcv is not None:  # an empty one is false
             self.body = self.body_rcv.buf = Body(self.adj.inbuf_overflow)
+        self._settle_connection()
 
     def received(self, data: bytes) -> int:
         """Take in this request's bytes; waitress does not limit the lines between chunks."""
@@ -81,6 +82,14 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         self.error = self.refusal = error
         if self.body is not None:
             self.body.drop()
+
+    def _settle_connection(self) -> None:
+        """Reduce `Connection: TE, close` to what waitress understands, which is one option."""
+        options = [one.strip() for one in self.headers.get("CONNECTION", "").lower().split(",")]
+        if "close" in options:
+            self.headers["CONNECTION"] = "close"
+        elif "keep-alive" in options:
+            self.headers["CONNECTION"] = "keep-alive"
 
     def is_too_slow(self, now: float) -> bool:
         """Tell whether it arrives more slowly than any honest client sends."""

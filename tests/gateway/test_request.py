@@ -1,5 +1,6 @@
 """Requests as they arrive over real connections: broken, too large, too slow, in part."""
 
+import http.client
 import json
 import socket
 import ssl
@@ -77,6 +78,28 @@ def test_broken_http_is_answered_in_the_one_shape(
     assert answer.startswith(b"HTTP/1.") and answer.split(b" ")[1] == b"%d" % status
     assert body_of(answer)["error"]["code"] == code
     assert b"Content-Security-Policy: default-src 'none'" in answer
+
+
+@pytest.mark.parametrize(
+    ("version", "options", "told"),
+    [
+        ("1.1", "TE, close", "close"),
+        ("1.1", "Close, Keep-Alive", "close"),
+        ("1.1", "keep-alive, Upgrade", None),
+        ("1.0", "TE,keep-alive", "Keep-Alive"),
+        ("1.0", "keep-alive, close", "close"),
+        ("1.0", "TE", "close"),
+    ],
+)
+def test_the_options_of_a_connection_may_come_in_a_list(
+    serve: Serve, version: str, options: str, told: str | None
+) -> None:
+    with serve().connect() as client:
+        said = f"GET /healthz HTTP/{version}\r\nConnection: {options}\r\n\r\n"
+        client.sendall(said.encode())
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+    assert answer.getheader("Connection") == told
 
 
 def test_what_the_application_never_saw_is_counted(serve: Serve) -> None:
