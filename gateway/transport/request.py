@@ -38,6 +38,8 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
             super().parse_header(header_plus)
         except ValueError as error:  # from urlsplit; waitress does not catch it: `http://[`
             raise ParsingError("Bad URI") from error
+        if "TRANSFER_ENCODING" in self.headers:  # waitress would take the body for more requests
+            raise ParsingError("Transfer-Encoding needs HTTP/1.1")
         if self.body_rcv is not None:  # an empty one is false
             self.body = self.body_rcv.buf = Body(self.adj.inbuf_overflow)
         self._settle_connection()
@@ -86,7 +88,8 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
     def _settle_connection(self) -> None:
         """Reduce `Connection: TE, close` to what waitress understands, which is one option."""
         options = [one.strip() for one in self.headers.get("CONNECTION", "").lower().split(",")]
-        if "close" in options:
+        # With two lengths, a proxy may have seen another end of this request: nothing may follow.
+        if "close" in options or (self.chunked and "CONTENT_LENGTH" in self.headers):
             self.headers["CONNECTION"] = "close"
         elif "keep-alive" in options:
             self.headers["CONNECTION"] = "keep-alive"

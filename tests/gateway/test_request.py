@@ -57,6 +57,12 @@ def body_of(answer: bytes) -> Any:
             "bad_request",
         ),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "not_implemented"),
+        (
+            b"POST / HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"GET /healthz HTTP/1.1\r\n\r\n",
+            400,
+            "bad_request",
+        ),
         (b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000 + b"\r\n\r\n", 431, "headers_too_large"),
     ],
     ids=[
@@ -68,6 +74,7 @@ def body_of(answer: bytes) -> Any:
         "endless chunk line",
         "endless trailer",
         "unknown encoding",
+        "chunks in HTTP/1.0",
         "headers",
     ],
 )
@@ -100,6 +107,13 @@ def test_the_options_of_a_connection_may_come_in_a_list(
         answer = http.client.HTTPResponse(client)
         answer.begin()
     assert answer.getheader("Connection") == told
+
+
+def test_nothing_may_follow_a_body_with_two_lengths(serve: Serve) -> None:
+    head = b"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = serve().say(head + b"0\r\n\r\n" + b"GET /healthz HTTP/1.1\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 405 ")
+    assert answer.count(b"HTTP/1.1 ") == answer.count(b"\r\nConnection: close\r\n") == 1
 
 
 def test_what_the_application_never_saw_is_counted(serve: Serve) -> None:
