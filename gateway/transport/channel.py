@@ -58,13 +58,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def send_continue(self) -> None:
         """Ask for the body, or refuse at once if it would be sent in vain.
 
-        After an earlier answer a thread calls this. It cannot queue a refusal, so the body is read
-        first.
+        A request that comes with an earlier one is asked for its body when that one is answered.
+        Nothing can be queued then, so it is refused once its body has been read.
         """
-        is_loop = self.server.task_dispatcher.is_loop()
-        if is_loop:
+        comes_alone = self.current is None
+        if comes_alone:
             self._examine()
-        if is_loop and self.request is not None and self.request.refusal:
+        if comes_alone and self.request is not None and self.request.refusal:
             self.request.expect_continue = False
             self.request.headers["CONNECTION"] = "close"  # the body may be on its way already
             self.request.completed = True

@@ -185,6 +185,20 @@ def test_what_is_refused_behind_another_request_is_answered_too(
         assert status_of_next(client) == 413
 
 
+def test_what_is_refused_behind_a_refusal_is_answered_too(serve: Serve) -> None:
+    running = serve(max_upload_bytes=1024, max_body_bytes=1024)
+    running.services.admission.limit = 0
+    head = b"POST /v1/classify HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2000\r\n\r\n"
+    with running.connect() as client:
+        client.sendall(b"POST /predict HTTP/1.1\r\n\r\n" + head)
+        assert status_of_next(client) == 503
+        wait_until(
+            lambda: any(c.sent_continue for c in arriving(running)), "its body is asked for", 10
+        )
+        client.sendall(bytes(2000))
+        assert status_of_next(client) == 413
+
+
 def test_an_endless_chunked_body_is_cut_off(serve: Serve) -> None:
     running = serve(max_body_bytes=100_000)
     with running.connect() as connection:
