@@ -46,7 +46,7 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]
             ("X-Request-ID", identity),
         ]
         self.content_length = len(body)
-        self.write(body)
+        self.write(body if self.request.command != "HEAD" else b"")
 
 
 class AppTask(WSGITask):  # type: ignore[misc]

@@ -20,7 +20,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
     """A request as it arrives, then its ticket once it is admitted, or why it was refused."""
 
     completed: bool
-    path = ""  # waitress reads it, even of a malformed request that never got one
+    command = path = ""  # are read even of a malformed request, which never got them
 
     def __init__(self, adj: Any) -> None:
         super().__init__(adj)

@@ -199,6 +199,14 @@ def test_what_is_refused_behind_a_refusal_is_answered_too(serve: Serve) -> None:
         assert status_of_next(client) == 413
 
 
+def test_the_refusal_of_a_head_request_has_no_body(serve: Serve) -> None:
+    running = serve(max_upload_bytes=10_000, max_body_bytes=10_000)
+    refused = b"HEAD /healthz HTTP/1.1\r\nContent-Length: 30000\r\n\r\n" + bytes(30_000)
+    answers = running.say(refused + b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n")
+    assert answers.startswith(b"HTTP/1.1 413 ")
+    assert answers.partition(b"\r\n\r\n")[2].startswith(b"HTTP/1.1 200 ")
+
+
 def test_an_endless_chunked_body_is_cut_off(serve: Serve) -> None:
     running = serve(max_body_bytes=100_000)
     with running.connect() as connection:
