@@ -66,7 +66,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self._examine()
         if comes_alone and self.request is not None and self.request.refusal:
             self.request.expect_continue = False
-            self.request.headers["CONNECTION"] = "close"  # the body may be on its way already
+            self.request.close_afterwards()  # the body may be on its way already
             self.request.completed = True
         else:
             with self.outbuf_lock:
@@ -198,5 +198,5 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             excess = len(self.requests) > MOST_QUEUED
             if excess:
                 del self.requests[MOST_QUEUED:]
-                self.requests[-1].headers["CONNECTION"] = "close"
+                self.requests[-1].close_afterwards()
         return excess

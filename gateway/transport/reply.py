@@ -33,9 +33,8 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]
             code, message = MESSAGES.get(status, ("internal_error", "The gateway failed."))
             headers, body = [("Content-Type", JSON_TYPE)], refusal_body(path, code, message)
             self.channel.server.count_answer("other", status)
-            self.set_close_on_finish()
-        if self.channel.server.draining:
-            self.set_close_on_finish()
+        if not refusal or self.channel.server.draining:
+            self.request.close_afterwards()
         origin = self.request.headers.get("ORIGIN", "")
         identity = request_id(self.request.headers.get("X_REQUEST_ID", ""))
         self.status = f"{status} {'Refused' if refusal else self.request.error.reason}"
@@ -62,5 +61,5 @@ class AppTask(WSGITask):  # type: ignore[misc]
         if self.request.ticket:
             environ[TICKET] = self.request.ticket
         if self.channel.server.draining:
-            self.set_close_on_finish()
+            self.request.close_afterwards()
         return environ

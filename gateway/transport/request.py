@@ -85,15 +85,20 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         if self.body is not None:
             self.body.drop()
 
+    def close_afterwards(self) -> None:
+        """Close the connection after the answer to this request, and say so in the answer."""
+        # Waitress's `set_close_on_finish` would promise HTTP/1.0 in the same answer to keep it.
+        self.headers["CONNECTION"] = "close"
+
+    def is_too_slow(self, now: float) -> bool:
+        """Tell whether it arrives more slowly than any honest client sends."""
+        return self.pace.is_slow(now, self.body_bytes_received) or now - self.began > LONGEST
+
     def _settle_connection(self) -> None:
         """Reduce `Connection: TE, close` to what waitress understands, which is one option."""
         options = [one.strip() for one in self.headers.get("CONNECTION", "").lower().split(",")]
         # With two lengths, a proxy may have seen another end of this request: nothing may follow.
         if "close" in options or (self.chunked and "CONTENT_LENGTH" in self.headers):
-            self.headers["CONNECTION"] = "close"
+            self.close_afterwards()
         elif "keep-alive" in options:
             self.headers["CONNECTION"] = "keep-alive"
-
-    def is_too_slow(self, now: float) -> bool:
-        """Tell whether it arrives more slowly than any honest client sends."""
-        return self.pace.is_slow(now, self.body_bytes_received) or now - self.began > LONGEST

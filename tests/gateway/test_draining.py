@@ -62,6 +62,18 @@ def test_draining_answers_what_has_begun_to_arrive(serve: Serve) -> None:
     assert not running.thread.is_alive()
 
 
+def test_draining_promises_http_1_0_no_connection(serve: Serve) -> None:
+    running = serve()
+    with running.connect() as connection:
+        connection.sendall(b"GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n")
+        wait_until(lambda: arriving(running), "it has begun", 10)
+        drain(running)
+        connection.sendall(b"\r\n")
+        answer = read_all(connection)
+    assert b"\r\nConnection: close\r\n" in answer
+    assert b"Keep-Alive" not in answer
+
+
 def test_draining_refuses_what_begins_meanwhile_on_a_busy_connection(
     serve: Serve, triton: StubTriton
 ) -> None:

@@ -109,6 +109,11 @@ def test_the_options_of_a_connection_may_come_in_a_list(
     assert answer.getheader("Connection") == told
 
 
+def test_what_is_closed_is_not_promised_to_be_kept(serve: Serve) -> None:
+    head = b"POST / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: x\r\n\r\n"
+    assert serve().say(head).count(b"\r\nConnection: ") == 1
+
+
 def test_nothing_may_follow_a_body_with_two_lengths(serve: Serve) -> None:
     head = b"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = serve().say(head + b"0\r\n\r\n" + b"GET /healthz HTTP/1.1\r\n\r\n")
