@@ -121,6 +121,20 @@ def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
     assert answer.index(b'{"status":"ok"}') < answer.index(b"not_found")
 
 
+def test_a_page_that_has_not_changed_leaves_the_connection_open(serve: Serve) -> None:
+    running = serve()
+    with requests.Session() as session:
+        tag = session.get(f"{running.url}/", timeout=20).headers["ETag"]
+        for _ in range(2):
+            again = session.get(f"{running.url}/", headers={"If-None-Match": tag}, timeout=20)
+            assert (again.status_code, again.content) == (304, b"")
+            assert "Connection" not in again.headers
+        assert len(running.server.active_channels) == 1
+        last = {"If-None-Match": tag, "Connection": "close"}
+        closed = session.get(f"{running.url}/", headers=last, timeout=20)
+        assert closed.headers["Connection"] == "close"
+
+
 def test_the_loop_is_woken_however_often_without_waiting(serve: Serve) -> None:
     running = serve()
     running.server.stop()
