@@ -56,6 +56,9 @@ NO_FILENAME = (
     "A part of the form is a file without a file name and was read as text: give it one "
     '(Content-Disposition: form-data; name="image"; filename="photo.jpg").'
 )
+NO_UTF8_NAME = (
+    "A name in the form is not UTF-8: send file names in UTF-8, or without special characters."
+)
 NO_FORM = (
     "The body is not a form, although its Content-Type says so: send a bare picture with "
     "`Content-Type: image/jpeg` (curl: --data-binary @photo.jpg -H 'Content-Type: image/jpeg')."
@@ -139,6 +142,8 @@ def _from_multipart(request: Request, limits: UploadLimits) -> list[Picture]:
         )
     except RequestEntityTooLarge:
         raise TooLarge(f"The form has too many parts or too much text. {_most(limits)}") from None
+    except UnicodeDecodeError:
+        raise BadRequest(NO_UTF8_NAME) from None
     except ValueError:
         raise BadRequest("The multipart form is malformed or cut short.") from None
     fields: list[tuple[str, str]] = parsed[1]

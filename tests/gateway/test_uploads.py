@@ -198,6 +198,13 @@ def test_deep_json_is_refused_where_many_pictures_are_allowed() -> None:
         read(limits, data=b"[" * 8000, content_type="application/json")
 
 
+def test_a_file_name_that_is_not_utf_8_is_named_as_the_fault() -> None:
+    head = 'Content-Disposition: form-data; name="image"; filename="café.jpg"'.encode("latin-1")
+    body = b"--x\r\n%b\r\n\r\n%b\r\n--x--\r\n" % (head, DATA)
+    with pytest.raises(BadRequest, match="not UTF-8"):
+        read(data=body, content_type="multipart/form-data; boundary=x")
+
+
 def test_hostile_forms_are_refused() -> None:
     with pytest.raises(BadRequest, match="too many fields"):
         read(data=b"a&" * 100_000, content_type="application/x-www-form-urlencoded")
