@@ -29,7 +29,7 @@ SECURITY_HEADERS = (
 )
 CORS_HEADERS = (
     ("Access-Control-Allow-Methods", "GET, POST"),
-    ("Access-Control-Allow-Headers", "Authorization, Content-Type, X-API-Key"),
+    ("Access-Control-Allow-Headers", "Authorization, Content-Type, X-API-Key, X-Request-ID"),
     ("Access-Control-Expose-Headers", "Retry-After, X-Request-ID"),
     ("Access-Control-Max-Age", "600"),
 )
