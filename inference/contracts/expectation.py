@@ -49,7 +49,7 @@ class Expectation:
             contract=contract,
             input=_tensor(config, "input", "TYPE_UINT8", dims)["name"],
             output=(output := _tensor(config, "output", "TYPE_FP32", None))["name"],
-            classes=int(output["dims"][-1]),
+            classes=_classes(output),
             max_batch_size=int(config.get("max_batch_size", 0)),
             precision=parameters.get("precision") or "auto",
             picture=_picture(_given(parameters, "golden_picture")),
@@ -114,6 +114,16 @@ def _tensor(
             f" {kind} {dims or ''}".rstrip()
         )
     return entry
+
+
+def _classes(output: Mapping[str, Any]) -> int:
+    """Read how many labels a picture may get. Raises Deviation if that is not stated."""
+    dims = [int(size) for size in output["dims"]]
+    if dims[-1] < 1:
+        raise Deviation(
+            f"output '{output['name']}' has dims {dims}: give the number of classes in config.pbtxt"
+        )
+    return dims[-1]
 
 
 def _given(parameters: Mapping[str, str], name: str) -> str:

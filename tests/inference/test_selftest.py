@@ -284,6 +284,13 @@ def test_a_configuration_that_contradicts_itself_is_named(changes: dict, sentenc
         Expectation.from_config(configuration(**changes), "1").tensor()
 
 
+def test_an_output_without_a_number_of_classes_is_named() -> None:
+    config = configuration()
+    config["output"][0]["dims"] = ["-1"]
+    with pytest.raises(Deviation, match="give the number of classes"):
+        Expectation.from_config(config, "1")
+
+
 @pytest.mark.parametrize(
     ("right", "mistakes"),
     [
