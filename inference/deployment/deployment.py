@@ -90,7 +90,14 @@ class Deployment:
         require_memory(directories, self.available(), purpose)
 
     def _try_apart(self, version: int) -> None:
-        """Load a version under another name and self-test it there. Raises DeployError."""
+        """Self-test a version under another name. Raises DeployError."""
+        try:
+            self._test_apart(version)
+        except (DeployError, Unreachable) as error:
+            raise DeployError(f"version {version} is not fit to serve: {error}") from None
+
+    def _test_apart(self, version: int) -> None:
+        """Load a version under another name, test it and remove it. Raises DeployError."""
         files, server = self.files, self.server
         title = f"{files.model} v{version}, tested separately"
         try:
@@ -99,8 +106,6 @@ class Deployment:
             files.write_candidate(version)
             server.load(files.candidate)
             server.test(files.candidate, version, title)
-        except (DeployError, Unreachable) as error:
-            raise DeployError(f"version {version} is not fit to serve: {error}") from None
         finally:
             with undisturbed():
                 try:  # first: Triton forgets the state of a model whose directory is gone

@@ -189,6 +189,17 @@ def test_a_version_that_fails_apart_is_never_loaded(files: ModelFiles) -> None:
     assert not (files.repository / files.candidate).exists()
 
 
+def test_a_version_that_ends_the_server_is_not_fit_to_serve(files: ModelFiles) -> None:
+    class Ending(Server):
+        def unload(self, model: str) -> None:
+            raise DeployError("the server does not answer")
+
+    for unfit in ("", ".cat_candidate"):
+        with pytest.raises(DeployError, match="version 2 is not fit to serve: the server does not"):
+            deployment(files, Ending(files, {1}, unfit)).deploy(2, keep=1)
+        assert not (files.repository / files.candidate).exists()
+
+
 def test_a_version_that_fails_in_service_is_taken_back(files: ModelFiles) -> None:
     server = Server(files, {1}, unfit="cat")
     with pytest.raises(DeployError, match="wrong channel order; version 1 serves again"):
