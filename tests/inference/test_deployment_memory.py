@@ -58,6 +58,16 @@ def test_a_cgroups_limit_counts_with_its_idle_cache_as_free(
     assert found == 500_000
 
 
+@pytest.mark.parametrize(("limit", "left"), [("max", 2000 << 10), ("900000", 0)])
+def test_a_cgroup_leaves_everything_without_a_limit_and_nothing_over_it(
+    tmp_path: Path, limit: str, left: int
+) -> None:
+    (tmp_path / "meminfo").write_text("MemAvailable: 2000 kB\n")
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text("950000\n")
+    assert available_memory(tmp_path / "meminfo", tmp_path, tmp_path / "none") == left
+
+
 def test_the_cgroup_that_counts_is_the_servers() -> None:
     command = ["tritonserver", "-c", "read line", "--http-port=65000"]
     with subprocess.Popen(command, executable="/bin/sh", stdin=subprocess.PIPE) as server:
