@@ -122,6 +122,10 @@ class Catalog:
         self.wake()
         if self.is_away:
             return TritonUnavailable(AWAY)
+        for (model, _), complaint in list(self._complaints.items()):  # a refresh may add to it
+            if model == name:
+                kind = ModelNotReady if name == self._wanted else UnknownModel
+                return kind(f"This model is loaded, but cannot be used here. {complaint}")
         last = self._seen.get(name)
         lately = last is not None and self._clock() - last < REMEMBER_SECONDS
         if name == self._wanted and self._models and not lately:
@@ -129,9 +133,6 @@ class Catalog:
             return ModelNotReady(f"MODEL names {name}, which is not loaded; use one of: {there}.")
         if lately or not self._models:
             return ModelNotReady("This model is being loaded; try again shortly.")
-        for (model, _), complaint in list(self._complaints.items()):  # a refresh may add to it
-            if model == name:
-                return UnknownModel(f"This model is loaded, but cannot be used here. {complaint}")
         return UnknownModel("No such model is loaded; GET /v1/models lists them.")
 
     def _describe(self, name: str, version: str, loaded: Loaded) -> Model | None:

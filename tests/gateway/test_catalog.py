@@ -104,6 +104,20 @@ def test_who_asks_for_a_model_without_a_contract_learns_what_it_lacks(triton: Fl
         catalog.find("foreign")
 
 
+@pytest.mark.parametrize("others", [True, False], ids=["among others", "alone"])
+def test_a_model_without_a_contract_is_not_said_to_be_on_its_way(
+    triton: FlakyTriton, others: bool
+) -> None:
+    if not others:
+        triton.configs.clear()
+    triton.configs["foreign", "1"] = model_config("foreign", width="wide")
+    for default, kind in (("", UnknownModel), ("foreign", ModelNotReady)):
+        catalog = Catalog(triton, default)
+        catalog.refresh()
+        with pytest.raises(kind, match=r"is loaded, but cannot be used here.*width"):
+            catalog.find("foreign")
+
+
 class Asked(str):
     """A model's name that does something while it is compared with another model's."""
 
