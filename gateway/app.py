@@ -33,7 +33,6 @@ def create_app(settings: Settings, triton: InferenceClient | None = None) -> Fla
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     assert isinstance(app.json, DefaultJSONProvider)  # noqa: S101 (for mypy)
     app.json.sort_keys = False  # the best label comes first
-    app.json.compact = True
     # The redirects of `merge_slashes` would name http:// behind TLS, and repeat what was sent.
     app.url_map.merge_slashes = False
     services = Services.build(settings, triton)
