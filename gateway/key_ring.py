@@ -111,7 +111,7 @@ class KeyRing:
             except (OSError, KeysError) as error:
                 if str(error) != self._told:  # once, not for every request
                     logger.error("no API key can be checked: %s", error)
-                self._told, self._stamp = str(error), None
+                self._told = str(error)
                 raise KeysUnavailable(UNUSABLE) from None
             self._told = ""
             return self._keys
