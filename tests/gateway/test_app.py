@@ -8,10 +8,13 @@ import threading
 import pytest
 
 from gateway import errors
-from gateway.errors import EdgeLensError, InferenceFailed
+from gateway.admission import TICKET
+from gateway.errors import EdgeLensError, InferenceFailed, Overloaded
 from gateway.openapi import OPENAPI, describe_api
+from gateway.refusals import refusal_headers
+from gateway.routes import DISCONNECTED
 from gateway.transport.reply import MESSAGES
-from tests.gateway.stub import Gateway, Start
+from tests.gateway.stub import Gateway, Start, picture
 
 SECRET = "what the client sent"
 
@@ -60,6 +63,49 @@ def test_unknown_paths_do_not_fill_the_metrics(gateway: Gateway) -> None:
     text = gateway.client.get("/metrics").get_data(as_text=True)
     assert 'route="other",status="404"' in text
     assert "scanner" not in text
+
+
+def test_a_wrong_method_is_counted_by_its_route(gateway: Gateway) -> None:
+    gateway.client.delete("/v1/classify")
+    text = gateway.client.get("/metrics").get_data(as_text=True)
+    assert 'route="/v1/classify",status="405"' in text
+
+
+def test_only_what_was_not_refused_is_timed_from_its_arrival_on(gateway: Gateway) -> None:
+    for gateway.triton.failure in (None, Overloaded("full")):
+        ticket = gateway.services.admission.enter("somebody")
+        ticket.deadline.start -= 5  # it has waited for a thread
+        gateway.client.post(
+            "/v1/classify",
+            data=picture(),
+            content_type="image/jpeg",
+            environ_overrides={TICKET: ticket},
+        )
+    read = gateway.services.metrics.registry.get_sample_value
+    assert read("edgelens_http_request_seconds_count", {"route": "/v1/classify"}) == 1
+    assert read("edgelens_http_request_seconds_sum", {"route": "/v1/classify"}) > 5
+
+
+def test_a_client_that_hung_up_is_no_failure(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = gateway.client.post(
+        "/v1/classify",
+        data=picture(),
+        content_type="image/jpeg",
+        environ_overrides={DISCONNECTED: lambda: True},
+    )
+    assert answer.status_code == 499
+    assert gateway.triton.batches == []
+    assert not caplog.messages
+
+
+def test_no_address_leads_to_another_one(gateway: Gateway) -> None:
+    assert gateway.client.get("/v1//models").status_code == 404
+
+
+def test_nobody_is_told_to_come_back_at_once() -> None:
+    assert ("Retry-After", "1") in refusal_headers(Overloaded("full", retry_after=0.0))
 
 
 def test_the_description_covers_every_route(gateway: Gateway) -> None:
