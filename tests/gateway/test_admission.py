@@ -71,6 +71,16 @@ def test_each_client_may_have_one_request_under_way_however_many_there_are(clock
         admission.enter("last")
 
 
+def test_a_client_that_waits_for_long_keeps_its_share(clock: Clock) -> None:
+    admission = build(clock)
+    admission.enter("patient")
+    clock.now += IDLE_AFTER + 1
+    for _ in range(2):
+        admission.enter("greedy")
+    with pytest.raises(TooManyRequests):
+        admission.enter("greedy")
+
+
 @pytest.mark.parametrize(("held", "refusal"), [(3, Overloaded), (4, TooManyRequests)])
 def test_while_all_places_are_taken_who_has_more_than_half_its_share_is_told_so(
     clock: Clock, held: int, refusal: type[EdgeLensError]
