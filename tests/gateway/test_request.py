@@ -212,6 +212,16 @@ def test_the_refusal_of_a_head_request_has_no_body(serve: Serve) -> None:
     assert answers.partition(b"\r\n\r\n")[2].startswith(b"HTTP/1.1 200 ")
 
 
+def test_a_refused_request_that_proves_to_be_no_http_ends_its_connection(serve: Serve) -> None:
+    running = serve(max_body_bytes=1000)
+    with running.connect() as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.sendall(b"7d0\r\n" + bytes(2000) + b"\r\n")
+        wait_until(lambda: refused(running), "it is refused", 10)
+        connection.sendall(b"zz\r\n")
+        assert read_all(connection).startswith(b"HTTP/1.1 400 ")
+
+
 def test_an_endless_chunked_body_is_cut_off(serve: Serve) -> None:
     running = serve(max_body_bytes=100_000)
     with running.connect() as connection:
