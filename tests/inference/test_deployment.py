@@ -257,6 +257,19 @@ def test_a_server_that_is_away_hides_neither_the_failure_nor_what_comes(files: M
     assert "versions: [ 1, 2 ]" in policy(files)
 
 
+def test_a_first_version_that_ends_the_server_leaves_its_next_start_to_the_configuration(
+    files: ModelFiles,
+) -> None:
+    class Ended(Server):
+        def unload(self, model: str) -> None:
+            if model == self.files.model:
+                raise DeployError("the server does not answer")
+
+    server = Ended(files, set(), unfit="cat")
+    with pytest.raises(DeployError, match=r"the server serves what config\.pbtxt says"):
+        deployment(files, server).deploy(2, keep=1)
+
+
 def test_a_server_that_dies_is_started_again_with_the_old_number_of_the_ensemble(
     files: ModelFiles, beside: Server
 ) -> None:
