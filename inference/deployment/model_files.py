@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -122,6 +123,10 @@ class ModelFiles:
             return with_versions(self.text() or "", versions)
         except PbtxtError as exc:
             raise DeployError(f"{self.config} {exc}") from None
+
+    def candidate_age(self) -> float:
+        """Return the seconds since `write_candidate`. Raises OSError if there is nothing of it."""
+        return time.time() - (self.repository / self.candidate).stat().st_mtime
 
     def remove_candidate(self) -> None:
         """Remove what `write_candidate` made, even in a deployment that was killed."""

@@ -35,6 +35,7 @@ SECOND_CALL_SECONDS = 1.0  # a Triton that is merely loading answers at once
 QUICK_END_SECONDS = 10.0
 RESTARTS_FOR_ONE = 2  # of everything for one model; then it is reloaded alone, and left out
 LONGEST_RESTART_PAUSE = 30.0
+ABANDONED_SECONDS = 60.0  # in which other servers of the same repository unload a test version, too
 GLANCE_SECONDS = 0.1
 
 Answer = TypeVar("Answer")
@@ -209,14 +210,17 @@ class Supervisor:
                 return
 
     def _clear_away(self, files: ModelFiles) -> None:
-        """Unload a version that a deployment was testing when it was killed: it holds memory."""
+        """Undo what a deployment that was killed did to test a version, which holds memory."""
         # Its own deployment, which may be at work, holds the lock; what fails is tried again.
         with contextlib.suppress(DeployError, OSError, TritonError), files.locked():
             timeout = self._settings.probe_timeout
-            loaded = dict(self._while_it_runs(lambda: self._client.loaded(timeout)))
-            if files.candidate in loaded:
+            index = self._while_it_runs(lambda: self._client.index(timeout))
+            states = {entry.get("state", "") for entry in index if entry["name"] == files.candidate}
+            if "READY" in states:
                 self._say(f"A deployment of {files.model} was killed; unloading its test version.")
                 self._while_it_runs(lambda: self._client.unload(files.candidate, LOAD_SECONDS))
+            elif states <= {"", "UNAVAILABLE"} and files.candidate_age() > ABANDONED_SECONDS:
+                files.remove_candidate()
 
     def _reload(self, finding: Finding) -> bool:
         """Reload a model; tells whether Triton could. Raises TritonAway or TritonSilent."""

@@ -12,7 +12,12 @@ from inference.deployment.model_files import ModelFiles
 from inference.errors import LaunchError, ProcessLost, Stop, TritonSilent
 from inference.settings import Settings
 from inference.supervision.state import Finding, State
-from inference.supervision.supervisor import GLANCE_SECONDS, STARVED_SILENCES, Supervisor
+from inference.supervision.supervisor import (
+    ABANDONED_SECONDS,
+    GLANCE_SECONDS,
+    STARVED_SILENCES,
+    Supervisor,
+)
 from inference.tritonserver.shm import bearable
 
 
@@ -375,16 +380,28 @@ def test_a_triton_that_cannot_start_is_started_less_and_less_often_until_it_does
 
 
 @pytest.mark.parametrize("works", [True, False], ids=["at work", "killed"])
-def test_what_a_killed_deployment_was_testing_is_unloaded(
-    clock: Clock, tmp_path: Path, works: bool
+@pytest.mark.parametrize("state", ["READY", "LOADING", "UNLOADING", "UNAVAILABLE", None])
+@pytest.mark.parametrize("age", [0, 2 * ABANDONED_SECONDS], ids=["fresh", "old"])
+def test_what_a_killed_deployment_was_testing_is_unloaded_and_later_removed(
+    clock: Clock, tmp_path: Path, works: bool, state: str | None, age: float
 ) -> None:
     triton = ScriptedTriton(clock, [WELL])
-    triton.loaded = lambda timeout: [("m", "1"), (".m_candidate", "2")]
+    told = {"version": "2", "state": state} if state else {}
+    triton.index = lambda timeout: [
+        {"name": "m", "state": "READY"},
+        {"name": ".m_candidate"} | told,
+    ]
     (tmp_path / "m").mkdir()
-    (tmp_path / ".m_candidate").mkdir()
+    candidate = tmp_path / ".m_candidate"
+    candidate.mkdir()
+    written = candidate.stat().st_mtime - age
+    os.utime(candidate, (written, written))
     with ModelFiles(tmp_path, "m").locked() if works else nullcontext():
         run(triton, tmp_path, "m")
-    assert triton.done == ([] if works else ["unload .m_candidate"])
+    unloads = not works and state == "READY"
+    assert triton.done == (["unload .m_candidate"] if unloads else [])
+    removes = not works and state in ("UNAVAILABLE", None) and age
+    assert candidate.exists() != bool(removes)
 
 
 def test_processes_that_models_left_behind_are_reaped(clock: Clock, tmp_path: Path) -> None:
