@@ -116,9 +116,10 @@ class Deployment:
     def _switch(self, serve: list[int], before: set[int]) -> None:
         """Make the model serve these versions, and test the first; go back if that fails."""
         files, server, version = self.files, self.server, serve[0]
-        kept = files.text()
+        kept = [(each, each.text()) for each in (files, self._ensemble()) if each]
         files.pin(serve)
         try:
+            self._pin_ensemble(version)  # now: a start after a kill must not mix the numbers up
             server.load(files.model)
             self._load_companions(version)
             loaded = server.versions(files.model)
@@ -134,14 +135,15 @@ class Deployment:
             raise DeployError(f"version {version} failed in service: {error}; {outcome}") from None
         self.say(_summary(files.model, serve, before))
 
-    def _go_back(self, before: set[int], kept: str | None) -> str:
+    def _go_back(self, before: set[int], kept: list[tuple[ModelFiles, str | None]]) -> str:
         """Serve what was served before, now or from the server's next start; say which."""
         there = self._still_there(before)
         if there:
             self.files.pin(sorted(there))
             self._pin_ensemble(max(there))  # before the server is asked: it may be gone
         elif not before:
-            self.files.write(kept)
+            for files, text in kept:
+                files.write(text)
         try:
             if not before:
                 self.server.unload(self.files.model)

@@ -100,6 +100,25 @@ def test_the_ensemble_bears_the_number_of_the_version_behind_it(
     assert ModelFiles(files.repository, "cat_image").config.read_text().endswith("[ 1 ] } }\n")
 
 
+def test_a_start_after_a_killed_deployment_gives_the_ensemble_the_number_that_serves(
+    files: ModelFiles, beside: Server
+) -> None:
+    ensemble = ModelFiles(files.repository, "cat_image")
+    numbers: list[str] = []
+
+    class Watched(Server):
+        def load(self, model: str) -> None:
+            if model == files.model:  # if the deployment were killed now
+                assert (ensemble.directory / "2").is_dir()
+                numbers.append((ensemble.text() or "").splitlines()[-1])
+            super().load(model)
+
+    server = Watched(files, {1})
+    server.companions = beside.companions
+    deployment(files, server).deploy(2, keep=1)
+    assert numbers == ["version_policy { specific { versions: [ 2 ] } }"]
+
+
 def test_an_ensemble_that_bears_the_number_is_not_loaded_again(
     files: ModelFiles, beside: Server
 ) -> None:
@@ -242,6 +261,17 @@ def test_a_first_version_that_fails_leaves_the_configuration_as_it_was(files: Mo
         with pytest.raises(DeployError, match="nothing is served"):
             deployment(files, server).deploy(2, keep=1)
         assert files.text() == text
+
+
+def test_a_first_version_that_fails_leaves_the_ensemble_as_it_was(
+    files: ModelFiles, beside: Server
+) -> None:
+    ensemble = ModelFiles(files.repository, "cat_image")
+    before = ensemble.text()
+    beside.unfit, beside.serving = "cat", set()
+    with pytest.raises(DeployError, match="nothing is served"):
+        deployment(files, beside).deploy(2, keep=1)
+    assert ensemble.text() == before
 
 
 def test_a_server_that_is_away_hides_neither_the_failure_nor_what_comes(files: ModelFiles) -> None:
