@@ -192,6 +192,7 @@ class Deployment:
             if number < version:  # new requests go to the highest
                 self.server.await_quiet(ensemble.model, number)
         self._serve(ensemble, {version})
+        ensemble.remove_empty(set(ensemble.versions()) - {version})
 
     def _serve(self, ensemble: ModelFiles, numbers: set[int]) -> None:
         """Serve an ensemble under these numbers, unless it already is."""

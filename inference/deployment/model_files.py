@@ -3,8 +3,8 @@
 import re
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +101,12 @@ class ModelFiles:
     def require_changeable(self) -> None:
         """Raise DeployError unless `pin` can change the configuration."""
         self._serving([])
+
+    def remove_empty(self, versions: Iterable[int]) -> None:
+        """Remove the directories of these versions, except those that hold something."""
+        for number in versions:
+            with suppress(OSError):
+                (self.directory / str(number)).rmdir()
 
     def write_candidate(self, version: int) -> None:
         """Make a model of another name with a version, the labels and the config of this one."""

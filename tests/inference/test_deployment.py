@@ -119,6 +119,18 @@ def test_a_start_after_a_killed_deployment_gives_the_ensemble_the_number_that_se
     assert numbers == ["version_policy { specific { versions: [ 2 ] } }"]
 
 
+def test_old_numbers_of_the_ensemble_leave_no_directories(
+    files: ModelFiles, beside: Server
+) -> None:
+    ensemble = files.repository / "cat_image"
+    for version in (2, 3):
+        deployment(files, beside).deploy(version, keep=0)
+    assert [path.name for path in ensemble.iterdir() if path.is_dir()] == ["3"]
+    (ensemble / "3/notes").touch()
+    deployment(files, beside).roll_back(keep=0)
+    assert sorted(path.name for path in ensemble.iterdir() if path.is_dir()) == ["2", "3"]
+
+
 def test_an_ensemble_that_bears_the_number_is_not_loaded_again(
     files: ModelFiles, beside: Server
 ) -> None:
