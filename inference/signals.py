@@ -1,6 +1,7 @@
 """The signals that end a program: handled, ignored for a while, or turned into an exception."""
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -19,13 +20,25 @@ def on_ending(handler: Callable[[int, FrameType | None], None]) -> None:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let no ending signal interrupt the block, which restores what was there before."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDING}
+    """Let no ending signal interrupt the block; it takes effect at the end of the block.
+
+    If the block cleans up after an exception, that one ends the program anyway.
+    """
+    came: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        del frame
+        came.append(number)
+
+    before = {number: signal.getsignal(number) for number in ENDING}
+    on_ending(note)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if came and sys.exc_info()[0] is None:
+        signal.raise_signal(came[0])
 
 
 @contextmanager
