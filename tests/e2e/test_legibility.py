@@ -1,5 +1,8 @@
 """Both pages on a narrow phone, and in both colour schemes."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
@@ -23,6 +26,39 @@ def test_a_narrow_phone_scrolls_in_one_direction_only(page: Page, path: str) -> 
     else:
         open_docs(page)
     assert page.driver.execute_script(WIDTHS) == [360, 360]
+
+
+READ_BROKEN_WORDS = """
+const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+const range = document.createRange();
+const broken = [];
+while (texts.nextNode()) {
+  const { data, parentElement } = texts.currentNode;
+  if (!parentElement.checkVisibility() || parentElement.closest("pre, code, .unseen")) {
+    continue;
+  }
+  for (const { 0: word, index } of data.matchAll(/\\p{L}+/gu)) {
+    range.setStart(texts.currentNode, index);
+    range.setEnd(texts.currentNode, index + word.length);
+    const lines = new Set([...range.getClientRects()].map(({ top }) => top));
+    broken.push(...(lines.size > 1 ? [word] : []));
+  }
+}
+return broken
+"""
+
+
+# 320 is a window of 1280 at 400 %; 240 leaves as much room as 480 for letters of twice the size.
+@pytest.mark.parametrize("width", [320, 240])
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_a_narrow_window_breaks_no_word(page: Page, path: str, width: int, tmp_path: Path) -> None:
+    page.resize(width, 740)
+    if path == "/":
+        page.classify([shutil.copy(PATHS[1], tmp_path / "1.jpg"), NO_PICTURE])
+    else:
+        open_docs(page)
+    assert page.driver.execute_script(READ_BROKEN_WORDS) == []
+    assert page.driver.execute_script(WIDTHS) == [width, width]
 
 
 def test_the_longest_name_of_a_model_fits_on_a_narrow_phone(page: Page) -> None:
