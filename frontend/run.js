@@ -4,7 +4,7 @@ import { counted, percent } from "./text.js";
 
 // Small enough to show progress and to lose little on a cancel; the server may take less.
 const REQUEST_PICTURES = 8;
-const REQUEST_BYTES = 48 * 1024 * 1024;
+const REQUEST_BYTES = 8 * 1024 * 1024; // arrives in the gateway's time limit on a slow line too
 const FORM_BYTES = 1024; // more than a form needs for each picture besides its own bytes
 const LONGEST_PAUSE = 30; // seconds the page waits by itself before it asks a busy server again
 const SILENCE = 10; // seconds without an answer after which the page says that it still waits

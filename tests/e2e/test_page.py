@@ -1,6 +1,7 @@
 """The page in a real Chromium, with real photographs, a real gateway and a real Triton."""
 
 import csv
+import math
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
+from gateway.transport.pace import SLOWEST
+from gateway.transport.request import LONGEST
 from tests.e2e.browser import Page, best
 from tests.e2e.conftest import checked, running_gateway
 from tests.memory import MEGABYTE
@@ -187,6 +190,17 @@ def test_a_request_of_the_page_is_never_larger_than_the_server_takes(
     with running_gateway(triton, **limits) as gateway:
         for page in checked(Page(browser, gateway.url)):
             assert best(page.classify(PATHS)) == LABELS
+
+
+def test_a_request_of_the_page_arrives_in_time_on_the_slowest_line(
+    page: Page, tmp_path: Path
+) -> None:
+    side = math.isqrt(int(LONGEST * SLOWEST) // 2 // 3) + 1
+    paths = [tmp_path / f"{number}.bmp" for number in range(2)]
+    for path in paths:
+        Image.open(PATHS[2]).resize((side, side)).save(path)
+    assert best(page.classify(paths)) == ["koala"] * 2
+    assert page.requests("POST") == [f"{page.url}/v1/classify"] * 2
 
 
 def test_labels_that_only_their_names_tell_apart_are_shown_as_they_are(page: Page) -> None:
