@@ -12,6 +12,17 @@ import { Run } from "./run.js";
 import { csv } from "./table.js";
 import { counted, megabytes } from "./text.js";
 
+const SPOKEN_NAMES = 3; // more pictures than this are announced as a count only
+
+/** Say which pictures are too large, in parts. */
+function tooLarge(pictures) {
+  if (pictures.length > SPOKEN_NAMES) {
+    return [` ${pictures.length} are too large.`];
+  }
+  const names = pictures.flatMap(({ name }) => [", ", isolated(name)]).slice(1);
+  return names.length ? [" Too large: ", ...names, "."] : [];
+}
+
 /** The page: a queue of pictures, and the run that works through it. */
 class Page {
   #queue = new Queue();
@@ -48,9 +59,7 @@ class Page {
       picture.fail({ code: "too_large", message });
     }
     find("pictures").append(...added.map(({ card }) => card));
-    const names = large.flatMap(({ name }) => [", ", isolated(name)]).slice(1);
-    const refused = names.length ? [" Too large: ", ...names, "."] : [];
-    this.#say(`${counted(added.length - large.length)} added.`, ...refused);
+    this.#say(`${counted(added.length - large.length)} added.`, ...tooLarge(large));
     this.#refresh();
   }
 

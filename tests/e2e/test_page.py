@@ -105,6 +105,15 @@ def test_too_large_files_are_refused_by_name_and_not_sent(page: Page, tmp_path: 
     assert int(post["headers"].get("Content-Length", 0)) < MEGABYTE
 
 
+def test_many_files_that_are_too_large_are_not_all_named(page: Page, tmp_path: Path) -> None:
+    large = [tmp_path / f"{number}.png" for number in range(4)]
+    for path in large:
+        with path.open("wb") as file:
+            file.truncate(20 * MEGABYTE + 1)
+    page.add([*large, PATHS[0]])
+    assert page.text("status") == "1 picture added. 4 are too large."
+
+
 def test_a_file_name_is_text_and_nothing_else(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "<img src=x onerror=alert(1)>&amp;.jpg"
     shutil.copy(PATHS[0], path)
