@@ -196,6 +196,10 @@ class Page:
         feature = {"name": "prefers-color-scheme", "value": scheme}
         self.cdp("Emulation.setEmulatedMedia", features=[feature])
 
+    def run_scripts(self, allowed: bool) -> None:
+        """Let the pages that are opened from now on run their scripts, or not."""
+        self.cdp("Emulation.setScriptExecutionDisabled", value=not allowed)
+
     def throttle(self, bytes_a_second: int) -> None:
         """Slow uploads down; -1 lets them go at full speed again."""
         speeds = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_a_second}
@@ -212,6 +216,7 @@ class Page:
         self.cdp("Emulation.setTouchEmulationEnabled", enabled=False)
         self.cdp("Emulation.setEmulatedMedia", features=[])
         self.throttle(-1)
+        self.run_scripts(True)
 
     def events(self, method: str) -> list[dict[str, Any]]:
         """Return the parameters of all DevTools events of this kind since the page was made."""

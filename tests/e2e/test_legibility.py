@@ -28,6 +28,17 @@ def test_a_narrow_phone_scrolls_in_one_direction_only(page: Page, path: str) -> 
     assert page.driver.execute_script(WIDTHS) == [360, 360]
 
 
+@pytest.mark.parametrize(
+    ("path", "way"), [("/", "the labels are shown as JSON"), ("/docs", "read openapi.json")]
+)
+def test_without_scripts_a_page_says_what_works(page: Page, path: str, way: str) -> None:
+    page.run_scripts(False)
+    page.open(path)
+    shown = page.driver.find_element(By.TAG_NAME, "body").text
+    assert f"Without JavaScript, {way}" in shown
+    assert "…" not in shown  # nothing is under way
+
+
 READ_BROKEN_WORDS = """
 const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 const range = document.createRange();
