@@ -1,3 +1,13 @@
+const BUSY = [429, 503];
+const UNSTATED = 5; // seconds to wait for a busy server if a proxy does not pass on how long
+
+/** Return the seconds until it is worth trying again, 0 if it is not. */
+function patience(response) {
+  const seconds = Number(response.headers.get("Retry-After"));
+  const unstated = BUSY.includes(response.status) ? UNSTATED : 0;
+  return seconds > 0 ? seconds : unstated;
+}
+
 /** Why something did not work, in a sentence for the reader; `retryAfter` in seconds. */
 export class Refusal extends Error {
   constructor(code, message, status = 0, retryAfter = 0) {
@@ -13,7 +23,6 @@ export class Refusal extends Error {
       ? "This picture is larger than the server, or a proxy in front of it, accepts."
       : `The server answered ${response.status}.${later}`;
     const { code = large ? "too_large" : "unknown", message = unexplained } = body.error ?? {};
-    const seconds = Number(response.headers.get("Retry-After"));
-    return new Refusal(code, message, response.status, Number.isFinite(seconds) ? seconds : 0);
+    return new Refusal(code, message, response.status, patience(response));
   }
 }

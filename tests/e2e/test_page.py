@@ -24,6 +24,17 @@ NO_PICTURE = DATA / "odd_images/text.jpg"
 
 
 # The model's label file has no WordNet identifiers, and one name for all classes.
+WITH_A_BUSY_PROXY = """
+const real = fetch;
+let busy = true;
+window.fetch = async (address, ...more) => {
+  if (!busy || !String(address).includes("v1/classify")) {
+    return real(address, ...more);
+  }
+  busy = false;
+  return new Response("<h1>Busy</h1>", { status: 503 });
+};
+"""
 WITH_ONE_LABEL = """
 const real = fetch;
 window.fetch = async (address, ...more) => {
@@ -210,6 +221,11 @@ def test_a_request_of_the_page_arrives_in_time_on_the_slowest_line(
         Image.open(PATHS[2]).resize((side, side)).save(path)
     assert best(page.classify(paths)) == ["koala"] * 2
     assert page.requests("POST") == [f"{page.url}/v1/classify"] * 2
+
+
+def test_a_busy_proxy_that_does_not_say_how_long_is_asked_again(page: Page) -> None:
+    page.open_ready(script=WITH_A_BUSY_PROXY)
+    assert best(page.classify(PATHS[:2])) == LABELS[:2]
 
 
 def test_labels_that_only_their_names_tell_apart_are_shown_as_they_are(page: Page) -> None:
