@@ -269,7 +269,8 @@ class Supervisor:
         self._state.metrics.restarts.inc()
         self._server.kill()
         if self._quick_ends:  # Triton cannot start at all: do not spin
-            time.sleep(min(2.0**self._quick_ends, LONGEST_RESTART_PAUSE))
+            # A whole number: a float would overflow after a night of this.
+            time.sleep(min(2**self._quick_ends, LONGEST_RESTART_PAUSE))
         self._watchdog.forget_all()
         self._silences = 0
         ready = set(ready_models(self._settings.repository))

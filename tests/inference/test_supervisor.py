@@ -15,6 +15,7 @@ from inference.supervision.state import Finding, State
 from inference.supervision.supervisor import (
     ABANDONED_SECONDS,
     GLANCE_SECONDS,
+    LONGEST_RESTART_PAUSE,
     STARVED_SILENCES,
     Supervisor,
 )
@@ -377,6 +378,16 @@ def test_a_triton_that_cannot_start_is_started_less_and_less_often_until_it_does
     run(triton, tmp_path, "m")
     assert triton.done == RESTARTED * 8
     assert [seconds for seconds in clock.slept if seconds > GLANCE_SECONDS] == [2, 4, 8, 16, 30, 30]
+
+
+def test_a_triton_that_could_not_start_for_a_day_is_still_started(
+    clock: Clock, tmp_path: Path
+) -> None:
+    day = int(24 * 3600 / LONGEST_RESTART_PAUSE)
+    triton = ScriptedTriton(clock, *[SILENT] * day)
+    triton.works, triton.failures = False, [LaunchError("It ended.")] * day
+    run(triton, tmp_path, "m")
+    assert triton.done == RESTARTED * day
 
 
 @pytest.mark.parametrize("works", [True, False], ids=["at work", "killed"])
