@@ -161,8 +161,7 @@ class Deployment:
     def _pin_ensemble(self, version: int) -> None:
         """Write the number that the ensemble has from the server's next start on."""
         if ensemble := self._ensemble():
-            (ensemble.directory / str(version)).mkdir(exist_ok=True)
-            ensemble.pin([version])
+            ensemble.number({version})
 
     def _ensemble(self) -> ModelFiles | None:
         """Return the files of the ensemble beside the model, if there is one."""
@@ -184,7 +183,6 @@ class Deployment:
 
     def _renumber(self, ensemble: ModelFiles, version: int) -> None:
         """Serve an ensemble under this number alone."""
-        (ensemble.directory / str(version)).mkdir(exist_ok=True)
         before = self.server.versions(ensemble.model)
         # Beside the old number first, until that has answered all its requests.
         self._serve(ensemble, before | {version})
@@ -197,7 +195,7 @@ class Deployment:
     def _serve(self, ensemble: ModelFiles, numbers: set[int]) -> None:
         """Serve an ensemble under these numbers, unless it already is."""
         if numbers != self.server.versions(ensemble.model):
-            ensemble.pin(sorted(numbers))
+            ensemble.number(numbers)
             self.server.load(ensemble.model)
 
 

@@ -98,6 +98,15 @@ class ModelFiles:
         """Write into config.pbtxt which versions are served, so that a restart serves the same."""
         write_text(self.config, self._serving(versions))
 
+    def number(self, versions: set[int]) -> None:
+        """Write into config.pbtxt under which numbers an ensemble is served.
+
+        Triton wants a directory for each; a deployment to another server may have removed one.
+        """
+        for number in versions:
+            (self.directory / str(number)).mkdir(exist_ok=True)
+        self.pin(sorted(versions))
+
     def require_changeable(self) -> None:
         """Raise DeployError unless `pin` can change the configuration."""
         self._serving([])

@@ -29,7 +29,8 @@ class Server:
 
     def load(self, model: str) -> None:
         self.calls.append(f"load {model}")
-        text = (self.files.repository / model / "config.pbtxt").read_text()
+        directory = self.files.repository / model
+        text = (directory / "config.pbtxt").read_text()
         listed = text.rpartition("versions: [")[2].partition("]")[0]
         wanted = {int(version) for version in listed.split(",")}
         if self.refuses and model == self.files.model and not wanted <= self.serving:
@@ -37,8 +38,9 @@ class Server:
         if model == self.files.model:
             self.serving = wanted
         elif model in self.companions:
-            self.companions[model] = wanted
-            self.served.append(wanted)
+            there = {number for number in wanted if (directory / str(number)).is_dir()}
+            self.companions[model] = there
+            self.served.append(there)
 
     def unload(self, model: str) -> None:
         self.calls.append(f"unload {model}")
@@ -130,6 +132,16 @@ def test_old_numbers_of_the_ensemble_leave_no_directories(
     (ensemble / "3/notes").touch()
     deployment(files, beside).roll_back(keep=0)
     assert sorted(path.name for path in ensemble.iterdir() if path.is_dir()) == ["2", "3"]
+
+
+def test_another_server_of_the_repository_keeps_the_old_number_until_it_is_quiet(
+    files: ModelFiles, beside: Server
+) -> None:
+    another = Server(files, {1})
+    another.companions = dict(beside.companions)
+    for server in (beside, another):
+        deployment(files, server).deploy(2, keep=1)
+        assert server.served == [{1, 2}, {2}]
 
 
 def test_an_ensemble_that_bears_the_number_is_not_loaded_again(
