@@ -268,19 +268,16 @@ class Supervisor:
         self._state.trouble(f"{problem}; it is being restarted.")
         self._state.metrics.restarts.inc()
         self._server.kill()
-        if self._quick_ends:  # Triton cannot start at all: do not spin
-            # A whole number: a float would overflow after a night of this.
-            time.sleep(min(2**self._quick_ends, LONGEST_RESTART_PAUSE))
         self._watchdog.forget_all()
         self._silences = 0
         ready = set(ready_models(self._settings.repository))
         if self._expected and not ready:
             # Such as a disk that is not mounted: a Triton without models would look healthy.
-            self._quick_ends += 1
             self._report(
                 f"No model is left in {self._settings.repository}: put them back, and they are"
                 " served again."
             )
+            self._back_off()
             return
         models = sorted(self._expected & ready)
         for model in models:
@@ -305,9 +302,17 @@ class Supervisor:
                 self._start_without(without | {exc.model}, models)
                 return
             self._report(str(exc))
-            self._quick_ends += time.monotonic() - started < QUICK_END_SECONDS
+            if time.monotonic() - started < QUICK_END_SECONDS:
+                self._back_off()
 
     def _report(self, trouble: str) -> None:
         """Say why Triton does not run, on the terminal and to whoever asks."""
         self._state.trouble(trouble)
         self._say(trouble)
+
+    def _back_off(self) -> None:
+        """Wait, longer each time: Triton cannot start at all, and meanwhile the state says why."""
+        self._server.kill()  # its models' processes may have outlived it
+        self._quick_ends += 1
+        # A whole number: a float would overflow after a night of this.
+        time.sleep(min(2**self._quick_ends, LONGEST_RESTART_PAUSE))

@@ -248,11 +248,17 @@ class ScriptedTriton(SilentTriton):
             raise self.failures.pop(0)
 
 
-def run(triton: ScriptedTriton, repository: Path, *models: str, gone: str = "") -> None:
+def run(
+    triton: ScriptedTriton,
+    repository: Path,
+    *models: str,
+    gone: str = "",
+    state: State | None = None,
+) -> None:
     """Serve models until the script ends; `gone` names one missing from the repository."""
     for model in {*models} - {gone}:
         (repository / model / "1").mkdir(parents=True, exist_ok=True)
-    supervisor = build(triton, lambda text: None, repository)
+    supervisor = build(triton, lambda text: None, repository, state)
     supervisor._watchdog = triton
     supervisor.start(list(models))
     with pytest.raises(Stop):
@@ -378,6 +384,23 @@ def test_a_triton_that_cannot_start_is_started_less_and_less_often_until_it_does
     run(triton, tmp_path, "m")
     assert triton.done == RESTARTED * 8
     assert [seconds for seconds in clock.slept if seconds > GLANCE_SECONDS] == [2, 4, 8, 16, 30, 30]
+
+
+def test_the_state_says_why_triton_cannot_start_until_it_is_tried_again(
+    clock: Clock, tmp_path: Path
+) -> None:
+    state, told = State(), []
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+        if seconds > GLANCE_SECONDS:
+            told.extend(state.problems())
+
+    triton = ScriptedTriton(clock, *[SILENT] * 3)
+    triton.works, triton.failures = False, [LaunchError("It ended.")] * 2
+    clock.sleep = sleep
+    run(triton, tmp_path, "m", state=state)
+    assert told == ["It ended."] * 2
 
 
 def test_a_triton_that_could_not_start_for_a_day_is_still_started(
