@@ -22,8 +22,6 @@ from tests.servers import Running
 PHOTOS = photos()
 NO_PICTURE = DATA / "odd_images/text.jpg"
 
-
-# The model's label file has no WordNet identifiers, and one name for all classes.
 WITH_A_BUSY_PROXY = """
 const real = fetch;
 let busy = true;
@@ -35,6 +33,7 @@ window.fetch = async (address, ...more) => {
   return new Response("<h1>Busy</h1>", { status: 503 });
 };
 """
+# The model's label file has no WordNet identifiers, and one name for all classes.
 WITH_ONE_LABEL = """
 const real = fetch;
 window.fetch = async (address, ...more) => {
