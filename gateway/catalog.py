@@ -89,7 +89,8 @@ class Catalog:
             return self._wanted
         served = self._all_newest()
         if not served:
-            raise TritonUnavailable(AWAY if self.is_away else "No model is loaded yet; try again.")
+            reason = self._unusable() or "No model is loaded yet; try again."
+            raise TritonUnavailable(AWAY if self.is_away else reason)
         return preferred(served)
 
     def stands_in_for(self) -> str:
@@ -99,7 +100,7 @@ class Catalog:
     def find(self, name: str, version: str = "") -> Model:
         """Return a model by name and version, the newest version by default.
 
-        Raises UnknownModel, or ModelNotReady while a known model is away.
+        Raises UnknownModel, or ModelNotReady while a known model cannot answer.
         """
         versions = self._models.get(name)
         if not versions:
@@ -122,10 +123,9 @@ class Catalog:
         self.wake()
         if self.is_away:
             return TritonUnavailable(AWAY)
-        for (model, _), complaint in list(self._complaints.items()):  # a refresh may add to it
-            if model == name:
-                kind = ModelNotReady if name == self._wanted else UnknownModel
-                return kind(f"This model is loaded, but cannot be used here. {complaint}")
+        unusable = self._unusable(name)
+        if unusable:
+            return ModelNotReady(unusable) if name == self._wanted else UnknownModel(unusable)
         last = self._seen.get(name)
         lately = last is not None and self._clock() - last < REMEMBER_SECONDS
         if name == self._wanted and self._models and not lately:
@@ -134,6 +134,13 @@ class Catalog:
         if lately or not self._models:
             return ModelNotReady("This model is being loaded; try again shortly.")
         return UnknownModel("No such model is loaded; GET /v1/models lists them.")
+
+    def _unusable(self, wanted: str = "") -> str:
+        """Say what a loaded model lacks, any model by default; "" if none lacks anything."""
+        for (name, _), complaint in list(self._complaints.items()):  # a refresh may add to it
+            if not wanted or name == wanted:
+                return f"The model {name} is loaded, but cannot be used here. {complaint}"
+        return ""
 
     def _describe(self, name: str, version: str, loaded: Loaded) -> Model | None:
         """Read one model's configuration; None if it is gone or is not a classifier."""

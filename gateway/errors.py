@@ -102,7 +102,7 @@ class TritonUnavailable(EdgeLensError):
 
 
 class ModelNotReady(TritonUnavailable):
-    """Triton answers, but has not loaded this version: it was retired, or is being loaded."""
+    """Triton answers, but this model cannot: it was retired, is being loaded, or is broken."""
 
 
 class KeysUnavailable(EdgeLensError):

@@ -118,6 +118,20 @@ def test_a_model_without_a_contract_is_not_said_to_be_on_its_way(
             catalog.find("foreign")
 
 
+def test_where_the_only_model_lacks_a_contract_that_is_said_to_who_names_none(
+    triton: FlakyTriton,
+) -> None:
+    triton.configs = {("foreign", "1"): model_config("foreign", width="wide")}
+    catalog = Catalog(triton)
+    catalog.refresh()
+    with pytest.raises(TritonUnavailable, match=r"foreign is loaded, but cannot be used here.*wid"):
+        catalog.default()
+    triton.configs.clear()
+    catalog.refresh()
+    with pytest.raises(TritonUnavailable, match="No model is loaded yet"):
+        catalog.default()
+
+
 class Asked(str):
     """A model's name that does something while it is compared with another model's."""
 
