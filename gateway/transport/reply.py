@@ -51,8 +51,6 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]
 class AppTask(WSGITask):  # type: ignore[misc]
     """Hand the request and its ticket to the application."""
 
-    close_on_finish: bool
-
     def get_environment(self) -> dict[str, Any]:
         """Return the WSGI environment with the ticket and the client's own address.
 
@@ -66,15 +64,11 @@ class AppTask(WSGITask):  # type: ignore[misc]
             self.request.close_afterwards()
         return environ
 
-    def build_response_header(self) -> bytes:
-        """Return the answer's head; a 304 leaves the connection open.
+    def set_close_on_finish(self) -> None:
+        """Close the connection after this answer; a 304 leaves it open unless that is asked.
 
         Waitress closes it after every answer without a length, also if there is no body.
         """
         asked = self.version == "1.0" or self.request.headers.get("CONNECTION") == "close"
-        stays = not (asked or self.close_on_finish or self.has_body)
-        head: bytes = super().build_response_header()
-        if stays:
-            self.close_on_finish = False
-            head = head.replace(b"\r\nConnection: close\r\n", b"\r\n")
-        return head
+        if asked or self.has_body:
+            super().set_close_on_finish()

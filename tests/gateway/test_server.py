@@ -133,6 +133,8 @@ def test_a_page_that_has_not_changed_leaves_the_connection_open(serve: Serve) ->
         last = {"If-None-Match": tag, "Connection": "close"}
         closed = session.get(f"{running.url}/", headers=last, timeout=20)
         assert closed.headers["Connection"] == "close"
+    old = f"GET / HTTP/1.0\r\nIf-None-Match: {tag}\r\n\r\n"
+    assert b"\r\nConnection: close\r\n" in running.say(old.encode())
 
 
 def test_the_loop_is_woken_however_often_without_waiting(serve: Serve) -> None:
