@@ -265,15 +265,18 @@ def test_a_version_is_taken_back_by_who_interrupts_its_test_in_service(files: Mo
     assert policy(files) == "version_policy { specific { versions: [ 1 ] } }"
 
 
+class InterruptedCleaning(Server):
+    """Somebody presses Ctrl-C while the version under test is unloaded."""
+
+    def unload(self, model: str) -> None:
+        signal.raise_signal(signal.SIGINT)
+        super().unload(model)
+
+
 def test_who_interrupts_the_end_of_the_separate_test_stops_the_deployment(
     files: ModelFiles,
 ) -> None:
-    class Interrupted(Server):
-        def unload(self, model: str) -> None:
-            signal.raise_signal(signal.SIGINT)
-            super().unload(model)
-
-    server = Interrupted(files, {1})
+    server = InterruptedCleaning(files, {1})
     with pytest.raises(KeyboardInterrupt):
         deployment(files, server).deploy(2, keep=1)
     assert server.calls[-1] == "unload .cat_candidate"
@@ -284,13 +287,8 @@ def test_who_interrupts_the_end_of_the_separate_test_stops_the_deployment(
 def test_an_interruption_of_the_cleaning_up_does_not_hide_why_it_was_needed(
     files: ModelFiles,
 ) -> None:
-    class Interrupted(Server):
-        def unload(self, model: str) -> None:
-            signal.raise_signal(signal.SIGINT)
-            super().unload(model)
-
     with pytest.raises(DeployError, match="version 2 is not fit to serve"):
-        deployment(files, Interrupted(files, {1}, unfit=".cat_candidate")).deploy(2, keep=1)
+        deployment(files, InterruptedCleaning(files, {1}, ".cat_candidate")).deploy(2, keep=1)
 
 
 def test_a_version_that_cannot_be_loaded_is_taken_back(files: ModelFiles) -> None:
