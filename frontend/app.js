@@ -10,13 +10,11 @@ import { Queue } from "./queue.js";
 import { Refusal } from "./refusal.js";
 import { Run } from "./run.js";
 import { csv } from "./table.js";
-import { counted, megabytes } from "./text.js";
-
-const SPOKEN_NAMES = 3; // more pictures than this are announced as a count only
+import { MOST_SPOKEN, counted, megabytes } from "./text.js";
 
 /** Say which pictures are too large, in parts. */
 function tooLarge(pictures) {
-  if (pictures.length > SPOKEN_NAMES) {
+  if (pictures.length > MOST_SPOKEN) {
     return [` ${pictures.length} are too large.`];
   }
   const names = pictures.flatMap(({ name }) => [", ", isolated(name)]).slice(1);

@@ -1,6 +1,6 @@
 import { isolated } from "./elements.js";
 import { Refusal } from "./refusal.js";
-import { counted, percent } from "./text.js";
+import { MOST_SPOKEN, counted, percent } from "./text.js";
 
 // Small enough to show progress and to lose little on a cancel; the server may take less.
 const REQUEST_PICTURES = 8;
@@ -8,7 +8,6 @@ const REQUEST_BYTES = 8 * 1024 * 1024; // arrives in the gateway's time limit on
 const FORM_BYTES = 1024; // more than a form needs for each picture besides its own bytes
 const LONGEST_PAUSE = 30; // seconds the page waits by itself before it asks a busy server again
 const SILENCE = 10; // seconds without an answer after which the page says that it still waits
-const SPOKEN_LABELS = 3; // more pictures than this are announced as a count only
 const UNREADABLE = "This file cannot be read any more; if it was moved or changed, choose it again.";
 
 /** Tell whether a file can still be read: it may have been moved, or be a folder. */
@@ -168,7 +167,7 @@ export class Run {
     const finished = [...this.#finished];
     const done = finished.filter(({ state }) => state === "done");
     const failed = finished.length - done.length;
-    const spoken = done.length <= SPOKEN_LABELS ? done.filter(({ best }) => best) : [];
+    const spoken = done.length <= MOST_SPOKEN ? done.filter(({ best }) => best) : [];
     const labels = spoken.flatMap(({ name, best }) => {
       const end = `, ${percent(best.probability)}.`;
       return [" ", isolated(name), ": ", isolated(best.label), end];

@@ -2,6 +2,8 @@
 
 const MEGABYTE = 1024 * 1024;
 
+/** More pictures than this are announced as a count only. */
+export const MOST_SPOKEN = 3;
 export const counted = (number) => (number === 1 ? "1 picture" : `${number} pictures`);
 export const megabytes = (bytes) => `${Number((bytes / MEGABYTE).toPrecision(3))} MB`;
 export const percent = (share) => {
