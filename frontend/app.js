@@ -99,8 +99,12 @@ class Page {
       event.preventDefault();
       document.body.classList.toggle("dragging", event.dataTransfer.types.includes("Files"));
     });
-    document.addEventListener("dragleave", (event) => {
-      if (!event.relatedTarget) {
+    let entered = null; // Safari does not say what is entered when another element is left
+    document.addEventListener("dragenter", ({ target }) => {
+      entered = target;
+    });
+    document.addEventListener("dragleave", ({ target }) => {
+      if (target === entered) {
         document.body.classList.remove("dragging");
       }
     });

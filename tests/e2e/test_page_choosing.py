@@ -25,6 +25,23 @@ const watch = new MutationObserver(() => {
 watch.observe(document, { childList: true, subtree: true });
 """
 
+# Files are dragged from one element to another, then out of the window; Safari's events do not
+# say which element is entered when another one is left.
+DRAGGED_AS_IN_SAFARI = """
+const dataTransfer = new DataTransfer();
+dataTransfer.items.add(new File(["no picture"], "photo.jpg"));
+const drag = (kind, name) => document.querySelector(name).dispatchEvent(
+  new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true })
+);
+drag("dragenter", "h1");
+drag("dragover", "h1");
+drag("dragenter", ".finder");
+drag("dragleave", "h1");
+const inside = document.body.className;
+drag("dragleave", ".finder");
+return [inside, document.body.className];
+"""
+
 
 def test_dropped_files_are_classified(page: Page) -> None:
     page.drop(PATHS[2:4])
@@ -82,6 +99,10 @@ def test_pictures_of_the_same_name_can_be_told_apart(page: Page) -> None:
     page.add([PATHS[0]])
     page.add([PATHS[0]])
     assert [card.name for card in page.cards()] == [PATHS[0].name, f"{PATHS[0].name} (2)"]
+
+
+def test_the_page_invites_to_drop_until_the_files_have_left_it(page: Page) -> None:
+    assert page.driver.execute_script(DRAGGED_AS_IN_SAFARI) == ["dragging", ""]
 
 
 def test_what_is_no_file_is_not_dropped_in_silence(page: Page) -> None:
