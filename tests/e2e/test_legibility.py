@@ -1,9 +1,11 @@
-"""Both pages on a narrow phone, and in both colour schemes."""
+"""Both pages on a narrow phone, in both colour schemes, and with forced colours."""
 
+import io
 import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
@@ -106,6 +108,17 @@ def test_text_is_readable_in_both_colour_schemes(page: Page, scheme: str, path: 
     assert [entry for entry in read if contrast(entry[1], entry[2]) < READABLE] == []
     ground = page.driver.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (luminance(ground) < 0.05) == (scheme == "dark")
+
+
+def test_a_bar_shows_its_length_where_colours_are_forced(page: Page) -> None:
+    forced = {"name": "forced-colors", "value": "active"}
+    page.cdp("Emulation.setEmulatedMedia", features=[forced])
+    page.classify(PATHS[2:3])
+    bar = page.driver.find_element(By.TAG_NAME, "meter")
+    shot = Image.open(io.BytesIO(bar.screenshot_as_png)).convert("RGB")
+    middle = shot.height // 2
+    assert shot.getpixel((10, middle)) != shot.getpixel((shot.width - 10, middle))
+    assert bar.value_of_css_property("forced-color-adjust") == "none"  # or Firefox hides the length
 
 
 def luminance(colour: str) -> float:
