@@ -1,0 +1,68 @@
+"""The page in WebKit, the engine of Safari and so of every iPhone, as Debian packages it."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.keys import Keys
+
+from tests.e2e.browser import Page, best
+from tests.photos import DATA, LABELS, PATHS
+
+NO_PICTURE = DATA / "odd_images/text.jpg"
+
+pytestmark = pytest.mark.filterwarnings("ignore:setting remote_server_addr")  # selenium's own
+
+
+@contextmanager
+def screen() -> Iterator[str]:
+    """Run a virtual screen until the block ends, because WebKit has no headless mode."""
+    reader, writer = os.pipe()
+    command = ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1280x1024x24"]
+    with subprocess.Popen(command, pass_fds=[writer]) as server, os.fdopen(reader) as display:
+        os.close(writer)
+        try:
+            yield f":{display.readline().strip()}"
+        finally:
+            server.terminate()
+
+
+@pytest.fixture
+def webkit(gateway_url: str) -> Iterator[Page]:
+    """The page, ready, in Debian's small browser around WebKit."""
+    with screen() as display:
+        service = webdriver.WebKitGTKService(env=os.environ | {"DISPLAY": display})
+        driver = webdriver.WebKitGTK(service=service)
+        try:
+            page = Page(driver, gateway_url)
+            page.open()
+            page.wait(lambda: "version" in page.text("model-line"), "the model is named")
+            yield page
+        finally:
+            driver.quit()
+
+
+def test_pictures_get_their_labels_or_their_errors_in_webkit(webkit: Page) -> None:
+    cards = webkit.classify([PATHS[0], NO_PICTURE, PATHS[2]])
+    assert best(cards) == [LABELS[0], LABELS[2]]
+    assert cards[1].state == "failed"
+    assert "This is not a picture" in cards[1].text
+    script = "return [...document.querySelectorAll('.preview')].map(e => e.textContent.trim())"
+    webkit.wait(
+        lambda: webkit.driver.execute_script(script) == ["", "No preview", ""],
+        "what cannot be previewed is known",
+    )
+
+
+def test_the_keyboard_is_enough_in_webkit(webkit: Page) -> None:
+    webkit.add(PATHS[:2])
+    webkit.tab_to("submit")
+    webkit.press(Keys.ENTER)
+    assert best(webkit.finished()) == LABELS[:2]
+    webkit.tab_to("remove")
+    webkit.press(Keys.SPACE)
+    assert [card.name for card in webkit.cards()] == [PATHS[1].name]
+    assert webkit.driver.execute_script("return document.activeElement.className") == "remove"
