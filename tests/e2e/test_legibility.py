@@ -74,6 +74,13 @@ def test_a_narrow_window_breaks_no_word(page: Page, path: str, width: int, tmp_p
     assert page.driver.execute_script(WIDTHS) == [width, width]
 
 
+def test_an_iphone_does_not_zoom_into_a_field(page: Page) -> None:
+    page.resize(360, 740)
+    for field in ("model", "key"):
+        size = page.element(field).value_of_css_property("font-size")
+        assert float(size.removesuffix("px")) >= 16  # smaller letters would be enlarged
+
+
 def test_the_longest_name_of_a_model_fits_on_a_narrow_phone(page: Page) -> None:
     page.resize(360, 740)
     page.open_ready()
