@@ -50,13 +50,12 @@ def test_a_failure_is_told_and_does_not_end_the_thread(
     assert caplog.messages == ["the test thread failed and continues"]
 
 
-def test_who_is_woken_does_not_pause() -> None:
-    begun, woken = threading.Event(), threading.Event()
+def test_who_is_woken_skips_one_pause() -> None:
+    begun, woken, again = threading.Event(), threading.Event(), threading.Event()
+    events = iter((begun, woken, again))
 
     def work() -> float:
-        if begun.is_set():
-            woken.set()
-        begun.set()
+        next(events).set()
         return NEVER
 
     works = Background("test", work)
@@ -65,5 +64,6 @@ def test_who_is_woken_does_not_pause() -> None:
         assert begun.wait(10)
         works.wake()
         assert woken.wait(10)
+        assert not again.wait(0.2)
     finally:
         works.stop()
