@@ -65,7 +65,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         if comes_alone:
             self._examine()
         if comes_alone and self.request is not None and self.request.refusal:
-            self.request.expect_continue = False
             self.request.close_afterwards()  # the body may be on its way already
             self.request.completed = True
         else:

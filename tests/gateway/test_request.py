@@ -163,15 +163,30 @@ def test_a_refusal_has_the_shape_of_the_path_that_the_application_would_see(serv
 @pytest.mark.parametrize(
     ("head", "status"),
     [
+        ("POST /v1/classify HTTP/1.1\r\nContent-Length: 70000000", b"413"),
         ("POST /v1/classify HTTP/1.1\r\nContent-Length: 999999999999", b"413"),
-        ("POST /v1/classify HTTP/1.1\r\nContent-Type: image/jpeg\r\nContent-Length: 0", b"400"),
-        ("GET /healthz HTTP/1.1", b"200"),
+        (
+            "POST /v1/classify HTTP/1.1\r\nContent-Type: image/jpeg\r\nContent-Length: 0\r\n"
+            "Connection: close",
+            b"400",
+        ),
+        ("GET /healthz HTTP/1.1\r\nConnection: close", b"200"),
     ],
-    ids=["too large", "empty", "without a body"],
+    ids=["too large", "far too large", "empty", "without a body"],
 )
 def test_nobody_is_asked_to_go_on_for_nothing(serve: Serve, head: str, status: bytes) -> None:
-    raw = f"{head}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n".encode()
+    raw = f"{head}\r\nExpect: 100-continue\r\n\r\n".encode()
     assert serve().say(raw).startswith(b"HTTP/1.1 " + status)
+
+
+def test_who_waits_to_be_asked_for_a_picture_is(serve: Serve) -> None:
+    head, _, body = raw_classify().partition(b"\r\n\r\n")
+    with serve().connect() as client:
+        client.sendall(head + b"\r\nExpect: 100-continue\r\n\r\n")
+        asked = b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert client.recv(len(asked), socket.MSG_WAITALL) == asked
+        client.sendall(body)
+        assert status_of_next(client) == 200
 
 
 def test_what_is_refused_behind_another_request_is_answered_too(
