@@ -208,7 +208,7 @@ def _vary(tensor: Tensor) -> Tensor:
 
 
 def _decode_golden(model: Model) -> Tensor:
-    shape = (model.contract.height, model.contract.width, 3)
-    if not model.golden_picture:
-        return np.zeros(shape, np.uint8)
-    return to_tensor(model.golden_picture, model.contract)
+    try:
+        return to_tensor(model.golden_picture, model.contract)
+    except EdgeLensError:  # there is none, or a broken one, with which the model still infers
+        return np.zeros((model.contract.height, model.contract.width, 3), np.uint8)

@@ -322,6 +322,18 @@ def test_the_probe_is_the_golden_picture(triton: WatchedTriton, clock: Clock) ->
     assert triton.tensors[0][100, 100].tolist() == [200, 2, 1]
 
 
+def test_a_golden_picture_that_is_none_keeps_no_model_from_being_ready(
+    triton: WatchedTriton, clock: Clock
+) -> None:
+    broken = model_config("colours", golden_picture=as_base64(b"GIF89a and no more"))
+    triton.configs["colours", "1"] = broken
+    catalog = Catalog(triton, "colours")
+    catalog.refresh()
+    readiness = Readiness(catalog, triton, clock)
+    readiness.probe()
+    assert readiness.is_ready()
+
+
 def test_a_model_that_was_replaced_is_probed_with_what_it_takes(
     readiness: Readiness, triton: WatchedTriton
 ) -> None:
