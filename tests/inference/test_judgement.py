@@ -92,11 +92,15 @@ def test_the_rounding_of_a_right_model_is_no_mistake(
     assert judge(ask(expected.tensor(), off), expected, ask) is None
 
 
-@pytest.mark.parametrize(("lead", "is_right"), [(0.006, True), (0.16, False)])
-def test_only_of_classes_as_good_as_equal_may_another_lead(lead: float, is_right: bool) -> None:
+@pytest.mark.parametrize(
+    ("lead", "stated", "is_right"), [(0.006, 0.5, True), (0.16, 0.5, False), (0.16, 0.42, False)]
+)
+def test_only_of_classes_as_good_as_equal_may_another_lead(
+    lead: float, stated: float, is_right: bool
+) -> None:
     """A fine-tuned model may know nothing of what the golden picture shows."""
-    stated = {"golden_label_v1": LABELS[0], "golden_probability_v1": "0.500000"}
-    expected = Expectation.from_config(configuration(precision="auto", **stated), "1")
+    told = {"golden_label_v1": LABELS[0], "golden_probability_v1": str(stated)}
+    expected = Expectation.from_config(configuration(precision="auto", **told), "1")
     scores = {1: 0.5 + lead / 2, 0: 0.5 - lead / 2} | dict.fromkeys(range(2, 10), 0.0)
     answer = Answer.from_strings([f"{score}:{i}:{LABELS[i]}" for i, score in scores.items()])
     assert (judge(answer, expected, lambda tensor: answer) is None) == is_right
