@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from inference.backends.tensorflow.memory import release_mapped
+from inference.backends.tensorflow.memory import release
 
 
 def resident(path):
@@ -25,6 +25,15 @@ def test_mapped_weights_are_dropped_and_read_again_when_needed(tmp_path):
     mapped = np.memmap(path, np.float32, "r")
     assert mapped.sum() == values.sum()
     assert resident(path) >= 4096
-    release_mapped()
+    release()
     assert resident(path) < 512
     assert mapped.sum() == values.sum()
+
+
+def test_what_was_written_into_mapped_weights_is_kept(tmp_path):
+    path = tmp_path / "model.bin"
+    path.write_bytes(bytes(1 << 16))
+    mapped = np.memmap(path, np.uint8, "c")
+    mapped[:] = 7
+    release()
+    assert (mapped == 7).all()

@@ -24,7 +24,7 @@ def release_mapped() -> None:
 
     They are clean and read-only: one that is needed again is read from the file.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = ctypes.CDLL(None)
     for start, end in _mapped():
         libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_DONTNEED)
 
