@@ -121,6 +121,10 @@ def test_a_probability_that_is_not_a_number_is_never_right(number: int) -> None:
         ({}, None),
         ({"version": "2"}, "it answers as version 2, but version 1 serves"),
         ({"scores": {3: 0.9, 0: 0.1}}, "it answers 'n00000003 thing 3' (0.9000), but the model"),
+        (
+            {"labels": dict(enumerate(LABELS)) | {5: "dog"}},
+            "wrong label file: class 5 is called 'dog', but by the model itself 'n00000005 thing",
+        ),
     ],
 )
 def test_an_ensemble_has_to_answer_as_its_model_does(changes: dict, sentence: str | None) -> None:
@@ -129,6 +133,13 @@ def test_an_ensemble_has_to_answer_as_its_model_does(changes: dict, sentence: st
     wrong = {mistake: ask(tensor) for mistake, tensor in expected.tensors_gone_wrong().items()}
     found = judge_ensemble(replace(direct, **changes), direct, expected, wrong)
     assert found is None if sentence is None else str(found).startswith(sentence)
+
+
+def test_what_precision_alone_does_is_no_mistake_of_an_ensemble() -> None:
+    expected = expectation(PICTURE, CONTRACT, "auto")
+    direct = ask(expected.tensor())
+    nearly = replace(direct, scores={n: score + 0.0005 for n, score in direct.scores.items()})
+    assert judge_ensemble(nearly, direct, expected, {"wrong interpolation": nearly}) is None
 
 
 def test_a_label_file_of_another_model_is_called_so() -> None:
