@@ -15,6 +15,7 @@ from gateway.transport.server import Server
 from tests.gateway.stub import StubTriton, picture
 
 JPEG = {"Content-Type": "image/jpeg"}
+DESCRIPTION = b"GET /openapi.json HTTP/1.1\r\n\r\n"
 
 
 @dataclass
@@ -61,6 +62,33 @@ def status_of_next(connection: socket.socket) -> int:
 
 
 Serve = Callable[..., Running]
+
+
+def serve_through_a_narrow_pipe(serve: Serve) -> Running:
+    """Return a gateway that can buffer only a few bytes of answers that nobody reads."""
+    running = serve(threads=1)
+    running.server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    running.server.adj.outbuf_high_watermark = 4096
+    return running
+
+
+@contextlib.contextmanager
+def silent_readers(running: Running, count: int, said: bytes) -> Iterator[list[socket.socket]]:
+    """Connect clients that send `said` and read nothing."""
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for client in clients:
+            client.settimeout(20)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", int(running.server.effective_port)))
+            client.sendall(said)
+        yield clients
+
+
+def unread(running: Running) -> list[Any]:
+    """Return the connections whose answers are not read."""
+    channels = list(running.server.active_channels.values())
+    return [channel for channel in channels if channel.total_outbufs_len]
 
 
 def refused(running: Running) -> bool:

@@ -12,12 +12,16 @@ import requests
 from gateway.budget import Budget
 from gateway.keys import add_key
 from tests.gateway.running import (
+    DESCRIPTION,
     JPEG,
     Running,
     Serve,
     arriving,
     held_request,
+    maintain,
     refused,
+    serve_through_a_narrow_pipe,
+    silent_readers,
     status_of_next,
 )
 from tests.gateway.stub import StubTriton, picture
@@ -121,6 +125,15 @@ def test_a_client_that_hangs_up_while_waiting_frees_its_room(
             wait_until(lambda: running.services.admission.in_flight == 2, "it waits", 20)
         wait_until(lambda: keeps(running, resting), "its room is free again", 20)
     wait_until(lambda: keeps(running, 0), "all room is free again", 20)
+
+
+def test_an_answer_takes_room_until_it_is_read(serve: Serve) -> None:
+    running = serve_through_a_narrow_pipe(serve)
+    with silent_readers(running, 1, DESCRIPTION) as (client,):
+        wait_until(lambda: running.services.budget.kept > 0, "it is counted", 20)
+        assert status_of_next(client) == 200
+        maintain(running)
+        wait_until(lambda: keeps(running, 0), "its room is free again", 20)
 
 
 def test_a_full_temporary_directory_is_an_honest_refusal(

@@ -1,17 +1,15 @@
 """Clients that send too much, too slowly or without reading, over real connections."""
 
-import contextlib
-import socket
 import threading
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import requests
 from PIL import Image
 
 from gateway.transport import pace
+from gateway.transport.server import IDLE_SECONDS
 from tests.gateway.running import (
+    DESCRIPTION,
     Running,
     Serve,
     arrived,
@@ -19,36 +17,17 @@ from tests.gateway.running import (
     maintain,
     raw_classify,
     read_all,
+    serve_through_a_narrow_pipe,
+    silent_readers,
     status_of_next,
+    unread,
 )
 from tests.gateway.stub import StubTriton, picture
 from tests.pictures import encode
 from tests.waiting import wait_until
 
-DESCRIPTION = b"GET /openapi.json HTTP/1.1\r\n\r\n"
 FLOOD = 100_000  # bytes of requests that come at once
 LONG_AGO = 60  # seconds
-
-
-def serve_through_a_narrow_pipe(serve: Serve) -> Running:
-    """Return a gateway that can buffer only a few bytes of answers that nobody reads."""
-    running = serve(threads=1)
-    running.server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-    running.server.adj.outbuf_high_watermark = 4096
-    return running
-
-
-@contextlib.contextmanager
-def silent_readers(running: Running, count: int, said: bytes) -> Iterator[list[socket.socket]]:
-    """Connect clients that send `said` and read nothing."""
-    with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for client in clients:
-            client.settimeout(20)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            client.connect(("127.0.0.1", int(running.server.effective_port)))
-            client.sendall(said)
-        yield clients
 
 
 def tiny_classify() -> bytes:
@@ -94,12 +73,6 @@ def test_who_reads_no_label_keeps_no_thread(serve: Serve) -> None:
 def blocked(running: Running) -> list[object]:
     """Return the connections with more unread answers than a thread may leave."""
     return [channel for channel in unread(running) if channel.total_outbufs_len > 4096]
-
-
-def unread(running: Running) -> list[Any]:
-    """Return the connections whose answers are not read."""
-    channels = list(running.server.active_channels.values())
-    return [channel for channel in channels if channel.total_outbufs_len]
 
 
 def given_up(running: Running) -> bool:
@@ -201,3 +174,15 @@ def test_who_reads_no_answer_does_not_stop_the_loop_by_a_refusal(serve: Serve) -
         assert turning.wait(20)
         assert is_healthy(running)
         channel.total_outbufs_len = 0  # it stops without waiting for this client
+
+
+def test_a_connection_without_a_request_is_closed_in_the_end(serve: Serve) -> None:
+    running = serve()
+    with running.connect() as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+        assert status_of_next(client) == 200
+        (channel,) = running.server.active_channels.values()
+        wait_until(running.server.task_dispatcher.idle, "its thread is done with it", 20)
+        channel.last_activity -= IDLE_SECONDS + 1
+        maintain(running)
+        assert read_all(client) == b""

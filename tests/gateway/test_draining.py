@@ -4,6 +4,7 @@ import pytest
 import requests
 
 from tests.gateway.running import (
+    DESCRIPTION,
     Running,
     Serve,
     arriving,
@@ -11,7 +12,10 @@ from tests.gateway.running import (
     hold_inferences,
     raw_classify,
     read_all,
+    serve_through_a_narrow_pipe,
+    silent_readers,
     status_of_next,
+    unread,
 )
 from tests.gateway.stub import StubTriton
 from tests.waiting import wait_until
@@ -60,6 +64,14 @@ def test_draining_answers_what_has_begun_to_arrive(serve: Serve) -> None:
     assert answer.startswith(b"HTTP/1.1 200") and b"\r\nConnection: close\r\n" in answer
     running.thread.join(20)
     assert not running.thread.is_alive()
+
+
+def test_draining_sends_what_is_not_read_yet(serve: Serve) -> None:
+    running = serve_through_a_narrow_pipe(serve)
+    with silent_readers(running, 1, DESCRIPTION) as (client,):
+        wait_until(lambda: unread(running), "the answer is waiting to be read", 20)
+        drain(running)
+        assert status_of_next(client) == 200
 
 
 def test_draining_promises_http_1_0_no_connection(serve: Serve) -> None:
