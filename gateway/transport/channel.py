@@ -112,16 +112,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return sent
 
     def write_soon(self, data: bytes) -> int:
-        """Send from this thread; only what the client does not take at once is left to the loop."""
+        """Send from this thread; what the client does not take is left to the loop at the end."""
         # With more than this pending, the thread waits until the loop has sent it.
         self.writing = self.total_outbufs_len <= self.adj.outbuf_high_watermark
         try:
-            taken: int = super().write_soon(data)
+            return int(super().write_soon(data))
         finally:
             self.writing = False
-        if self.total_outbufs_len:
-            self.server.pull_trigger()
-        return taken
 
     def writable(self) -> bool:
         """Tell whether the loop has something to send that no thread is sending.
