@@ -18,6 +18,7 @@ from tests.gateway.running import (
     Serve,
     arriving,
     held_request,
+    hold_inferences,
     maintain,
     refused,
     serve_through_a_narrow_pipe,
@@ -125,6 +126,22 @@ def test_a_client_that_hangs_up_while_waiting_frees_its_room(
             wait_until(lambda: running.services.admission.in_flight == 2, "it waits", 20)
         wait_until(lambda: keeps(running, resting), "its room is free again", 20)
     wait_until(lambda: keeps(running, 0), "all room is free again", 20)
+
+
+def test_a_client_that_hangs_up_during_its_inference_takes_room_until_that_ends(
+    serve: Serve, triton: StubTriton
+) -> None:
+    running = serve_with_budget(serve)
+    hold = hold_inferences(triton)
+    with running.connect() as connection:
+        connection.sendall(LENGTH % 400_000 + picture() + bytes(400_000 - len(picture())))
+        assert triton.entered.acquire(timeout=20)
+        assert keeps(running, 400_000)
+    wait_until(lambda: not running.server.active_channels, "the hang-up is seen", 20)
+    assert requests.get(f"{running.url}/healthz", timeout=20).status_code == 200
+    assert keeps(running, 400_000)
+    hold.set()
+    wait_until(lambda: keeps(running, 0), "its room is free again", 20)
 
 
 def test_an_answer_takes_room_until_it_is_read(serve: Serve) -> None:

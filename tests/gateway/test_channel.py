@@ -96,6 +96,17 @@ def test_a_client_that_reads_steadily_is_left_alone(
             answers += piece
 
 
+def test_the_time_before_an_answer_does_not_count_against_its_reader(serve: Serve) -> None:
+    running = serve()
+    with running.connect() as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+        assert status_of_next(client) == 200
+        (channel,) = running.server.active_channels.values()
+        before = channel.pace.since
+        let_time_pass(running)
+        wait_until(lambda: channel.pace.since >= before, "a new interval has begun", 10)
+
+
 def test_an_upload_that_stops_is_cut_off_however_fast_it_was(serve: Serve) -> None:
     running = serve()
     with running.connect() as client:

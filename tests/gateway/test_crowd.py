@@ -45,6 +45,18 @@ def test_a_request_under_way_is_never_closed_for_a_newcomer(
     assert results[0].status_code == 200
 
 
+def test_an_idle_connection_makes_room_before_a_busy_one_that_is_older(
+    serve: Serve, triton: StubTriton
+) -> None:
+    running = serve(threads=1)
+    running.server.crowded = 2
+    with held_request(running, triton), running.connect() as idle:
+        idle.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+        assert status_of_next(idle) == 200
+        assert requests.get(f"{running.url}/healthz", timeout=20).status_code == 200
+        assert read_all(idle) == b""
+
+
 def test_an_idle_connection_that_sends_a_request_meanwhile_is_not_replaced(
     serve: Serve, triton: StubTriton
 ) -> None:
