@@ -3,9 +3,10 @@
 import os.path
 from pathlib import Path
 
-from gateway.model_names import NAME, is_apart
+from gateway.model_names import NAME, companions, ensemble_name, is_apart
 from gateway.setting import SettingError
 from inference.errors import LaunchError
+from inference.pbtxt import PbtxtError, parse, read
 
 OF_A_MODEL = ("config.pbtxt", "model.savedmodel", "saved_model.pb")
 
@@ -13,7 +14,7 @@ OF_A_MODEL = ("config.pbtxt", "model.savedmodel", "saved_model.pb")
 def ready_models(repository: Path) -> list[str]:
     """Name the models that have a version to load: a directory with a whole number as its name."""
     models = _models(repository)
-    return [model.name for model in models if versions_in(model) and NAME.fullmatch(model.name)]
+    return [model.name for model in models if versions_in(model) and not _why_not(model)]
 
 
 def unserved(repository: Path) -> list[str]:
@@ -25,11 +26,27 @@ def _why_not(model: Path) -> str:
     """Say why a directory is not served; "" if it is, or holds nothing of a model."""
     name = model.name
     if versions_in(model):
-        misnamed = f"{name!r} is no name for a model: use at most 128 letters, digits, _, . and -."
-        return "" if NAME.fullmatch(name) else misnamed
+        if not NAME.fullmatch(name):
+            return f"{name!r} is no name for a model: use at most 128 letters, digits, _, . and -."
+        if classifier := _removed_classifier(model):
+            rest = " and ".join(companions(classifier))
+            return f"{name} leads to {classifier}, which is not here; remove {rest}, too."
+        return ""
     if any(os.path.exists(model / part) for part in OF_A_MODEL):  # noqa: PTH110 (never raises)
         return f"{name} has no version; its SavedModel belongs in {name}/1/model.savedmodel."
     return ""
+
+
+def _removed_classifier(ensemble: Path) -> str:
+    """Name the classifier that an ensemble was left without: Triton would not start; "" if none."""
+    classifier = ensemble.name.removesuffix(ensemble_name(""))
+    if classifier == ensemble.name or versions_in(ensemble.with_name(classifier)):
+        return ""
+    try:
+        steps = parse(read(ensemble / "config.pbtxt")).ensemble_scheduling.step
+    except (OSError, PbtxtError):  # Triton says what is wrong with it
+        return ""
+    return classifier if classifier in [step.model_name for step in steps] else ""
 
 
 def _models(repository: Path) -> list[Path]:

@@ -15,6 +15,7 @@ import tritonclient.grpc
 
 from tests.inference import standins
 from tests.inference.calls import Answer, call, command, infer, pids, run_of, stubs_of
+from tests.inference.contracted import add_ensemble
 from tests.places import HOME
 from tests.servers import Running, inference_env, launched, start_inference
 from tests.waiting import wait_until
@@ -78,6 +79,15 @@ def test_a_misnamed_model_does_not_keep_the_others_from_being_served(repository:
     standins.add_model(repository, "echo (copy)")
     with start_inference(repository) as running:
         assert "Not served: 'echo (copy)' is no name for a model" in running.printed()
+        assert infer(running, [1, 2, 3, 4]).status == 200
+
+
+def test_what_is_left_of_a_removed_model_does_not_keep_the_others_from_being_served(
+    repository: Path,
+) -> None:
+    add_ensemble(repository, "removed")
+    with start_inference(repository) as running:
+        assert "Not served: removed_image leads to removed" in running.printed()
         assert infer(running, [1, 2, 3, 4]).status == 200
 
 

@@ -9,6 +9,7 @@ import pytest
 from gateway.setting import SettingError
 from inference.errors import LaunchError
 from inference.repository import ready_models, require_models, unserved
+from tests.inference.contracted import add_classifier, add_ensemble
 
 
 def test_models_with_a_version_are_ready(tmp_path: Path) -> None:
@@ -66,6 +67,28 @@ def test_a_model_whose_name_nobody_could_ask_for_is_told(tmp_path: Path, name: s
     (tmp_path / longest).rename(tmp_path / ".vgg16")
     with pytest.raises(LaunchError, match=r"No model is ready in .*: '.*' is no name"):
         require_models(tmp_path)
+
+
+def test_an_ensemble_whose_classifier_was_removed_is_told(tmp_path: Path) -> None:
+    """Triton does not start with it; the decoder and the ensembles of other models still serve."""
+    for model in ("cat", "dog"):
+        add_classifier(tmp_path, model)
+        add_ensemble(tmp_path, model)
+    (tmp_path / "dog").rename(tmp_path / "hound")
+    assert ready_models(tmp_path) == ["cat", "cat_decode", "cat_image", "dog_decode", "hound"]
+    assert unserved(tmp_path) == [
+        "dog_image leads to dog, which is not here; remove dog_decode and dog_image, too."
+    ]
+
+
+@pytest.mark.parametrize("text", ['platform: "tensorflow_savedmodel"', "broken {", None])
+def test_a_model_that_is_only_named_like_an_ensemble_is_ready(
+    tmp_path: Path, text: str | None
+) -> None:
+    (tmp_path / "x_image/1").mkdir(parents=True)
+    if text:
+        (tmp_path / "x_image/config.pbtxt").write_text(text)
+    assert ready_models(tmp_path) == ["x_image"]
 
 
 def test_a_directory_that_may_not_be_read_is_no_model() -> None:
