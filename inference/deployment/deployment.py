@@ -1,6 +1,6 @@
 """The order of a deployment: test the new version apart, switch, test again, go back if need be."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from gateway.model_names import companions
@@ -9,6 +9,7 @@ from inference.deployment.errors import DeployError
 from inference.deployment.memory import available_memory, require_memory
 from inference.deployment.model_files import ModelFiles
 from inference.deployment.server import Server
+from inference.model_config import is_cached, parameters
 from inference.repository import ready_models
 from inference.signals import undisturbed
 
@@ -44,6 +45,7 @@ class Deployment:
                 self.files.pin(sorted(there))
             # A loaded version may have been replaced on disk since, so it is tested too.
             if version not in proven:
+                self._require_same_answers(version)
                 self._require_memory([version], f"Loading version {version} beside the others")
                 self._try_apart(version)
                 # Triton also reloads the old versions if config.pbtxt has changed since.
@@ -83,6 +85,20 @@ class Deployment:
         """Refuse to begin if the ensemble could not follow the version. Raises DeployError."""
         if ensemble := self._ensemble():
             ensemble.require_changeable()
+
+    def _require_same_answers(self, version: int) -> None:
+        """Refuse new weights under a number that is known to the cache. Raises DeployError.
+
+        Triton's response cache knows a version by its number alone, and cannot be emptied.
+        """
+        config = self.server.config(self.files.model)
+        was = _about(version, parameters(config))
+        if was and is_cached(config) and was != _about(version, self.files.parameters()):
+            raise DeployError(
+                f"version {version} was replaced after the server had read of it, and Triton's"
+                " response cache may still give the old answers: restart the server, or export"
+                " it under a new number"
+            )
 
     def _require_memory(self, versions: list[int], purpose: str) -> None:
         """Refuse to load versions that do not fit. Raises DeployError."""
@@ -197,6 +213,11 @@ class Deployment:
         if numbers != self.server.versions(ensemble.model):
             ensemble.number(numbers)
             self.server.load(ensemble.model)
+
+
+def _about(version: int, stated: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters about one version: its weights, and its golden answer."""
+    return {name: text for name, text in stated.items() if name.endswith(f"_v{version}")}
 
 
 def _summary(model: str, serve: list[int], before: set[int]) -> str:

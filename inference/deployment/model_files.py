@@ -10,7 +10,7 @@ from pathlib import Path
 
 from inference.deployment.errors import DeployError
 from inference.locking import locked
-from inference.pbtxt import PbtxtError, read, with_field, with_versions
+from inference.pbtxt import PbtxtError, parameters, read, with_field, with_versions
 from inference.repository import versions_in
 from inference.writing import write_text
 
@@ -84,6 +84,13 @@ class ModelFiles:
         """Return what the configuration says, None if there is none. Raises DeployError."""
         try:
             return read(self.config) if self.config.exists() else None
+        except PbtxtError as exc:
+            raise DeployError(f"{self.config} {exc}") from None
+
+    def parameters(self) -> dict[str, str]:
+        """Return the configuration's `parameters`. Raises DeployError if it is broken."""
+        try:
+            return parameters(self.text() or "")
         except PbtxtError as exc:
             raise DeployError(f"{self.config} {exc}") from None
 

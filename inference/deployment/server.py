@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from inference.client import TritonClient
 from inference.contracts.check import Check
 from inference.contracts.endpoint import Endpoint
+from inference.contracts.errors import Deviation
 from inference.contracts.report import Report
 from inference.deployment.errors import DeployError
 from inference.errors import TritonError, TritonRefused
 from inference.grpc_control import GrpcControl
+from inference.model_config import Config
 
 LOAD_SECONDS = 900.0
 UNLOAD_SECONDS = 60.0
@@ -34,6 +36,13 @@ class Server:
     def versions(self, model: str) -> set[int]:
         """Return the versions of a model that are ready. Raises DeployError if it may not ask."""
         return {int(version) for version, state in self._states(model).items() if state == "READY"}
+
+    def config(self, model: str) -> Config:
+        """Return the configuration with which a model was loaded; nothing if it is not."""
+        try:
+            return self.http.config(model)
+        except Deviation:
+            return {}
 
     def load(self, model: str) -> None:
         """Load what the model's configuration says. Raises DeployError with Triton's reason."""

@@ -13,6 +13,7 @@ import pytest
 from inference.deploy import main
 from inference.deployment.model_files import ModelFiles
 from inference.grpc_control import GrpcControl
+from inference.pbtxt import parameter
 from tests.inference.calls import admin, counter, is_ready, readiness
 from tests.inference.conftest import QUICK
 from tests.inference.contracted import MIRRORED, MODEL, RIGHT, SWAPPED, add_classifier, golden
@@ -99,7 +100,7 @@ def test_a_version_that_was_replaced_on_disk_is_tested_apart(server: Running) ->
     assert "candidate" not in accepted.stdout
 
 
-def test_a_replaced_version_is_not_judged_by_what_the_cache_keeps_of_the_old_one(
+def test_new_weights_need_a_new_number_or_a_restart_where_answers_are_cached(
     tmp_path: Path,
 ) -> None:
     def export(takes: str, **stated: str) -> None:
@@ -112,8 +113,16 @@ def test_a_replaced_version_is_not_judged_by_what_the_cache_keeps_of_the_old_one
     with start_inference(tmp_path) as running:
         assert deploy(running, 1).returncode == 0
         export(MIRRORED, **golden(mirrored=True))
-        replaced = deploy(running, 1)
-    assert replaced.returncode == 0, replaced.stderr
+        refused = deploy(running, 1)
+        shutil.copytree(tmp_path / "cat/1", tmp_path / "cat/2")
+        with (tmp_path / "cat/config.pbtxt").open("a") as config:
+            for name, text in golden(mirrored=True).items():
+                if "_v1" in name:
+                    config.write(parameter(name.replace("_v1", "_v2"), text))
+        renumbered = deploy(running, 2)
+    assert refused.returncode == 1
+    assert "restart the server, or export it under a new number" in refused.stderr
+    assert renumbered.returncode == 0, renumbered.stderr
 
 
 def test_a_server_that_is_still_starting_is_told_from_one_that_is_not_there(

@@ -27,6 +27,9 @@ class Server:
         own = {self.files.model: self.serving, self.files.candidate: self.forgotten}
         return {**own, **self.companions}.get(model, set())
 
+    def config(self, model: str) -> dict:
+        return {}
+
     def load(self, model: str) -> None:
         self.calls.append(f"load {model}")
         directory = self.files.repository / model
