@@ -14,11 +14,14 @@ PR_SET_PDEATHSIG = 1
 
 
 def start(command: list[str], settings: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start a child in a session of its own (Ctrl-C is ours to pass on) that dies with us."""
+    """Start a child in a session of its own (Ctrl-C is ours to pass on) that dies with us.
+
+    It finds our modules wherever we were started, and takes relative paths as we do.
+    """
+    imports = {"PYTHONPATH": str(HOME), "PYTHONSAFEPATH": "1"}
     return subprocess.Popen(
         command,
-        cwd=HOME,
-        env={**os.environ, **settings},
+        env={**os.environ, **imports, **settings},
         start_new_session=True,
         preexec_fn=partial(_die_with_parent, os.getpid()),  # noqa: PLW1509 (there are no threads)
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -63,7 +64,10 @@ def launch(repository: Path, tmp_path: Path) -> Iterator[Callable[..., Serve]]:
     started: list[Serve] = []
 
     def start(
-        log: Path | None = None, command: Sequence[str] = MAKE_SERVE, **settings: str
+        log: Path | None = None,
+        command: Sequence[str] = MAKE_SERVE,
+        cwd: Path = HOME,
+        **settings: str,
     ) -> Serve:
         port = settings.get("PORT") or str(free_port())
         ports = {f"TRITON_{name}_PORT": "0" for name in ("HTTP", "GRPC", "METRICS", "HEALTH")}
@@ -79,7 +83,7 @@ def launch(repository: Path, tmp_path: Path) -> Iterator[Callable[..., Serve]]:
         with log.open("w") as output:
             process = subprocess.Popen(
                 command,
-                cwd=HOME,
+                cwd=cwd,
                 env=environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -102,8 +106,8 @@ def launch(repository: Path, tmp_path: Path) -> Iterator[Callable[..., Serve]]:
 def serve(launch: Callable[..., Serve]) -> Callable[..., Serve]:
     """Return a function that runs `make serve` until it is ready."""
 
-    def start(**settings: str) -> Serve:
-        running = launch(**settings)
+    def start(**options: Any) -> Serve:
+        running = launch(**options)
         ended = running.process.poll
         with shown_on_failure(running.log):
             wait_until(lambda: is_ready(running.url) or ended() is not None, "serve is ready", 120)
@@ -222,6 +226,19 @@ def test_a_second_start_neither_installs_nor_exports(
     assert changes(tmp_path / "models") == before
     text = running.log.read_text()
     assert "installing" not in text
+    assert "export" not in text.lower()
+
+
+def test_a_relative_path_starts_where_the_user_is(
+    serve: Callable[..., Serve], tmp_path: Path
+) -> None:
+    (tmp_path / "gateway").mkdir()  # the user's, not ours
+    command = [sys.executable, str(HOME / "serve.py")]
+    relative = {"MODEL_REPOSITORY": "models", "EDGELENS_RUNTIME_DIR": "run"}
+    running = serve(command=command, cwd=tmp_path, **relative)
+    assert classify(running.url) == PHOTO.wnid
+    text = running.log.read_text()
+    assert f"its log is {tmp_path}/run/triton.log" in text
     assert "export" not in text.lower()
 
 
