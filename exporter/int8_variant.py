@@ -123,7 +123,10 @@ def _classify(core: Any, model: Any, tensors: Tensors, title: str) -> Probabilit
 def _save(model: Any, version_dir: Path) -> None:
     """Move both files into place; the .xml comes last, because the backend looks for that."""
     with staging(version_dir.parents[1]) as stage:
-        openvino.save_model(model, stage / INT8_MODEL, compress_to_fp16=False)
+        try:
+            openvino.save_model(model, stage / INT8_MODEL, compress_to_fp16=False)
+        except RuntimeError as error:  # it does not say which
+            raise OSError("the disk is full, or fails") from error
         (version_dir / INT8_MODEL).unlink(missing_ok=True)
         (stage / INT8_WEIGHTS).replace(version_dir / INT8_WEIGHTS)
         (stage / INT8_MODEL).replace(version_dir / INT8_MODEL)

@@ -18,7 +18,7 @@ def write(model: Any, spec: ModelSpec, path: Path) -> None:
     """Write `model` with its normalisation: UINT8 RGB `image` [N,H,W,3] to FP32 `probabilities`.
 
     Keeps only the variables, not the Keras objects that hold them: the file contains each weight
-    once, and no training graph.
+    once, and no training graph. Raises OSError.
     """
 
     def serve(image: Any) -> dict[str, Any]:
@@ -28,7 +28,11 @@ def write(model: Any, spec: ModelSpec, path: Path) -> None:
     module = tf.Module()
     module.variables_served = [weight.value for weight in model.weights]
     function = tf.function(serve, input_signature=[image], autograph=False)
-    tf.saved_model.save(module, str(path), signatures={SIGNATURE: function})
+    try:
+        tf.saved_model.save(module, str(path), signatures={SIGNATURE: function})
+    except tf.errors.OpError as error:  # above all a full disk
+        # TensorFlow puts the cause between the file's name and the operation's.
+        raise OSError(error.message.rpartition("; ")[2].partition(" [Op:")[0]) from error
 
 
 def classify(path: Path, tensors: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -1,3 +1,4 @@
+import resource
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,21 @@ def test_a_full_disk_behind_its_output_is_no_traceback() -> None:
         command = [sys.executable, "export_model.py", "--list"]
         done = subprocess.run(command, cwd=HOME, stdout=full, stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_full_disk_under_the_repository_is_one_sentence(tmp_path: Path) -> None:
+    """A limit of the files' size stands in for it: Triton must not find half a version either."""
+    command = [sys.executable, "export_model.py", "mobilenet_v3_small", "--weights", "random"]
+    done = subprocess.run(
+        [*command, "--repository", str(tmp_path / "models")],
+        cwd=HOME,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)),
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"export_model: cannot write to {tmp_path}/models: File too large\n"
+    assert list((tmp_path / "models").iterdir()) == []
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import resource
 import shutil
 from pathlib import Path
 
@@ -90,6 +91,18 @@ def test_too_little_agreement_writes_nothing(repository: Path, pictures: Path) -
     with pytest.raises(ExportError, match="int8 is not good enough: top-1 agreement"):
         quantize(version, pictures, 1.01)
     assert sorted(p.name for p in version.iterdir()) == ["model.savedmodel"]
+
+
+def test_a_full_disk_is_one_sentence_and_writes_nothing(repository: Path, pictures: Path) -> None:
+    """A limit of the files' size stands in for it."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    try:
+        with pytest.raises(ExportError, match=r"cannot write to .*: the disk is full, or fails$"):
+            quantize(repository / SMALL / "1", pictures, 0.95)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in (repository / SMALL / "1").iterdir()] == ["model.savedmodel"]
 
 
 def test_models_that_differ_are_seen_to_differ(exported: Path, pictures: Path) -> None:
