@@ -7,6 +7,7 @@ from exporter.config import read_config
 from exporter.errors import ExportError
 from exporter.job import Job
 from exporter.pictures import files_in, require_enough
+from exporter.repository import require_writable
 from gateway.terminal import say
 from inference.pbtxt import parameters
 from inference.repository import versions_in
@@ -21,6 +22,7 @@ def quantize_version(job: Job, weights: str | None, pictures: Path, minimum: flo
     if not pictures.is_dir():
         raise ExportError(f"there is no directory {pictures}; --quantize takes one of pictures")
     model_dir = job.repository / job.spec.name
+    require_writable(model_dir)  # before minutes are spent
     existing = versions_in(model_dir)
     version = job.version or max(existing, default=1)
     if version not in existing:

@@ -37,7 +37,7 @@ class Target:
 
 def plan(repository: Path, model: str, version: int | None, force: bool) -> Target:
     """Choose the version to write, the next free one by default; ExportError if that cannot be."""
-    _require_writable(repository / model)  # before the weights are fetched, which may take minutes
+    require_writable(repository / model)  # before the weights are fetched, which may take minutes
     existing = versions_in(repository / model)
     if version is None:
         return Target(repository, model, max(existing, default=0) + 1)
@@ -49,7 +49,7 @@ def plan(repository: Path, model: str, version: int | None, force: bool) -> Targ
     return Target(repository, model, version)
 
 
-def _require_writable(directory: Path) -> None:
+def require_writable(directory: Path) -> None:
     """Raise an ExportError where it is plain that nothing can be written; create nothing."""
     place = next(
         path for path in (directory, *directory.absolute().parents) if os.access(path, os.F_OK)

@@ -159,3 +159,11 @@ def test_too_few_pictures_are_refused_before_anything_is_exported(tmp_path: Path
     with pytest.raises(ExportError, match="in the directory itself; it has 1"):
         quantize_version(Job(SPEC, "imagenet", tmp_path / "models"), None, few, 0.95)
     assert not (tmp_path / "models").exists()
+
+
+def test_a_repository_that_cannot_be_written_is_told_before_the_pictures_are_read(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ExportError, match="cannot write to"):
+        quantize_version(Job(SPEC, "imagenet", tmp_path / "file"), None, tmp_path, 0.95)
