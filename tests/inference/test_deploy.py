@@ -105,7 +105,8 @@ def test_new_weights_need_a_new_number_or_a_restart_where_answers_are_cached(
 ) -> None:
     def export(takes: str, **stated: str) -> None:
         shutil.rmtree(tmp_path / "cat", ignore_errors=True)
-        add_classifier(tmp_path, "cat", takes, **stated)
+        # Where a request holds one picture, the self-test cannot ask past the cache.
+        add_classifier(tmp_path, "cat", takes, batch=1, **stated)
         with (tmp_path / "cat/config.pbtxt").open("a") as config:
             config.write("response_cache { enable: true }\n")
 
@@ -114,14 +115,19 @@ def test_new_weights_need_a_new_number_or_a_restart_where_answers_are_cached(
         assert deploy(running, 1).returncode == 0
         export(MIRRORED, **golden(mirrored=True))
         refused = deploy(running, 1)
-        shutil.copytree(tmp_path / "cat/1", tmp_path / "cat/2")
+        second = shutil.copytree(tmp_path / "cat/1", tmp_path / "cat/2") / "model.py"
         with (tmp_path / "cat/config.pbtxt").open("a") as config:
             for name, text in golden(mirrored=True).items():
                 if "_v1" in name:
                     config.write(parameter(name.replace("_v1", "_v2"), text))
-        renumbered = deploy(running, 2)
+        right = second.read_text()
+        second.write_text(right.replace(MIRRORED, "tensors"))
+        unfit = deploy(running, 2)
+        second.write_text(right)
+        renumbered = deploy(running, 2)  # judged by its own answers, not by those of its last trial
     assert refused.returncode == 1
     assert "restart the server, or export it under a new number" in refused.stderr
+    assert "version 2 is not fit to serve" in unfit.stderr
     assert renumbered.returncode == 0, renumbered.stderr
 
 
