@@ -10,6 +10,7 @@ from exporter.errors import ExportError, WeightsUnavailable
 from exporter.job import Job
 from gateway.model_names import ensemble_name, is_classifier
 from gateway.preference import EMBEDDED, FLAGSHIP
+from gateway.terminal import say
 from inference.repository import ready_models
 
 
@@ -72,4 +73,4 @@ def _described(weights: str) -> str:
 
 
 def _say(sentence: str) -> None:
-    print(f"edgelens: {sentence}", file=sys.stderr)
+    say(f"edgelens: {sentence}", sys.stderr)

@@ -1,3 +1,4 @@
+import os
 import resource
 import shutil
 import subprocess
@@ -25,6 +26,15 @@ def test_a_full_disk_behind_its_output_is_no_traceback() -> None:
         command = [sys.executable, "export_model.py", "--list"]
         done = subprocess.run(command, cwd=HOME, stdout=full, stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_neither_is_one_behind_what_it_says_of_the_default(tmp_path: Path) -> None:
+    (tmp_path / "vgg16/1").mkdir(parents=True)
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "export_model.py", "--default", "--repository", str(tmp_path)]
+        environment = {**os.environ, "WEIGHTS": "mine.h5"}
+        done = subprocess.run(command, cwd=HOME, env=environment, stderr=full)
+    assert done.returncode == 0
 
 
 def test_a_full_disk_under_the_repository_is_one_sentence(tmp_path: Path) -> None:
