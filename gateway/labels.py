@@ -41,14 +41,3 @@ def parse_classification(text: str) -> Prediction:
     match = WNID.fullmatch(label)
     wnid, name = (match[1], match[2]) if match else (None, label or index)
     return Prediction(wnid, name, min(1.0, max(0.0, probability)))
-
-
-def split_byte_strings(raw: bytes) -> list[str]:
-    """Split Triton's BYTES tensor, a four-byte length before each element, into strings."""
-    texts: list[str] = []
-    offset = 0
-    while offset + 4 <= len(raw):
-        end = offset + 4 + int.from_bytes(raw[offset : offset + 4], "little")
-        texts.append(raw[offset + 4 : end].decode("utf-8", "replace"))
-        offset = end
-    return texts

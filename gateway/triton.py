@@ -10,6 +10,7 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.utils import deserialize_bytes_tensor
 
 from gateway.deadline import Deadline
 from gateway.errors import (
@@ -21,7 +22,7 @@ from gateway.errors import (
     TritonUnavailable,
     UnknownModel,
 )
-from gateway.labels import Prediction, parse_classification, split_byte_strings
+from gateway.labels import Prediction, parse_classification
 from gateway.model import Model
 from gateway.scrape import Loaded, scrape
 
@@ -184,18 +185,18 @@ def read_answer(response: Any, pictures: int) -> Answer:
     if not response.raw_output_contents:
         # Triton's cache repeats the failure of a stub that died as an empty answer, until healed.
         raise TritonUnavailable("The model's process died and is being restarted; try again.")
-    texts = split_byte_strings(response.raw_output_contents[0])
-    if not texts or len(texts) % pictures:
+    texts = deserialize_bytes_tensor(response.raw_output_contents[0])
+    if not len(texts) or len(texts) % pictures:
         raise InferenceFailed("Triton's answer does not match the number of pictures sent.")
     each = len(texts) // pictures
     rows = [_row(texts[at : at + each]) for at in range(0, len(texts), each)]
     return Answer(response.model_version, rows)
 
 
-def _row(texts: Sequence[str]) -> Row:
+def _row(texts: Sequence[bytes]) -> Row:
     """Read what was answered for one picture; what is wrong with it concerns no other."""
     try:
-        return [parse_classification(text) for text in texts]
+        return [parse_classification(text.decode("utf-8", "replace")) for text in texts]
     except InferenceFailed as error:
         return error
 

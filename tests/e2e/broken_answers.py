@@ -9,8 +9,8 @@ from typing import NamedTuple
 import grpc
 import numpy as np
 from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.utils import deserialize_bytes_tensor
 
-from gateway.labels import split_byte_strings
 from tests.e2e.broken_requests import BROKEN, GRPC_ONLY, HTTP_ONLY, Case, cases
 
 CLIENTS = 8
@@ -103,7 +103,8 @@ def ask_grpc(stub: "service_pb2_grpc.GRPCInferenceServiceStub", case: Case) -> t
     (raw,) = response.raw_output_contents
     if response.outputs[0].datatype == "FP32":
         return verdict(case, spelled(np.frombuffer(raw, np.float32)))
-    return verdict(case, split_byte_strings(raw)[0]) if raw else ("empty", "")
+    best = deserialize_bytes_tensor(raw)
+    return verdict(case, best[0].decode("utf-8", "replace")) if len(best) else ("empty", "")
 
 
 def spelled(probabilities: Sequence[float]) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.errors import InferenceFailed
-from gateway.labels import Prediction, parse_classification, split_byte_strings
+from gateway.labels import Prediction, parse_classification
 
 
 @pytest.mark.parametrize(
@@ -37,8 +37,3 @@ def test_a_classification_string_becomes_a_prediction(text: str, expected: Predi
 def test_what_is_not_a_probability_is_never_shown_as_one(score: str) -> None:
     with pytest.raises(InferenceFailed, match=f"answers {float(score):g} .*softmax or a sigmoid"):
         parse_classification(f"{score}:3:x")
-
-
-def test_byte_strings_are_cut_by_their_lengths() -> None:
-    raw = b"\x03\0\0\0abc" + b"\x01\0\0\0z" + b"\0\0\0\0"
-    assert split_byte_strings(raw) == ["abc", "z", ""]
