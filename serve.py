@@ -14,9 +14,8 @@ import difflib
 import os
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from exporter.catalog import CATALOG
 from gateway import setting
@@ -31,9 +30,8 @@ from serving.processes import GATEWAY_PYTHON, HOME, INFERENCE_PYTHON, finish, st
 from serving.readiness import Readiness
 from serving.stop import Stop
 
-Said = TypeVar("Said")
 STEP_GRACE = 15.0  # seconds
-GLANCE = 0.2  # seconds between two looks at a start
+GLANCE = 0.2  # seconds between two looks at the parts
 ENDING = 3.0  # seconds in which a gateway that has given up must end
 TRITON_GRACE = 10.0  # seconds; what has not ended by then is killed
 
@@ -104,23 +102,25 @@ def _run_step(stop: Stop, arguments: list[str], purpose: str) -> int:
 
 
 def _serve(stop: Stop, places: Places, ready_file: Path) -> None:
-    told = {"TRITON_READY_FILE": str(ready_file)}
-    inference = Part("Triton", [str(INFERENCE_PYTHON), "-m", "inference"], told)
-    gateway = Part("the gateway", [str(GATEWAY_PYTHON), "-m", "gateway"], {})
+    ports = places.chosen_ports()
+    inference = Part(
+        "Triton",
+        [str(INFERENCE_PYTHON), "-m", "inference"],
+        {"TRITON_READY_FILE": str(ready_file), **ports},
+        places.triton_health(ports),
+    )
+    gateway = Part(
+        "the gateway",
+        [str(GATEWAY_PYTHON), "-m", "gateway"],
+        places.triton_addresses(ports),
+        places.page + "healthz",
+    )
     try:
         inference.start()
-        if not places.are_fixed and not _wait(stop, [inference], ready_file.exists):
-            return
-        ports = places.chosen_ports(ready_file)
-        inference.environment |= ports
-        inference.health = places.triton_health(ports)
-        gateway.environment = places.triton_addresses(ports)
-        gateway.health = places.page + "healthz"
         gateway.start()
-        asked = Readiness(places, ready_file)
-        if readiness := _wait(stop, [inference, gateway], asked):
+        if readiness := _await_readiness(stop, [inference, gateway], Readiness(places, ready_file)):
             _announce(readiness, places.page)
-        while not stop.wait(0.2):
+        while not stop.wait(GLANCE):
             for part in (inference, gateway):
                 part.revive()
                 part.check()
@@ -132,18 +132,17 @@ def _serve(stop: Stop, places: Places, ready_file: Path) -> None:
         inference.finish(TRITON_GRACE)
 
 
-def _wait(stop: Stop, parts: list[Part], asked: Callable[[], Said]) -> Said | None:
-    """Wait until `asked()` says something, and return that; None if told to stop."""
+def _await_readiness(stop: Stop, parts: list[Part], readiness: Readiness) -> dict[str, Any]:
+    """Wait until all is ready, and return what the gateway says; nothing if told to stop."""
     while not stop.is_set():
         for part in parts:
             part.require_start()
             part.revive()
-            if part.health:
-                part.check()
-        if said := asked():
+            part.check()
+        if said := readiness():
             return said
         stop.wait(GLANCE)
-    return None
+    return {}
 
 
 def _require_known_model(places: Places) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from gateway.address import Address
@@ -24,12 +25,10 @@ class Announcement:
         self,
         settings: Settings,
         ports: Ports,
-        health_port: int,
         log: Path,
         say: Callable[[str], None],
     ) -> None:
-        self._settings, self._ports, self._health_port = settings, ports, health_port
-        self._log, self._say = log, say
+        self._settings, self._ports, self._log, self._say = settings, ports, log, say
         self.key_path = settings.runtime_dir / KEY_FILE
 
     def publish_key(self) -> None:
@@ -44,7 +43,7 @@ class Announcement:
         self._say(
             f"Triton {_version(client)} serves {', '.join(served)}:"
             f" HTTP {self._at(ports.http)}, gRPC {self._at(ports.grpc)},"
-            f" metrics {self._at(ports.metrics)}, health {self._at(self._health_port)}"
+            f" metrics {self._at(ports.metrics)}, health {self._at(ports.health)}"
         )
         if self._settings.ready_file:
             write_private(self._settings.ready_file, json.dumps(self._facts(found)))
@@ -64,10 +63,7 @@ class Announcement:
         return {
             "pid": os.getpid(),
             "host": self._settings.host,
-            "http_port": self._ports.http,
-            "grpc_port": self._ports.grpc,
-            "metrics_port": self._ports.metrics,
-            "health_port": self._health_port,
+            **{f"{name}_port": port for name, port in asdict(self._ports).items()},
             "admin_key_file": str(self.key_path),
             "log": str(self._log),
             "models": [{"name": f.model, "version": f.version} for f in found],

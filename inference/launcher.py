@@ -98,7 +98,7 @@ def serve(
 ) -> None:
     """Start everything and watch it; `stack` takes it apart in reverse order."""
     state = State()
-    endpoint = HealthEndpoint(settings, state)
+    endpoint = HealthEndpoint(settings.host, setup.ports.health, state)
     stack.callback(endpoint.close)
     client = TritonClient(settings.reachable_host, setup.ports.http, settings.admin_key)
     metrics = TritonClient(settings.reachable_host, setup.ports.metrics, settings.admin_key)
@@ -108,7 +108,7 @@ def serve(
         settings, server=server, client=client, stubs=stubs, state=state, say=say
     )
     stack.callback(supervisor.close)
-    announcement = Announcement(settings, setup.ports, endpoint.port, log.path, say)
+    announcement = Announcement(settings, setup.ports, log.path, say)
     stack.callback(announcement.withdraw)
     stack.callback(server.stop)
     stack.callback(linger, settings, server)

@@ -26,7 +26,7 @@ class Part:
     name: str
     command: list[str]
     environment: dict[str, str]
-    health: str = ""
+    health: str
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _started: float = field(default=0.0, init=False)
     _pause: float = field(default=1.0, init=False)

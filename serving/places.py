@@ -1,20 +1,20 @@
 """Where the parts listen and how they are reached, by their own settings."""
 
 import errno
-import json
 import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 
 import gateway.config
 import inference.settings
 from gateway import setting
 from gateway.address import bracketed, reachable
 from gateway.terminal import say
+from inference.errors import LaunchError
+from inference.tritonserver.ports import choose_ports
 from serving.errors import ServeError
 from serving.stop import Stop
 
@@ -42,21 +42,6 @@ class Places:
     def page(self) -> str:
         """Return the address of the upload page."""
         return f"http://{_spelled(self.gateway.host)}:{self.gateway.port}/"
-
-    @property
-    def triton_ports(self) -> dict[str, int]:
-        """Return Triton's ports by the settings' names; 0 means "any free one"."""
-        return {
-            "TRITON_HTTP_PORT": self.triton.http_port,
-            "TRITON_GRPC_PORT": self.triton.grpc_port,
-            "TRITON_METRICS_PORT": self.triton.metrics_port,
-            "TRITON_HEALTH_PORT": self.triton.health_port,
-        }
-
-    @property
-    def are_fixed(self) -> bool:
-        """Tell whether Triton's ports are known before it runs."""
-        return all(self.triton_ports.values())
 
     def await_free_ports(self, stop: Stop) -> None:
         """Wait until a killed earlier run frees its ports; raise ServeError if it does not."""
@@ -86,15 +71,16 @@ class Places:
                 "choose another place with PORT or HOST"
             ) from None
 
-    def chosen_ports(self, ready_file: Path) -> dict[str, str]:
-        """Return Triton's ports as settings: those asked for, or those the launcher chose.
+    def chosen_ports(self) -> dict[str, str]:
+        """Return Triton's ports as settings, free ones for those of 0. Raises ServeError.
 
         A launcher that is started again gets the same ones, because the gateway knows them.
         """
-        if self.are_fixed:
-            return {name: str(port) for name, port in self.triton_ports.items()}
-        chosen = json.loads(ready_file.read_text())
-        return {n: str(chosen[n.removeprefix("TRITON_").lower()]) for n in self.triton_ports}
+        try:
+            ports = asdict(choose_ports(self.triton))
+        except LaunchError as error:
+            raise ServeError(str(error)) from None
+        return {f"TRITON_{name.upper()}_PORT": str(port) for name, port in ports.items()}
 
     def triton_health(self, ports: Mapping[str, str]) -> str:
         """Return the address at which Triton's launcher answers."""
@@ -111,8 +97,14 @@ class Places:
 
     def _taken(self) -> list[str]:
         """Name the settings whose ports are in use, as NAME=port."""
-        places = {"PORT": (self.gateway.host, self.gateway.port)}
-        places |= {name: (self.triton.host, port) for name, port in self.triton_ports.items()}
+        triton = self.triton
+        places = {
+            "PORT": (self.gateway.host, self.gateway.port),
+            "TRITON_HTTP_PORT": (triton.host, triton.http_port),
+            "TRITON_GRPC_PORT": (triton.host, triton.grpc_port),
+            "TRITON_METRICS_PORT": (triton.host, triton.metrics_port),
+            "TRITON_HEALTH_PORT": (triton.host, triton.health_port),
+        }
         with ExitStack() as held:  # until the last is known: two may be the same
             return [
                 f"{name}={place[1]}" for name, place in places.items() if _is_taken(held, *place)

@@ -8,7 +8,6 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from inference.settings import Settings
 from inference.supervision.state import State
 from inference.tritonserver.ports import bind
 
@@ -18,9 +17,8 @@ RETRY_AFTER_SECONDS = "2"
 class HealthEndpoint:
     """Serves `/readyz`, `/healthz` and `/metrics` in the background."""
 
-    def __init__(self, settings: Settings, state: State) -> None:
-        listener = bind(settings.host, settings.health_port, "TRITON_HEALTH_PORT")
-        self.port: int = listener.getsockname()[1]
+    def __init__(self, host: str, port: int, state: State) -> None:
+        listener = bind(host, port, "TRITON_HEALTH_PORT")
         handler = type("Handler", (_Handler,), {"state": state})
         self._server = _Server(("", 0), handler, bind_and_activate=False)
         self._server.socket.close()

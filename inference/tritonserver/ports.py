@@ -17,11 +17,12 @@ QUIET_PORTS = range(20000, 32768)
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports Triton listens on."""
+    """The ports of Triton, and of the launcher's own endpoint."""
 
     http: int
     grpc: int
     metrics: int
+    health: int
 
 
 def choose_ports(settings: Settings) -> Ports:
@@ -30,7 +31,7 @@ def choose_ports(settings: Settings) -> Ports:
         "TRITON_HTTP_PORT": settings.http_port,
         "TRITON_GRPC_PORT": settings.grpc_port,
         "TRITON_METRICS_PORT": settings.metrics_port,
-        "TRITON_HEALTH_PORT": settings.health_port,  # chosen by the launcher, unless it is given
+        "TRITON_HEALTH_PORT": settings.health_port,
     }
     held = []
     try:
@@ -38,7 +39,7 @@ def choose_ports(settings: Settings) -> Ports:
         for name, port in given.items():
             held.append(bind(settings.host, port, name) if port else _bind_any(settings.host, name))
             held[-1].listen()  # two sockets that only bind may share a port
-        return Ports(*(part.getsockname()[1] for part in held[:3]))
+        return Ports(*(part.getsockname()[1] for part in held))
     finally:
         for part in held:
             part.close()

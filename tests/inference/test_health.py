@@ -6,13 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from inference.errors import LaunchError
-from inference.settings import Settings
 from inference.supervision.health import HealthEndpoint
 from inference.supervision.state import Finding, State
 from tests.inference.calls import call
-
-FREE = {"TRITON_HEALTH_PORT": "0"}
 
 
 @pytest.fixture
@@ -22,9 +18,11 @@ def state() -> State:
 
 @pytest.fixture
 def port(state: State) -> Iterator[int]:
-    endpoint = HealthEndpoint(Settings.from_env(FREE), state)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        number: int = free.getsockname()[1]
+    endpoint = HealthEndpoint("127.0.0.1", number, state)
     endpoint.start()
-    yield endpoint.port
+    yield number
     endpoint.close()
 
 
@@ -86,10 +84,3 @@ def test_metrics_forget_models_that_were_unloaded(port: int, state: State) -> No
     state.report([Finding("a", "1")])
     state.report([])
     assert 'model="a"' not in call(port, "/metrics").body.decode()
-
-
-def test_taken_health_port_names_its_variable(state: State) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = str(other.getsockname()[1])
-        with pytest.raises(LaunchError, match="TRITON_HEALTH_PORT"):
-            HealthEndpoint(Settings.from_env({"TRITON_HEALTH_PORT": port}), state)

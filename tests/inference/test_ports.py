@@ -11,10 +11,10 @@ from inference.tritonserver.ports import QUIET_PORTS, choose_ports
 FREE = {f"TRITON_{name}_PORT": "0" for name in ("HTTP", "GRPC", "METRICS", "HEALTH")}
 
 
-def test_free_ports_are_three_that_nobody_gets_by_chance() -> None:
+def test_free_ports_are_four_that_nobody_gets_by_chance() -> None:
     ports = choose_ports(Settings.from_env(FREE))
-    chosen = {ports.http, ports.grpc, ports.metrics}
-    assert len(chosen) == 3
+    chosen = {ports.http, ports.grpc, ports.metrics, ports.health}
+    assert len(chosen) == 4
     assert all(port in QUIET_PORTS for port in chosen)
 
 

@@ -55,5 +55,5 @@ def test_a_ready_file_that_is_a_directory_does_not_hide_the_reason(tmp_path: Pat
     settings = Settings.from_env(
         {"TRITON_READY_FILE": str(tmp_path), "EDGELENS_RUNTIME_DIR": str(tmp_path)}
     )
-    Announcement(settings, Ports(0, 0, 0), 0, tmp_path / "triton.log", print).withdraw()
+    Announcement(settings, Ports(0, 0, 0, 0), tmp_path / "triton.log", print).withdraw()
     assert tmp_path.is_dir()
