@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.places import HOME, KEPT, LOGS
-from gateway.ask import ask
+from gateway.ask import answers
 
 START = 90  # seconds a contender may take until it answers
 STOP = 15
@@ -116,18 +116,10 @@ def _wait(process: subprocess.Popen[bytes], url: str, name: str) -> None:
     while time.monotonic() < end:
         if process.poll() is not None:
             raise RuntimeError(f"{name} ended by itself; see {log(name)}")
-        if _answers(url):
+        if answers(url, timeout=5):
             return
         time.sleep(0.05)
     raise RuntimeError(f"{name} did not answer within {START} s; see {log(name)}")
-
-
-def _answers(url: str) -> bool:
-    try:
-        with ask(url, timeout=5) as answer:
-            return answer.status == 200
-    except OSError:
-        return False
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -15,3 +15,12 @@ def ask(url: str | urllib.request.Request, timeout: float) -> http.client.HTTPRe
     except (ValueError, http.client.HTTPException) as error:
         raise OSError("there is no valid answer") from error
     return answer
+
+
+def answers(url: str, timeout: float) -> bool:
+    """Tell whether a URL has a good answer."""
+    try:
+        with ask(url, timeout):
+            return True
+    except OSError:
+        return False

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from gateway.address import Address
-from gateway.scrape import parse_loaded
+from gateway.address import bracketed
+from gateway.errors import TritonUnavailable
+from gateway.scrape import scrape
 from inference.admin_key import KEY_FILE
 from inference.client import TritonClient
 from inference.errors import LaunchError, TritonError
@@ -22,11 +23,7 @@ class Announcement:
     """The lines on the terminal, the ready file and the file with the admin key."""
 
     def __init__(
-        self,
-        settings: Settings,
-        ports: Ports,
-        log: Path,
-        say: Callable[[str], None],
+        self, settings: Settings, ports: Ports, log: Path, say: Callable[[str], None]
     ) -> None:
         self._settings, self._ports, self._log, self._say = settings, ports, log, say
         self.key_path = settings.runtime_dir / KEY_FILE
@@ -35,10 +32,10 @@ class Announcement:
         """Leave the admin key where this user's other programs find it."""
         write_private(self.key_path, self._settings.admin_key)
 
-    def publish(self, client: TritonClient, metrics: TritonClient, found: list[Finding]) -> None:
+    def publish(self, client: TritonClient, found: list[Finding]) -> None:
         """Say what is served and write the ready file."""
         ports = self._ports
-        engines = _engines(metrics)
+        engines = self._engines()
         served = [f"{f.model} v{f.version}{engines.get((f.model, f.version), '')}" for f in found]
         self._say(
             f"Triton {_version(client)} serves {', '.join(served)}:"
@@ -56,8 +53,21 @@ class Announcement:
         with contextlib.suppress(OSError):
             self.key_path.unlink()
 
+    def _engines(self) -> dict[tuple[str, str], str]:
+        """Read from Triton's metrics which engine and precision each model's version runs with."""
+        host = bracketed(self._settings.reachable_host)
+        try:
+            info = scrape(f"http://{host}:{self._ports.metrics}/metrics").info
+        except TritonUnavailable:
+            return {}
+        return {
+            key: f" ({labels['engine']}, {labels['precision']}{_warning(labels)})"
+            for key, labels in info.items()
+            if {"engine", "precision"} <= labels.keys()
+        }
+
     def _at(self, port: int) -> str:
-        return Address("http", self._settings.host, port).netloc
+        return f"{bracketed(self._settings.host)}:{port}"
 
     def _facts(self, found: list[Finding]) -> dict[str, object]:
         return {
@@ -86,19 +96,6 @@ def _version(client: TritonClient) -> str:
         return client.version()
     except TritonError:
         return ""
-
-
-def _engines(metrics: TritonClient) -> dict[tuple[str, str], str]:
-    """Read from Triton's metrics which engine and precision each model's version runs with."""
-    try:
-        info = parse_loaded(metrics.call("GET", "/metrics").decode()).info
-    except (TritonError, ValueError):
-        return {}
-    return {
-        key: f" ({labels['engine']}, {labels['precision']}{_warning(labels)})"
-        for key, labels in info.items()
-        if {"engine", "precision"} <= labels.keys()
-    }
 
 
 def _warning(labels: dict[str, str]) -> str:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from gateway.address import Address, AddressError
+from gateway.ask import answers
 from gateway.cgroups import SELF
 from gateway.model_names import is_classifier
 from gateway.setting import SettingError
@@ -25,7 +26,6 @@ from inference.deployment.errors import DeployError
 from inference.deployment.memory import available_memory, membership_of
 from inference.deployment.model_files import ModelFiles
 from inference.deployment.server import Server
-from inference.errors import TritonError
 from inference.grpc_control import GrpcControl
 from inference.settings import Settings
 from inference.signals import on_ending
@@ -104,12 +104,8 @@ def _deployment(options: argparse.Namespace) -> Deployment:
 
 def _is_starting(settings: Settings) -> bool:
     """Tell whether the launcher answers, although its Triton does not."""
-    launcher = TritonClient(settings.reachable_host, settings.health_port, "")
-    try:
-        launcher.call("GET", "/healthz", timeout=2.0)
-    except TritonError:
-        return False
-    return True
+    launcher = Address("http", settings.reachable_host, settings.health_port).netloc
+    return answers(f"http://{launcher}/healthz", timeout=2.0)
 
 
 def _address(url: str) -> Address:

@@ -101,7 +101,6 @@ def serve(
     endpoint = HealthEndpoint(settings.host, setup.ports.health, state)
     stack.callback(endpoint.close)
     client = TritonClient(settings.reachable_host, setup.ports.http, settings.admin_key)
-    metrics = TritonClient(settings.reachable_host, setup.ports.metrics, settings.admin_key)
     server = TritonServer(settings, setup, log)
     stubs = ModelStubs(setup.run, settings.repository, python_based(setup.backends))
     supervisor = Supervisor(
@@ -122,7 +121,7 @@ def serve(
     if cost := drawback(settings.cache_dir):
         say(cost)
     supervisor.start(models)
-    supervisor.run(lambda found: announcement.publish(client, metrics, found))
+    supervisor.run(lambda found: announcement.publish(client, found))
 
 
 def with_plain_path(settings: Settings, setup: Setup) -> Settings:

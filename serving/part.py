@@ -7,7 +7,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 
-from gateway.ask import ask
+from gateway.ask import answers
 from gateway.terminal import say
 from inference.tritonserver.processes import is_working
 from serving.errors import ServeError
@@ -67,7 +67,7 @@ class Part:
         if self._process is None or now - self._asked < ASK_PERIOD:
             return
         self._asked = now
-        self._silences = 0 if _answers(self.health) else self._silences + 1
+        self._silences = 0 if answers(self.health, timeout=1) else self._silences + 1
         if self._silences >= MOST_SILENCES and not is_working(self._process.pid):
             say(f"edgelens: {self.name} does not answer; killing it")
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -83,12 +83,3 @@ class Part:
         """Wait up to `patience` seconds for the part's end; then kill what is left of it."""
         if self._process:
             finish(self._process, patience)
-
-
-def _answers(url: str) -> bool:
-    """Tell whether a part answers at all; it does so at once unless it is frozen or starved."""
-    try:
-        with ask(url, timeout=1):
-            return True
-    except OSError:
-        return False
