@@ -10,8 +10,8 @@ from pathlib import Path
 from gateway.address import bracketed
 from gateway.errors import TritonUnavailable
 from gateway.scrape import scrape
+from inference.admin_client import AdminClient
 from inference.admin_key import KEY_FILE
-from inference.client import TritonClient
 from inference.errors import LaunchError, TritonError
 from inference.settings import Settings
 from inference.supervision.state import Finding
@@ -32,7 +32,7 @@ class Announcement:
         """Leave the admin key where this user's other programs find it."""
         write_private(self.key_path, self._settings.admin_key)
 
-    def publish(self, client: TritonClient, found: list[Finding]) -> None:
+    def publish(self, client: AdminClient, found: list[Finding]) -> None:
         """Say what is served and write the ready file."""
         ports = self._ports
         engines = self._engines()
@@ -91,7 +91,7 @@ def write_private(path: Path, text: str) -> None:
         ) from None
 
 
-def _version(client: TritonClient) -> str:
+def _version(client: AdminClient) -> str:
     try:
         return client.version()
     except TritonError:

@@ -17,8 +17,8 @@ from gateway.cgroups import SELF
 from gateway.model_names import is_classifier
 from gateway.setting import SettingError
 from gateway.terminal import say
+from inference.admin_client import AdminClient
 from inference.admin_key import find_admin_key
-from inference.client import TritonClient
 from inference.contracts.endpoint import Endpoint
 from inference.contracts.errors import Unreachable
 from inference.deployment.deployment import Deployment
@@ -91,7 +91,7 @@ def _deployment(options: argparse.Namespace) -> Deployment:
         advice = "Triton is starting, try again" if starting else "start the server, or give --url"
         raise DeployError(f"nothing answers at http://{address.netloc}: {advice}")
     key = find_admin_key(os.environ)
-    client = TritonClient(address.host, address.port, key)
+    client = AdminClient(address.host, address.port, key)
     # If nothing answers over gRPC, loads go over HTTP and stall some of its clients.
     beside = Address("http", address.host, settings.grpc_port).netloc
     grpc = address.next_port() if options.url else beside

@@ -8,7 +8,7 @@ import grpc
 import tritonclient.grpc
 from tritonclient.utils import InferenceServerException
 
-from inference.client import ADMIN_HEADER
+from inference.admin_client import ADMIN_HEADER
 from inference.errors import TritonAway, TritonRefused, TritonSilent
 
 REFUSED = 400  # the HTTP status that such an error would have

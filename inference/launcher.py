@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway.terminal import say
+from inference.admin_client import AdminClient
 from inference.announcement import Announcement
 from inference.cache_directory import drawback
-from inference.client import TritonClient
 from inference.errors import LaunchError
 from inference.repository import require_models, unserved
 from inference.runtime_directory import runtime_directory
@@ -100,7 +100,7 @@ def serve(
     state = State()
     endpoint = HealthEndpoint(settings.host, setup.ports.health, state)
     stack.callback(endpoint.close)
-    client = TritonClient(settings.reachable_host, setup.ports.http, settings.admin_key)
+    client = AdminClient(settings.reachable_host, setup.ports.http, settings.admin_key)
     server = TritonServer(settings, setup, log)
     stubs = ModelStubs(setup.run, settings.repository, python_based(setup.backends))
     supervisor = Supervisor(

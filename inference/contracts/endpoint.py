@@ -13,7 +13,7 @@ import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
 from gateway.address import Address, AddressError
-from inference.client import ADMIN_HEADER
+from inference.admin_client import ADMIN_HEADER
 from inference.contracts.answer import Answer
 from inference.contracts.errors import Deviation, Unreachable
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from inference.client import TritonClient
+from inference.admin_client import AdminClient
 from inference.contracts.check import Check
 from inference.contracts.endpoint import Endpoint
 from inference.contracts.errors import Deviation
@@ -28,8 +28,8 @@ FORBIDDEN = 403
 class Server:
     """Triton's repository control, and the self-test over its HTTP endpoint."""
 
-    client: TritonClient
-    control: GrpcControl | TritonClient
+    client: AdminClient
+    control: GrpcControl | AdminClient
     http: Endpoint
     say: Callable[[str], None]
 

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from gateway.model_names import ensemble_name
-from inference.client import TritonClient
+from inference.admin_client import AdminClient
 from inference.deployment.errors import DeployError
 from inference.deployment.model_files import ModelFiles
 from inference.errors import (
@@ -49,7 +49,7 @@ class Supervisor:
         settings: Settings,
         *,
         server: TritonServer,
-        client: TritonClient,
+        client: AdminClient,
         stubs: ModelStubs,
         state: State,
         say: Callable[[str], None],

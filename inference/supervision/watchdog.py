@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.model_names import is_apart
 from inference import model_config
-from inference.client import TritonClient
+from inference.admin_client import AdminClient
 from inference.errors import TritonRefused, TritonSilent
 from inference.supervision.probe import Probe
 from inference.supervision.state import Finding
@@ -27,7 +27,7 @@ class Watchdog:
     """Probes every loaded model, all at the same time."""
 
     def __init__(
-        self, client: TritonClient, stubs: ModelStubs, timeout: float, clock: Clock = time.monotonic
+        self, client: AdminClient, stubs: ModelStubs, timeout: float, clock: Clock = time.monotonic
     ) -> None:
         self.client, self.stubs, self.timeout = client, stubs, timeout
         self.clock = clock

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.address import bracketed
-from inference.client import ADMIN_HEADER
+from inference.admin_client import ADMIN_HEADER
 from inference.settings import HOME, Settings
 from inference.tritonserver.backends_directory import plain, python_based
 from inference.tritonserver.identity import Run

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from inference.client import TritonClient
+from inference.admin_client import AdminClient
 from inference.errors import LaunchError, ProcessLost
 from inference.settings import Settings
 from inference.tritonserver.command import Setup, command_line, environment
@@ -42,7 +42,7 @@ class TritonServer:
         if self._process.stdout:
             self.log.follow(self._process.stdout)
 
-    def await_live(self, client: TritonClient, loadings: Loadings) -> None:
+    def await_live(self, client: AdminClient, loadings: Loadings) -> None:
         """Wait until Triton answers. Raises LaunchError with Triton's reason.
 
         If a model's process died, Triton would wait for it for ever: it is killed.

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from google.protobuf import text_format
 
-from inference.client import TritonClient
+from inference.admin_client import AdminClient
 from inference.deployment.memory import available_memory, needed_for
 from inference.errors import LaunchError, TritonError
 from inference.launcher import prepared
@@ -33,7 +33,7 @@ END_SECONDS = 5.0  # an idle process ends at once; Triton waits for ever for one
 class Bench:
     """Holds the default and beside it one candidate at a time, in a repository of links."""
 
-    def __init__(self, client: TritonClient, stubs: ModelStubs, models: Path, tuned: Tuned) -> None:
+    def __init__(self, client: AdminClient, stubs: ModelStubs, models: Path, tuned: Tuned) -> None:
         """Load the default. Raises TritonError, and LaunchError if it cannot be measured."""
         self._client, self._stubs, self._models, self._tuned = client, stubs, models, tuned
         self._name, self._slot = tuned.model.name, f"{tuned.model.name}_candidate"
@@ -126,7 +126,7 @@ def open_bench(settings: Settings, tuned: Tuned) -> Iterator[Bench]:
         )
         with prepared(apart) as (setup, log):
             server = TritonServer(apart, setup, log)
-            client = TritonClient(apart.host, setup.ports.http, apart.admin_key)
+            client = AdminClient(apart.host, setup.ports.http, apart.admin_key)
             try:
                 server.start([])
                 stubs = ModelStubs(setup.run, models)

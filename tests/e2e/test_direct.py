@@ -12,7 +12,7 @@ import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
 from gateway.image import to_tensor
-from inference.client import TritonClient
+from inference.admin_client import AdminClient
 from tests.e2e.test_stack import contract_of
 from tests.lite import MODEL
 from tests.photos import DATA, odd_images, photos
@@ -132,7 +132,7 @@ def test_the_pictures_of_one_request_are_decoded_as_a_batch(triton: Running) -> 
 
 def decoded_at_once(triton: Running) -> int:
     """Count the decoder's runs with as many pictures as there are photographs."""
-    client = TritonClient("127.0.0.1", triton.http_port, triton.admin_key)
+    client = AdminClient("127.0.0.1", triton.http_port, triton.admin_key)
     (statistics,) = client.statistics(f"{MODEL}_decode", "", 10)
     runs = {int(one["batch_size"]): one["compute_infer"] for one in statistics["batch_stats"]}
     return int(runs[len(PHOTOS)]["count"]) if len(PHOTOS) in runs else 0

@@ -10,7 +10,7 @@ from inference.errors import TritonAway, TritonError, TritonRefused, TritonSilen
 ADMIN_HEADER = "x-edgelens-admin"
 
 
-class TritonClient:
+class AdminClient:
     """Calls one Triton, with the key that opens its repository and statistics endpoints."""
 
     def __init__(self, host: str, port: int, admin_key: str) -> None:
