@@ -24,10 +24,10 @@ from gateway.setting import SettingError
 from gateway.terminal import say
 from inference.tritonserver.identity import Run
 from serving.errors import ServeError
+from serving.inquiry import Inquiry
 from serving.part import Part
 from serving.places import Places
 from serving.processes import GATEWAY_PYTHON, HOME, INFERENCE_PYTHON, finish, start
-from serving.readiness import Readiness
 from serving.stop import Stop
 
 STEP_GRACE = 15.0  # seconds
@@ -118,7 +118,7 @@ def _serve(stop: Stop, places: Places, ready_file: Path) -> None:
     try:
         inference.start()
         gateway.start()
-        if readiness := _await_readiness(stop, [inference, gateway], Readiness(places, ready_file)):
+        if readiness := _await_readiness(stop, [inference, gateway], Inquiry(places, ready_file)):
             _announce(readiness, places.page)
         while not stop.wait(GLANCE):
             for part in (inference, gateway):
@@ -132,14 +132,14 @@ def _serve(stop: Stop, places: Places, ready_file: Path) -> None:
         inference.finish(TRITON_GRACE)
 
 
-def _await_readiness(stop: Stop, parts: list[Part], readiness: Readiness) -> dict[str, Any]:
+def _await_readiness(stop: Stop, parts: list[Part], inquiry: Inquiry) -> dict[str, Any]:
     """Wait until all is ready, and return what the gateway says; nothing if told to stop."""
     while not stop.is_set():
         for part in parts:
             part.require_start()
             part.revive()
             part.check()
-        if said := readiness():
+        if said := inquiry.answer():
             return said
         stop.wait(GLANCE)
     return {}

@@ -1,4 +1,4 @@
-"""Whether the gateway is ready to answer, and what a long start waits for."""
+"""The question whether the gateway is ready, and what a long start waits for."""
 
 import contextlib
 import json
@@ -19,14 +19,14 @@ from serving.places import Places
 PATIENCE = 10.0  # seconds until a start that is not ready says what it waits for
 
 
-class Readiness:
+class Inquiry:
     """Asks the gateway whether it is ready; if a start takes long, says once what is missing."""
 
     def __init__(self, places: Places, ready_file: Path) -> None:
         self._places, self._ready_file = places, ready_file
         self._patience_ends = time.monotonic() + PATIENCE
 
-    def __call__(self) -> dict[str, Any]:
+    def answer(self) -> dict[str, Any]:
         """Return the body of /readyz, or nothing while it is not ready. Raises ServeError."""
         with contextlib.suppress(FileNotFoundError):  # Triton is not ready yet
             ready = json.loads(self._ready_file.read_text())["models"]
