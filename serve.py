@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from exporter.catalog import CATALOG
+from exporter.architectures import ARCHITECTURES
 from gateway import setting
 from gateway.model_names import is_classifier
 from gateway.setting import SettingError
@@ -148,14 +148,14 @@ def _await_readiness(stop: Stop, parts: list[Part], inquiry: Inquiry) -> dict[st
 def _require_known_model(places: Places) -> None:
     """Fail at once for a default model that does not exist, instead of when all parts run."""
     wanted, repository = places.gateway.model, places.triton.repository
-    if not wanted or places.elsewhere or wanted in CATALOG:
+    if not wanted or places.elsewhere or wanted in ARCHITECTURES:
         return
     if not is_classifier(wanted):
         raise ServeError(
             f"MODEL={wanted} names no classifier: such names belong to the models beside one"
         )
     if not (repository / wanted).is_dir():
-        near = difflib.get_close_matches(wanted.lower(), CATALOG, 1)
+        near = difflib.get_close_matches(wanted.lower(), ARCHITECTURES, 1)
         meant = f"; did you mean {near[0]}?" if near else ""
         raise ServeError(
             f"MODEL={wanted} is neither in {repository} nor known to the exporter{meant} "

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from exporter import deferred
-from exporter.catalog import CATALOG
+from exporter.architectures import ARCHITECTURES
 from exporter.default import ensure_default
 from exporter.errors import ExportError
 from exporter.interruption import interruptible
@@ -43,7 +43,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Example: "
         "python3 export_model.py vgg16 --weights my_vgg16.keras --labels my_labels.txt",
     )
-    parser.add_argument("model", nargs="?", metavar="MODEL", choices=CATALOG, help="see --list")
+    parser.add_argument(
+        "model", nargs="?", metavar="MODEL", choices=ARCHITECTURES, help="see --list"
+    )
     parser.add_argument(
         "--weights",
         metavar="imagenet|random|FILE",
@@ -107,12 +109,12 @@ def _share(text: str) -> float:
 
 def _run(options: argparse.Namespace) -> None:
     if options.list:
-        for spec in CATALOG.values():
+        for spec in ARCHITECTURES.values():
             say(f"{spec.name:20} {spec.size}x{spec.size}  {spec.about}")
     elif options.default:
         ensure_default(options.repository, os.environ.get("WEIGHTS", ""))
     elif options.model is None:
-        raise ExportError(f"name a model: {', '.join(CATALOG)}")
+        raise ExportError(f"name a model: {', '.join(ARCHITECTURES)}")
     elif options.quantize:
         quantize_version(_job(options), options.weights, options.quantize, options.min_agreement)
     else:
@@ -121,7 +123,7 @@ def _run(options: argparse.Namespace) -> None:
 
 def _job(options: argparse.Namespace) -> Job:
     return Job(
-        spec=CATALOG[options.model],
+        spec=ARCHITECTURES[options.model],
         weights=options.weights or "imagenet",
         repository=options.repository,
         labels=options.labels,

@@ -6,7 +6,7 @@ They are written with the classifier, or completed later.
 from pathlib import Path
 from string import Template
 
-from exporter.catalog import INPUT, OUTPUT
+from exporter.architectures import INPUT, OUTPUT
 from exporter.config import (
     LABEL_FILE,
     MAX_BATCH_SIZE,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from string import Template
 
-from exporter.catalog import INPUT, OUTPUT, ModelSpec
+from exporter.architectures import INPUT, OUTPUT, ModelSpec
 from exporter.errors import ExportError
 from exporter.golden import Golden, encoded_picture
 from gateway.contract import Contract, ContractError

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from exporter import deferred
-from exporter.catalog import CATALOG
+from exporter.architectures import ARCHITECTURES
 from exporter.companions import complete
 from exporter.errors import ExportError, WeightsUnavailable
 from exporter.job import Job
@@ -45,16 +45,16 @@ def _export_beside(ready: list[str], repository: Path, weights: str) -> None:
             f"`python3 export_model.py {FLAGSHIP} --weights {weights}`"
         )
         return
-    deferred.export(Job(CATALOG[FLAGSHIP], weights, repository))
+    deferred.export(Job(ARCHITECTURES[FLAGSHIP], weights, repository))
     _say(f"added {FLAGSHIP} with {_described(weights)}, beside {', '.join(ready)}")
 
 
 def _export_first(repository: Path, weights: str) -> None:
     try:
-        deferred.export(Job(CATALOG[FLAGSHIP], weights, repository))
+        deferred.export(Job(ARCHITECTURES[FLAGSHIP], weights, repository))
         _say(f"serving {FLAGSHIP} with {_described(weights)}")
     except WeightsUnavailable:
-        deferred.export(Job(CATALOG[EMBEDDED], "imagenet", repository))
+        deferred.export(Job(ARCHITECTURES[EMBEDDED], "imagenet", repository))
         _say(
             f"VGG16's ImageNet weights cannot be downloaded here, so {EMBEDDED} is served with its "
             "own real ImageNet weights (to use a file of VGG16's: WEIGHTS=FILE make serve)"

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exporter import savedmodel
-from exporter.catalog import INPUT, OUTPUT, ModelSpec
+from exporter.architectures import INPUT, OUTPUT, ModelSpec
 from exporter.companions import write_companions
 from exporter.config import (
     LABEL_FILE,
@@ -149,7 +149,7 @@ def _require_same_labels(target: Target, labels: list[str]) -> None:
 
 
 def _contract(target: Target, spec: ModelSpec, fresh: bool) -> Contract:
-    """Return the contract that applies: that of an existing config.pbtxt, else the catalog's."""
+    """Return the contract that applies: of an existing config.pbtxt, else of the architecture."""
     path = target.model_dir / "config.pbtxt"
     contract = spec.contract if fresh else contract_in(path, spec.contract)
     if not _fits(contract, spec):

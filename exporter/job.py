@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.catalog import ModelSpec
+from exporter.architectures import ModelSpec
 
 
 @dataclass(frozen=True)

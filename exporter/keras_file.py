@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 import keras
 
-from exporter.catalog import ModelSpec, Normalisation
+from exporter.architectures import ModelSpec, Normalisation
 from exporter.efficientnet_lite import classes_in
 from exporter.errors import ExportError
 from exporter.preprocessing import own_preprocessing

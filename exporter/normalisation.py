@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from exporter.catalog import ModelSpec, Normalisation
+from exporter.architectures import ModelSpec, Normalisation
 
 CAFFE_MEAN = np.array([103.939, 116.779, 123.68], np.float32)  # BGR
 TORCH_MEAN = np.array([0.485, 0.456, 0.406], np.float32)

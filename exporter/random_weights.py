@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import Model
 
-from exporter.catalog import ModelSpec
+from exporter.architectures import ModelSpec
 from exporter.golden import golden_tensor
 from exporter.normalisation import normalise
 

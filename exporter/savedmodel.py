@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from exporter.catalog import INPUT, OUTPUT, ModelSpec
+from exporter.architectures import INPUT, OUTPUT, ModelSpec
 from exporter.normalisation import normalise
 
 SIGNATURE = "serving_default"

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from exporter.catalog import ModelSpec
+from exporter.architectures import ModelSpec
 from exporter.errors import ExportError, WeightsUnavailable
 from exporter.job import Job
 from exporter.keras_file import model_from_file

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
-from exporter.catalog import CATALOG
+from exporter.architectures import ARCHITECTURES
 from gateway.ask import ask
 from gateway.model_names import is_classifier
 from gateway.terminal import say
@@ -56,7 +56,8 @@ def _require_model(wanted: str, ready: list[dict[str, str]]) -> None:
     names = {model["name"] for model in ready if is_classifier(model["name"])}
     if wanted and wanted not in names:
         served = ", ".join(sorted(names))
+        remedy = f", or add it first with `make model MODEL={wanted}`"
         raise ServeError(
             f"MODEL={wanted} cannot be the default: Triton serves {served}; choose from these"
-            + (f", or add it first with `make model MODEL={wanted}`" if wanted in CATALOG else "")
+            + (remedy if wanted in ARCHITECTURES else "")
         )

@@ -10,11 +10,11 @@ from flask import Flask, jsonify, request
 from keras.applications.vgg16 import preprocess_input
 
 from benchmarks.peers.pictures import tensor, top5
-from exporter.catalog import CATALOG
+from exporter.architectures import ARCHITECTURES
 from exporter.random_weights import random_model
 
 app = Flask(__name__)
-model = random_model(CATALOG["vgg16"])
+model = random_model(ARCHITECTURES["vgg16"])
 
 
 @app.get("/healthz")

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from keras.applications.vgg16 import preprocess_input
 
-from exporter.catalog import CATALOG
+from exporter.architectures import ARCHITECTURES
 from exporter.random_weights import random_model
 
 directory = Path(sys.argv[1])
 tensors = np.load(directory / "tensors.npy")
-model = random_model(CATALOG["vgg16"])
+model = random_model(ARCHITECTURES["vgg16"])
 
 
 def predict(pictures: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from tritonclient.grpc.model_config_pb2 import TYPE_FP32, TYPE_STRING, TYPE_UINT8
 
-from exporter.catalog import CATALOG
+from exporter.architectures import ARCHITECTURES
 from exporter.companions import decode_config, ensemble_config
 from exporter.config import classifier_config, contract_in, read_config, serving, with_version
 from exporter.errors import ExportError
@@ -13,7 +13,7 @@ from gateway.contract import Contract
 from inference.contracts.expectation import sha256
 from inference.pbtxt import parameters, parse
 
-SPEC = CATALOG["inception_v3"]  # 299 pixels: nothing may assume 224
+SPEC = ARCHITECTURES["inception_v3"]  # 299 pixels: nothing may assume 224
 GOLDEN = Golden("n03481172 hammer", 0.9731234, "ab12", "cd34")
 
 

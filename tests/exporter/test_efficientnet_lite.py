@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from exporter import efficientnet_lite
-from exporter.catalog import CATALOG
+from exporter.architectures import ARCHITECTURES
 from exporter.efficientnet_lite import efficientnet_lite0, imagenet_file, load_pth
 from exporter.errors import ExportError
 from exporter.normalisation import normalise
 from gateway.image import to_tensor
 from tests.photos import photos
 
-SPEC = CATALOG["efficientnet_lite0"]
+SPEC = ARCHITECTURES["efficientnet_lite0"]
 
 
 def test_every_photo_gets_its_label() -> None:

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from exporter import savedmodel
-from exporter.catalog import CATALOG, ModelSpec, Normalisation
+from exporter.architectures import ARCHITECTURES, ModelSpec, Normalisation
 from exporter.command import main
 from exporter.errors import ExportError
 from exporter.export import export
@@ -28,7 +28,7 @@ from tests.photos import photos
 from tests.places import HOME
 from tests.waiting import wait_until
 
-SPEC = CATALOG[SMALL]
+SPEC = ARCHITECTURES[SMALL]
 
 
 class Fickle(keras.layers.Layer):
@@ -39,13 +39,13 @@ class Fickle(keras.layers.Layer):
 
 
 def fickle(input_shape: tuple[int, int, int], classes: int, **_: object) -> keras.Model:
-    """Stand in for a builder of the catalog; the model differs from its own SavedModel."""
+    """Stand in for a builder of a network; the model differs from its own SavedModel."""
     head = (keras.layers.Flatten(), keras.layers.Dense(classes, "softmax"), Fickle())
     return keras.Sequential([keras.Input(input_shape), *head])
 
 
 def diverged(input_shape: tuple[int, int, int], classes: int, **_: object) -> keras.Model:
-    """Stand in for a builder of the catalog; training has ended in NaN."""
+    """Stand in for a builder of a network; training has ended in NaN."""
     bias = keras.initializers.Constant(float("nan"))
     head = (keras.layers.Flatten(), keras.layers.Dense(classes, "softmax", bias_initializer=bias))
     return keras.Sequential([keras.Input(input_shape), *head])

@@ -4,14 +4,14 @@ import keras
 import numpy as np
 import pytest
 
-from exporter.catalog import CATALOG
+from exporter.architectures import ARCHITECTURES
 from exporter.efficientnet_lite import imagenet_file
 from exporter.errors import ExportError
 from exporter.keras_file import model_from_file
 from exporter.pth import read_pth
 from tests.exporter.checkpoints import write_pth
 
-SPEC = CATALOG["mobilenet_v2"]
+SPEC = ARCHITECTURES["mobilenet_v2"]
 PICTURE = np.random.default_rng(1).standard_normal((1, 224, 224, 3)).astype(np.float32)
 
 
@@ -57,7 +57,7 @@ def test_a_fine_tuned_vgg16_keeps_its_own_last_layers_and_size(tmp_path: Path) -
     base = keras.applications.VGG16(weights=None, include_top=False, input_shape=(96, 96, 3))
     model = fine_tuned(base, keras.layers.Dense(8, "relu"), keras.layers.Dense(3))
     model.save(tmp_path / "flowers.keras")
-    spec, loaded = model_from_file(CATALOG["vgg16"], tmp_path / "flowers.keras")
+    spec, loaded = model_from_file(ARCHITECTURES["vgg16"], tmp_path / "flowers.keras")
     assert (spec.size, spec.resize_shorter_side) == (96, 110)
     probabilities = np.asarray(loaded(PICTURE[:, :96, :96]))
     assert probabilities.shape == (1, 3)
@@ -112,7 +112,7 @@ def test_a_model_may_name_its_picture_and_its_answer(
 
 
 def test_a_model_without_the_normalisation_it_should_have_is_refused(tmp_path: Path) -> None:
-    spec = CATALOG["mobilenet_v3_small"]
+    spec = ARCHITECTURES["mobilenet_v3_small"]
     for include, sentence in ((False, "does not normalise its input"), (True, "")):
         keras.applications.MobileNetV3Small(
             weights=None, input_shape=(224, 224, 3), include_preprocessing=include
@@ -128,7 +128,7 @@ def test_whole_models_that_cannot_be_served_are_refused(tmp_path: Path) -> None:
     small = SPEC.resized(32).build(None, top=False)
     rescaled = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(2.0), small])
     cases = {
-        "is not vgg16": (CATALOG["vgg16"], fine_tuned(small, keras.layers.Dense(3))),
+        "is not vgg16": (ARCHITECTURES["vgg16"], fine_tuned(small, keras.layers.Dense(3))),
         f"is not {SPEC.name}": (
             SPEC,
             fine_tuned(
@@ -178,7 +178,7 @@ def test_a_single_output_becomes_two_classes(tmp_path: Path, activation: str | N
 
 @pytest.mark.parametrize("name", ["vgg16", "mobilenet_v2"])
 def test_preprocessing_in_the_graph_is_refused(tmp_path: Path, name: str) -> None:
-    spec = CATALOG[name].resized(32)
+    spec = ARCHITECTURES[name].resized(32)
     base = spec.build(None, top=False)
     module = getattr(keras.applications, name)
     image = keras.Input((32, 32, 3))
@@ -215,13 +215,13 @@ def test_weights_of_another_architecture_are_refused(trained: keras.Model, tmp_p
     path = tmp_path / "mine.weights.h5"
     trained.save_weights(path)
     with pytest.raises(ExportError, match="are not those of mobilenet_v3_small"):
-        model_from_file(CATALOG["mobilenet_v3_small"], path)
+        model_from_file(ARCHITECTURES["mobilenet_v3_small"], path)
 
 
 @pytest.mark.parametrize(
     "head", [[], [keras.layers.Flatten(), keras.layers.Dense(5)]], ids=["none", "another"]
 )
-def test_weights_without_the_catalogs_last_layer_are_refused(
+def test_weights_without_the_architectures_last_layer_are_refused(
     tmp_path: Path, head: list[keras.Layer]
 ) -> None:
     path = tmp_path / "base.weights.h5"
@@ -249,7 +249,7 @@ def test_a_file_that_is_nothing_of_the_kind_is_refused(
 
 
 def test_efficientnet_lite0_takes_a_checkpoint_of_the_original() -> None:
-    _, model = model_from_file(CATALOG["efficientnet_lite0"], imagenet_file())
+    _, model = model_from_file(ARCHITECTURES["efficientnet_lite0"], imagenet_file())
     assert model.output_shape == (None, 1000)
 
 
@@ -257,8 +257,8 @@ def test_a_checkpoint_may_have_any_number_of_classes(tmp_path: Path) -> None:
     tensors = read_pth(imagenet_file())
     head = {name: tensors[name][:7] for name in ("_fc.weight", "_fc.bias")}
     path = write_pth(tmp_path / "seven.pth", tensors | head)
-    _, model = model_from_file(CATALOG["efficientnet_lite0"], path)
-    _, imagenet = model_from_file(CATALOG["efficientnet_lite0"], imagenet_file())
+    _, model = model_from_file(ARCHITECTURES["efficientnet_lite0"], path)
+    _, imagenet = model_from_file(ARCHITECTURES["efficientnet_lite0"], imagenet_file())
     odds = np.asarray(imagenet(PICTURE))[:, :7]
     expected = odds / odds.sum()  # softmax over the seven alone
     np.testing.assert_allclose(model(PICTURE), expected, atol=1e-5)

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from exporter.catalog import CATALOG
+from exporter.architectures import ARCHITECTURES
 from exporter.normalisation import normalise
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (2, 5, 5, 3)).astype(np.uint8)
@@ -22,14 +22,14 @@ REFERENCES = {
 @pytest.mark.parametrize("name", REFERENCES)
 def test_it_is_what_keras_does_for_this_model(name: str) -> None:
     expected = REFERENCES[name].preprocess_input(PICTURES.astype(np.float32))
-    np.testing.assert_allclose(normalise(PICTURES, CATALOG[name]), expected, atol=1e-5)
+    np.testing.assert_allclose(normalise(PICTURES, ARCHITECTURES[name]), expected, atol=1e-5)
 
 
 def test_efficientnet_lite0_is_fed_what_it_was_trained_with() -> None:
     pixels = np.array([[[[0, 127, 255]]]], np.uint8)
-    values = np.asarray(normalise(pixels, CATALOG["efficientnet_lite0"])).ravel()
+    values = np.asarray(normalise(pixels, ARCHITECTURES["efficientnet_lite0"])).ravel()
     assert values.tolist() == [-127 / 128, 0, 1]
 
 
 def test_every_model_is_compared_with_its_reference() -> None:
-    assert set(CATALOG) == {*REFERENCES, "efficientnet_lite0"}
+    assert set(ARCHITECTURES) == {*REFERENCES, "efficientnet_lite0"}

@@ -7,7 +7,7 @@ import numpy as np
 import openvino
 import pytest
 
-from exporter.catalog import CATALOG
+from exporter.architectures import ARCHITECTURES
 from exporter.command import main
 from exporter.errors import ExportError
 from exporter.int8_variant import compare, quantize
@@ -18,7 +18,7 @@ from gateway.image import to_tensor
 from tests.exporter.conftest import SMALL
 from tests.photos import photos
 
-SPEC = CATALOG[SMALL]
+SPEC = ARCHITECTURES[SMALL]
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from exporter.catalog import CATALOG, ModelSpec
+from exporter.architectures import ARCHITECTURES, ModelSpec
 from exporter.golden import golden_tensor
 from exporter.normalisation import normalise
 from exporter.random_weights import random_model
@@ -17,7 +17,7 @@ def predict(model: object, tensors: np.ndarray, spec: ModelSpec) -> np.ndarray:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_random_weights_give_probabilities_worth_comparing(name: str) -> None:
-    spec = CATALOG[name]
+    spec = ARCHITECTURES[name]
     model = random_model(spec)
     tensors = np.stack([to_tensor(photo.data, spec.contract) for photo in photos()])
     probabilities = predict(model, tensors, spec)
@@ -30,7 +30,7 @@ def test_random_weights_give_probabilities_worth_comparing(name: str) -> None:
 
 
 def test_random_weights_are_the_same_every_time() -> None:
-    spec = CATALOG["efficientnet_lite0"].resized(64)
+    spec = ARCHITECTURES["efficientnet_lite0"].resized(64)
     first, second = random_model(spec, 10), random_model(spec, 10)
     for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from exporter import deferred
-from exporter.catalog import CATALOG
+from exporter.architectures import ARCHITECTURES
 from exporter.default import ensure_default
 from exporter.errors import ExportError
 from exporter.job import Job
@@ -52,9 +52,9 @@ def test_the_default_falls_back_to_real_weights_and_says_so(tmp_path: Path) -> N
 
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(ExportError, match=r"there is no file nowhere\.h5"):
-        deferred.export(Job(CATALOG["vgg16"], "nowhere.h5", Path("anywhere")))
+        deferred.export(Job(ARCHITECTURES["vgg16"], "nowhere.h5", Path("anywhere")))
     with pytest.raises(ExportError, match="is a directory; a SavedModel needs no export"):
-        deferred.export(Job(CATALOG["vgg16"], "exporter", Path("anywhere")))
+        deferred.export(Job(ARCHITECTURES["vgg16"], "exporter", Path("anywhere")))
 
 
 def test_only_a_failed_download_leads_to_the_fallback(tmp_path: Path) -> None:

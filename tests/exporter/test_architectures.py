@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from exporter.catalog import CATALOG, ModelSpec
+from exporter.architectures import ARCHITECTURES, ModelSpec
 
 LIGHT = """
 import sys
@@ -20,18 +20,18 @@ def test_listing_the_models_imports_nothing_heavy() -> None:
     assert done.stdout.startswith("vgg16")
 
 
-@pytest.mark.parametrize("spec", CATALOG.values(), ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", ARCHITECTURES.values(), ids=lambda spec: spec.name)
 def test_the_crop_shows_seven_eighths_of_the_shorter_side(spec: ModelSpec) -> None:
     assert spec.contract.width == spec.contract.height == spec.size
     assert abs(spec.size / spec.resize_shorter_side - 0.875) < 0.001
 
 
-@pytest.mark.parametrize("spec", CATALOG.values(), ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", ARCHITECTURES.values(), ids=lambda spec: spec.name)
 def test_the_builder_is_there(spec: ModelSpec) -> None:
     module, function = spec.builder.split(":")
     assert callable(getattr(importlib.import_module(module), function))
 
 
 def test_another_input_size_shows_the_same_part() -> None:
-    contract = CATALOG["vgg16"].resized(112).contract
+    contract = ARCHITECTURES["vgg16"].resized(112).contract
     assert (contract.width, contract.height, contract.resize_shorter_side) == (112, 112, 128)

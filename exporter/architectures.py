@@ -114,4 +114,4 @@ _SPECS = (
         "accurate for its size; 29 MB",
     ),
 )
-CATALOG: Mapping[str, ModelSpec] = {spec.name: spec for spec in _SPECS}
+ARCHITECTURES: Mapping[str, ModelSpec] = {spec.name: spec for spec in _SPECS}
