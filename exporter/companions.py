@@ -16,7 +16,7 @@ from exporter.config import (
     serving,
 )
 from exporter.labels import read_labels
-from exporter.repository import Target
+from exporter.target import Target
 from gateway.contract import Contract
 from gateway.model_names import companions, decode_name, ensemble_name
 from inference.label_file import label_text

@@ -21,11 +21,13 @@ from exporter.config import (
 )
 from exporter.errors import ExportError
 from exporter.golden import Golden, golden_of, golden_tensor
+from exporter.host_configs import amend_host_configs
 from exporter.job import Job
 from exporter.labels import labels_for, read_labels
 from exporter.normalisation import normalise
 from exporter.progress import steps
-from exporter.repository import (
+from exporter.sources import Source, load
+from exporter.target import (
     SAVED_MODEL,
     STAGED,
     Target,
@@ -33,8 +35,6 @@ from exporter.repository import (
     publish,
     staging,
 )
-from exporter.sources import Source, load
-from exporter.tuned import amend_tuned
 from gateway.contract import Contract
 from gateway.model_names import companions
 from inference.label_file import label_text
@@ -195,4 +195,6 @@ def _write_texts(
     if fresh or not others:
         text = serving(text, max(others, default=target.version))
     write_text(config, with_version(text, target.version, source.weights, golden))
-    amend_tuned(target.model_dir, target.version, source.weights, golden, anew=fresh or not others)
+    amend_host_configs(
+        target.model_dir, target.version, source.weights, golden, anew=fresh or not others
+    )

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from exporter.config import contract_in
 from exporter.errors import ExportError
 from exporter.pictures import Tensors, files_in, read_pictures
-from exporter.repository import SAVED_MODEL, staging
+from exporter.target import SAVED_MODEL, staging
 from inference.backends.tensorflow.precision import INT8_MODEL
 
 INT8_WEIGHTS = "model.int8.bin"

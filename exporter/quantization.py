@@ -7,7 +7,7 @@ from exporter.config import read_config
 from exporter.errors import ExportError
 from exporter.job import Job
 from exporter.pictures import files_in, require_enough
-from exporter.repository import require_writable
+from exporter.target import require_writable
 from gateway.terminal import say
 from inference.pbtxt import parameters
 from inference.repository import versions_in

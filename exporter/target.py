@@ -1,4 +1,4 @@
-"""The model repository on disk: its versions, and writing them so that none is ever incomplete."""
+"""Where a version goes in the model repository, and how it gets there: whole, or not at all."""
 
 import glob
 import os

@@ -8,7 +8,9 @@ from inference.tuning import MARK
 from inference.writing import write_text
 
 
-def amend_tuned(model_dir: Path, version: int, weights: str, golden: Golden, anew: bool) -> None:
+def amend_host_configs(
+    model_dir: Path, version: int, weights: str, golden: Golden, anew: bool
+) -> None:
     """Write what config.pbtxt says about a version into these configurations too.
 
     If the model begins `anew` with this version, what was tuned for the old one is removed.

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import ExportError
-from exporter.repository import STAGED, Target, plan, publish, staging
+from exporter.target import STAGED, Target, plan, publish, staging
 from inference.repository import versions_in
 
 

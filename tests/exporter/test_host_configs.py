@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from exporter.golden import Golden
-from exporter.tuned import amend_tuned
+from exporter.host_configs import amend_host_configs
 from inference.pbtxt import parameters
 from inference.tuning import MARK
 
@@ -23,7 +23,7 @@ def configs(tmp_path: Path) -> Path:
 
 
 def test_a_new_version_is_described_in_each(configs: Path) -> None:
-    amend_tuned(configs.parent, 2, "imagenet", GOLDEN, anew=False)
+    amend_host_configs(configs.parent, 2, "imagenet", GOLDEN, anew=False)
     for name in ("box", "mine"):
         text = (configs / f"{name}.pbtxt").read_text()
         assert parameters(text)["weights_v2"] == "imagenet"
@@ -34,10 +34,10 @@ def test_a_new_version_is_described_in_each(configs: Path) -> None:
 
 
 def test_a_model_that_begins_anew_loses_what_was_tuned(configs: Path) -> None:
-    amend_tuned(configs.parent, 1, "imagenet", GOLDEN, anew=True)
+    amend_host_configs(configs.parent, 1, "imagenet", GOLDEN, anew=True)
     assert [path.name for path in configs.iterdir()] == ["mine.pbtxt"]
     assert "weights_v1" in (configs / "mine.pbtxt").read_text()
 
 
 def test_a_model_without_other_configurations_is_fine(tmp_path: Path) -> None:
-    amend_tuned(tmp_path, 1, "imagenet", GOLDEN, anew=True)
+    amend_host_configs(tmp_path, 1, "imagenet", GOLDEN, anew=True)
