@@ -32,7 +32,3 @@ class TritonRefused(TritonError):
         reason = message.partition("\n\nAt:")[0]  # a model's traceback, which Triton appends
         super().__init__(" ".join(reason.split()))
         self.status = status
-
-
-class Stop(BaseException):
-    """A signal asked the launcher to end; raised in the main thread, whatever it is doing."""

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from inference.errors import Stop
-
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Interrupted(BaseException):
+    """A signal asked the program to end; raised in the main thread, whatever it is doing."""
 
 
 def on_ending(handler: Callable[[int, FrameType | None], None]) -> None:
@@ -43,16 +45,16 @@ def undisturbed() -> Iterator[None]:
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """Raise Stop inside the block at the first signal; later ones do not disturb the clean-up."""
+    """End the block at the first signal, by Interrupted; later ones do not disturb the clean-up."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         del frame
         for each in ENDING:
             signal.signal(each, signal.SIG_IGN)
-        raise Stop(signal.Signals(number).name)
+        raise Interrupted(signal.Signals(number).name)
 
     on_ending(stop)
     try:
         yield
-    except Stop:
+    except Interrupted:
         return

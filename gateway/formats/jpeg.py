@@ -22,7 +22,7 @@ COEFFICIENT_BYTES = 2
 
 
 @dataclass(slots=True)
-class Frame:
+class StartOfFrame:
     """The start-of-frame segment."""
 
     marker: int
@@ -34,7 +34,7 @@ class Frame:
 
 def read(data: bytes) -> Header:
     """Read a JPEG's header; UndecodablePicture unless the file runs to its end marker."""
-    frame: Frame | None = None
+    frame: StartOfFrame | None = None
     turned = 1
     for marker, start, stop in _segments(data, 2):
         body = data[start:stop] if marker in FRAMES or marker == APP1 else b""
@@ -49,7 +49,7 @@ def read(data: bytes) -> Header:
     return _header(data, start, stop, frame, turned)
 
 
-def _header(data: bytes, scan: int, pixels: int, frame: Frame, turned: int) -> Header:
+def _header(data: bytes, scan: int, pixels: int, frame: StartOfFrame, turned: int) -> Header:
     # Missing parts would be classified as grey areas, so a picture must be complete.
     if data.rfind(b"\xff\xd9", scan) < 0:
         raise damaged("JPEG")
@@ -83,7 +83,7 @@ def _segments(data: bytes, at: int) -> Iterator[tuple[int, int, int]]:
     raise damaged("JPEG")
 
 
-def _frame(marker: int, body: bytes) -> Frame:
+def _frame(marker: int, body: bytes) -> StartOfFrame:
     if len(body) < 6:
         raise damaged("JPEG")
     _, height, width, count = struct.unpack_from(">BHHB", body)
@@ -93,4 +93,4 @@ def _frame(marker: int, body: bytes) -> Frame:
     widest, tallest = max(a for a, _ in factors), max(b for _, b in factors)
     # Whole interleaved units are kept: widest x tallest blocks of 8x8, even at the edges.
     units = -(-width // (8 * widest)) * -(-height // (8 * tallest))
-    return Frame(marker, width, height, count, 64 * units * sum(a * b for a, b in factors))
+    return StartOfFrame(marker, width, height, count, 64 * units * sum(a * b for a, b in factors))

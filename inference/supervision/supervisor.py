@@ -42,7 +42,7 @@ Answer = TypeVar("Answer")
 
 
 class Supervisor:
-    """Runs one Triton until a Stop is raised."""
+    """Runs one Triton until a signal comes."""
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from gateway.image import Limits, to_tensor
 from inference.backends.opencv import decoder as decoding
 from inference.backends.opencv.batch import Batch
 from inference.backends.opencv.configuration import Configuration
-from inference.backends.opencv.decoder import Decoder
+from inference.backends.opencv.decoder import InstanceDecoder
 from inference.backends.opencv.errors import LoadError
 from tests.photos import DATA, photos
 from tests.pictures import CONTRACT
@@ -41,7 +41,7 @@ def read(**changes: object) -> Configuration:
 @pytest.fixture(params=[1, 100], ids=["several threads", "one thread"])
 def decoder(request: pytest.FixtureRequest):
     """With one instance this decoder has all processors, with 100 a single thread."""
-    found = Decoder(read(instance_group=[{"count": request.param}]))
+    found = InstanceDecoder(read(instance_group=[{"count": request.param}]))
     yield found
     found.close()
 
@@ -74,13 +74,15 @@ def test_a_configuration_that_cannot_be_followed_is_refused(changes: dict, sente
         read(**changes)
 
 
-def test_pictures_become_the_gateways_tensors(decoder: Decoder) -> None:
+def test_pictures_become_the_gateways_tensors(decoder: InstanceDecoder) -> None:
     for picture, found in zip(GOOD, decoder.decode(GOOD), strict=True):
         assert np.array_equal(found, to_tensor(picture, CONTRACT))
 
 
 @pytest.mark.parametrize("broken", [b"", b"text", GOOD[0][:300], BOMB], ids=len)
-def test_a_broken_picture_gets_the_gateways_sentence(decoder: Decoder, broken: bytes) -> None:
+def test_a_broken_picture_gets_the_gateways_sentence(
+    decoder: InstanceDecoder, broken: bytes
+) -> None:
     with pytest.raises(EdgeLensError) as expected:
         to_tensor(broken, CONTRACT)
     first, failed, last = decoder.decode([GOOD[0], broken, GOOD[1]])
@@ -89,7 +91,7 @@ def test_a_broken_picture_gets_the_gateways_sentence(decoder: Decoder, broken: b
     assert np.array_equal(last, to_tensor(GOOD[1], CONTRACT))
 
 
-def test_what_is_no_picture_at_all_is_an_error_too(decoder: Decoder) -> None:
+def test_what_is_no_picture_at_all_is_an_error_too(decoder: InstanceDecoder) -> None:
     (found,) = decoder.decode([None])
     assert found == "This picture cannot be decoded (TypeError)."
 
@@ -107,7 +109,7 @@ def test_pictures_are_decoded_on_the_instances_share_of_the_processors(
 
     monkeypatch.setattr(decoding, "available_cpus", lambda: cpus)
     monkeypatch.setattr(decoding, "to_tensor", thread)
-    decoder = Decoder(read(instance_group=[{"count": instances}]))
+    decoder = InstanceDecoder(read(instance_group=[{"count": instances}]))
     assert len(set(decoder.decode([b""] * 2 * threads))) == threads
     decoder.close()
 

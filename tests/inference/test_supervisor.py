@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from inference.deployment.model_files import ModelFiles
-from inference.errors import LaunchError, ProcessLost, Stop, TritonSilent
+from inference.errors import LaunchError, ProcessLost, TritonSilent
 from inference.settings import Settings
+from inference.signals import Interrupted
 from inference.supervision.state import Finding, State
 from inference.supervision.supervisor import (
     ABANDONED_SECONDS,
@@ -77,10 +78,10 @@ def supervised(triton: SilentTriton, state: State) -> list[str]:
 
     def say(text: str) -> None:
         said.append(text)
-        raise Stop
+        raise Interrupted
 
     supervisor = build(triton, say, Path("/models"), state)
-    with pytest.raises(Stop):
+    with pytest.raises(Interrupted):
         supervisor.run(lambda findings: None)
     supervisor.close()
     return said
@@ -201,7 +202,7 @@ class ScriptedTriton(SilentTriton):
 
     def look(self) -> list[Finding]:
         self.clock.now += self.seconds_per_look
-        found = self.rounds.pop(0) if self.rounds else Stop()
+        found = self.rounds.pop(0) if self.rounds else Interrupted()
         if isinstance(found, BaseException):
             raise found
         return found
@@ -261,7 +262,7 @@ def run(
     supervisor = build(triton, lambda text: None, repository, state)
     supervisor._watchdog = triton
     supervisor.start(list(models))
-    with pytest.raises(Stop):
+    with pytest.raises(Interrupted):
         supervisor.run(lambda findings: None)
     supervisor.close()
 

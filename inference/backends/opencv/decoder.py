@@ -11,7 +11,7 @@ from inference.backends.opencv.configuration import Configuration
 Decoded = Pixels | str
 
 
-class Decoder:
+class InstanceDecoder:
     """Turns encoded pictures into tensors with this instance's share of the processors."""
 
     def __init__(self, configuration: Configuration) -> None:

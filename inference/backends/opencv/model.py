@@ -13,7 +13,7 @@ import triton_python_backend_utils as pb_utils
 
 from inference.backends.opencv.batch import Batch
 from inference.backends.opencv.configuration import Configuration
-from inference.backends.opencv.decoder import Decoder
+from inference.backends.opencv.decoder import InstanceDecoder
 from inference.backends.opencv.errors import LoadError
 
 
@@ -26,7 +26,7 @@ class TritonPythonModel:
             self._configuration = Configuration.from_json(args["model_config"])
         except LoadError as error:
             raise pb_utils.TritonModelException(str(error)) from None
-        self._decoder = Decoder(self._configuration)
+        self._decoder = InstanceDecoder(self._configuration)
         pb_utils.Logger.log_info(f"{args['model_name']}: decodes to {self._configuration}")
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
