@@ -4,7 +4,6 @@ Exported and quantised models are kept in .cache/bench; preparing them is timed 
 """
 
 import argparse
-import math
 import re
 import shutil
 import sys
@@ -19,6 +18,7 @@ from benchmarks.places import KEPT
 from benchmarks.preparation import prepare
 from benchmarks.report import RESULTS, write
 from benchmarks.run import Run, Size
+from gateway.setting import argument, number, whole
 
 
 def main() -> int:
@@ -50,9 +50,15 @@ def _run(options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--minutes", type=_positive, default=15, help="time limit (default: 15)")
-    parser.add_argument("--rounds", type=_count, default=3, help="most rounds (default: 3)")
-    parser.add_argument("--seconds", type=_positive, default=5, help="per measurement (default: 5)")
+    parser.add_argument(
+        "--minutes", type=argument(number(0.1, 1e6)), default=15, help="time limit (default: 15)"
+    )
+    parser.add_argument(
+        "--rounds", type=argument(whole(1)), default=3, help="most rounds (default: 3)"
+    )
+    parser.add_argument(
+        "--seconds", type=argument(number(0.1, 1e6)), default=5, help="per measurement (default: 5)"
+    )
     parser.add_argument(
         "--only",
         type=_pattern,
@@ -67,18 +73,6 @@ def _parser() -> argparse.ArgumentParser:
         "variants of the test photographs, and its agreement is not measured",
     )
     return parser
-
-
-def _positive(text: str) -> float:
-    if not 0 < (number := float(text)) < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number
-
-
-def _count(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
-    return number
 
 
 def _pattern(text: str) -> str:

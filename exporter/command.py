@@ -13,7 +13,7 @@ from exporter.errors import ExportError
 from exporter.interruption import interruptible
 from exporter.job import Job
 from exporter.quantization import quantize_version
-from gateway.setting import SettingError
+from gateway.setting import SettingError, argument, number, whole
 from gateway.terminal import say
 from inference.settings import repository_dir
 
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="plain text, one label per line, in the order of the outputs",
     )
-    parser.add_argument("--version", type=_version, help="default: the next free number")
+    parser.add_argument("--version", type=argument(whole(1)), help="default: the next free number")
     parser.add_argument(
         "--repository",
         type=Path,
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--min-agreement",
-        type=_share,
+        type=argument(number(0, 1)),
         metavar="SHARE",
         default=MINIMUM_AGREEMENT,
         help="refuse an int8 variant whose top-1 agreement is lower (default: %(default)s)",
@@ -89,22 +89,6 @@ def _parser() -> argparse.ArgumentParser:
         "missing vgg16",
     )
     return parser
-
-
-def _version(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return int(text)
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
-    return share
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -20,7 +20,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m gateway.keys", description="Manage API keys.")
     default = setting.given(os.environ, "API_KEYS_FILE") or None
     file_help = "default: $API_KEYS_FILE"
-    parser.add_argument("--file", type=setting.path, default=default, help=file_help)
+    parser.add_argument(
+        "--file", type=setting.argument(setting.path), default=default, help=file_help
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     add = commands.add_parser("add", help="make a key and show it once")
     add.add_argument("name")

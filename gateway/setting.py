@@ -1,5 +1,6 @@
-"""One setting: how it is read from the environment, and what a bad value is told."""
+"""One setting: how it is read from the environment or a command line; what is wrong with it."""
 
+import argparse
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ from typing import TypeVar
 from gateway.address import AddressError, read_host
 
 T = TypeVar("T")
+LARGEST = 10**15 - 1  # Python refuses to read thousands of digits
 ON, OFF = ("1", "yes", "true", "on"), ("0", "no", "false", "off")
 
 
@@ -30,13 +32,25 @@ def read(env: Mapping[str, str], variable: str, reader: Callable[[str], T], defa
         raise SettingError(f"{variable}={text!r} cannot be used: {error}") from None
 
 
-def whole(lowest: int, highest: int) -> Callable[[str], int]:
+def argument(reader: Callable[[str], T]) -> Callable[[str], T]:
+    """Let a command line tell its user what a reader wants: argparse drops a ValueError's text."""
+
+    def read_argument(text: str) -> T:
+        try:
+            return reader(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r} cannot be used: {error}") from None
+
+    return read_argument
+
+
+def whole(lowest: int, highest: int = LARGEST) -> Callable[[str], int]:
     """Read a whole number within limits."""
 
     def reader(text: str) -> int:
-        # Python refuses to read thousands of digits.
         if not re.fullmatch("[0-9]{1,15}", text) or not lowest <= int(text) <= highest:
-            raise ValueError(f"give a whole number from {lowest} to {highest}")
+            limits = f"of {lowest} or more" if highest == LARGEST else f"from {lowest} to {highest}"
+            raise ValueError(f"give a whole number {limits}")
         return int(text)
 
     return reader

@@ -15,7 +15,7 @@ from gateway.address import Address, AddressError
 from gateway.ask import answers
 from gateway.cgroups import SELF
 from gateway.model_names import is_classifier
-from gateway.setting import SettingError
+from gateway.setting import SettingError, argument, whole
 from gateway.terminal import say
 from inference.admin_client import AdminClient
 from inference.admin_key import find_admin_key
@@ -65,11 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("model", metavar="MODEL")
     action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--version", type=_positive, metavar="N", help="serve version N")
+    action.add_argument("--version", type=argument(whole(1)), metavar="N", help="serve version N")
     action.add_argument("--rollback", action="store_true", help="serve the previous version")
     parser.add_argument(
         "--keep",
-        type=_natural,
+        type=argument(whole(0)),
         default=1,
         metavar="COUNT",
         help="how many older versions stay loaded and addressable (default: 1)",
@@ -120,19 +120,6 @@ def _address(url: str) -> Address:
             " talks to Triton itself, not through https or a proxy"
         )
     return address
-
-
-def _positive(text: str) -> int:
-    number = _natural(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("versions start at 1")
-    return number
-
-
-def _natural(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from gateway.cpus import available_cpus
-from gateway.setting import SettingError
+from gateway.setting import SettingError, argument, whole
 from gateway.terminal import say
 from inference.errors import LaunchError, TritonError
 from inference.settings import Settings
@@ -51,16 +51,12 @@ def _parser() -> argparse.ArgumentParser:
         " configs/HOST.pbtxt, which the next start uses. Run nothing else meanwhile.",
     )
     parser.add_argument("model", nargs="?", metavar="MODEL", help="default: the only one")
-    parser.add_argument("--seconds", type=_seconds, default=120, metavar="S", help="default: 120")
+    parser.add_argument(
+        "--seconds", type=argument(whole(1)), default=120, metavar="S", help="default: 120"
+    )
     parser.add_argument("--repository", type=Path, metavar="DIR", help="default: MODEL_REPOSITORY")
     parser.add_argument("--once", action="store_true", help="unless already done on this host")
     return parser
-
-
-def _seconds(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a positive whole number")
-    return int(text)
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -217,6 +217,14 @@ def test_a_mistake_on_the_command_line_is_one_sentence(
     assert complaint in capsys.readouterr().err
 
 
+def test_a_path_that_means_nothing_is_told_what_to_give(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--file", "~nobody-of-this-name/keys", "list"])
+    assert "give a full path; this home directory is unknown" in capsys.readouterr().err
+
+
 def test_a_file_that_is_not_there_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
