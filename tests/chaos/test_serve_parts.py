@@ -8,10 +8,11 @@ from collections.abc import Callable
 import psutil
 import pytest
 
+from benchmarks.servers import free_port
 from tests.chaos.faults import triton
 from tests.chaos.healing import HONEST, PATIENCE, await_service
 from tests.chaos.load import Outcomes, steady_load
-from tests.e2e.conftest import free_port, is_ready
+from tests.e2e.conftest import is_ready
 from tests.e2e.test_serve import Serve, gone, launch, serve
 from tests.waiting import wait_until
 

@@ -3,7 +3,6 @@
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import requests
 from selenium import webdriver
 
 from benchmarks.exports import sources_digest
+from benchmarks.servers import free_port
 from tests.e2e.browser import Page, chromium
 from tests.lite import MODEL
 from tests.places import GATEWAY_PYTHON, HOME, INFERENCE_PYTHON
@@ -96,12 +96,6 @@ def stop_gateway(gateway: Gateway) -> None:
         gateway.process.wait(30)
     finally:
         gateway.process.kill()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def is_ready(url: str) -> bool:

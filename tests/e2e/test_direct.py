@@ -73,10 +73,6 @@ def assert_same(found: Answers, expected: Answers) -> None:
     assert max(differences) < TOLERANCE
 
 
-def test_the_gateway_names_every_photo(from_gateway: Answers) -> None:
-    assert [wnid for wnid, _ in from_gateway] == [photo.wnid for photo in PHOTOS]
-
-
 @each_protocol
 def test_encoded_pictures_get_the_gateways_answers(
     triton: Running, from_gateway: Answers, protocol: str

@@ -16,9 +16,10 @@ import psutil
 import pytest
 import requests
 
+from benchmarks.servers import free_port
 from inference.tritonserver.identity import Run
 from inference.tritonserver.processes import is_alive
-from tests.e2e.conftest import free_port, is_ready
+from tests.e2e.conftest import is_ready
 from tests.lite import MODEL, copy_repository
 from tests.logs import shown_on_failure
 from tests.photos import photos
@@ -318,15 +319,6 @@ def test_the_gateway_asks_the_triton_it_was_told(
     )
     models = requests.get(f"{running.url}/v1/models", timeout=10).json()["models"]
     assert "vgg16" in [model["name"] for model in models]
-
-
-def test_a_killed_gateway_is_started_again(serve: Callable[..., Serve]) -> None:
-    running = serve()
-    gateway = running.child("-m", "gateway")
-    gateway.kill()
-    wait_until(lambda: gone([gateway]), "the gateway is gone", 10)
-    wait_until(lambda: is_ready(running.url), "a new gateway is ready", 60)
-    assert classify(running.url) == PHOTO.wnid
 
 
 @pytest.mark.parametrize("part", ["gateway", "inference"])
