@@ -15,7 +15,6 @@ from gateway.config import Settings
 from gateway.deadline import ClientGone
 from gateway.errors import EdgeLensError
 from gateway.headers import NO_STORE, request_id, with_answer_headers
-from gateway.openapi import describe_api
 from gateway.refusals import JSON_TYPE, refusal_body, refusal_headers
 from gateway.routes import bp
 from gateway.services import Services
@@ -37,9 +36,6 @@ def create_app(settings: Settings, triton: InferenceClient | None = None) -> Fla
     app.url_map.merge_slashes = False
     services = Services.build(settings, triton)
     app.extensions["edgelens"] = services
-    app.extensions["edgelens.openapi"] = describe_api(
-        services.access.needs_key, settings.max_pictures
-    )
     app.register_blueprint(bp)
     app.register_error_handler(EdgeLensError, lambda error: _answer_error(error, services))
     app.register_error_handler(HTTPException, _answer_http_error)

@@ -48,7 +48,7 @@ def docs() -> ResponseReturnValue:
 @bp.get("/openapi.json")
 def openapi() -> ResponseReturnValue:
     """Return the API's description."""
-    return Response(current_app.extensions["edgelens.openapi"], mimetype="application/json")
+    return Response(services().openapi, mimetype="application/json")
 
 
 @bp.get("/healthz")

@@ -12,6 +12,7 @@ from gateway.decoder import Decoder
 from gateway.image import Limits
 from gateway.key_ring import KeyRing
 from gateway.metrics import Metrics
+from gateway.openapi import describe_api
 from gateway.rate import RateLimiter
 from gateway.readiness import Readiness
 from gateway.triton import InferenceClient, TritonClient
@@ -34,6 +35,7 @@ class Services:
     metrics: Metrics
     upload_limits: UploadLimits
     budget: Budget
+    openapi: bytes
 
     @classmethod
     def build(cls, settings: Settings, triton: InferenceClient | None = None) -> "Services":
@@ -55,6 +57,7 @@ class Services:
             metrics=Metrics(admission, catalog, readiness.is_ready),
             upload_limits=UploadLimits(settings.max_upload_bytes, settings.max_pictures),
             budget=Budget(LARGEST_AT_ONCE * settings.max_body_bytes),
+            openapi=describe_api(keys is not None, settings.max_pictures),
         )
 
     def start(self) -> None:
