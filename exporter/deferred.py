@@ -13,7 +13,7 @@ def export(job: Job) -> str:
         _require_file(job.file)
     with quiet_stderr():
         from exporter.export import export  # noqa: PLC0415
-    return str(export(job))
+    return export(job)
 
 
 def _require_file(path: Path) -> None:

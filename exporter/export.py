@@ -1,6 +1,5 @@
 """Export one version of a model: weights in, a directory that Triton can load out."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,38 +43,11 @@ from inference.writing import write_text
 TOLERANCE = 1e-4  # between Keras and the SavedModel, in probability: rounding alone makes 2e-5
 
 
-@dataclass(frozen=True)
-class Written:
-    """What was exported."""
+def export(job: Job) -> str:
+    """Write the version and whatever its model lacks; return what to tell the user.
 
-    target: Target
-    bytes: int
-    size: int
-    classes: int
-    golden: Golden
-
-    def __str__(self) -> str:
-        size = self.size
-        return (
-            f"{self.target.version_dir / SAVED_MODEL} ({self.bytes / 1e6:.0f} MB)\n"
-            f"  input   {INPUT}: UINT8 [N,{size},{size},3], RGB\n"
-            f"  output  {OUTPUT}: FP32 [N,{self.classes}]\n"
-            f"  golden picture: {self.golden.label} ({self.golden.probability:.2%})\n"
-            f"  {self._what_next()}"
-        )
-
-    def _what_next(self) -> str:
-        model, version = self.target.model, self.target.version
-        if served_version(self.target.model_dir / "config.pbtxt") == version:
-            return "a server that is already running serves it after a restart"
-        return (
-            f"not in service yet: `make deploy MODEL={model} VERSION={version}` tests it beside the"
-            " current version, then switches to it (in containers: deploy/README.md)"
-        )
-
-
-def export(job: Job) -> Written:
-    """Write the version and whatever its model lacks; an ExportError leaves nothing to load."""
+    An ExportError leaves nothing to load.
+    """
     target = plan(job.repository, job.spec.name, job.version, job.force)
     with steps(f"exporting {job.spec.name}", 4) as progress:
         progress.begin("weights")
@@ -95,12 +67,32 @@ def export(job: Job) -> Written:
             savedmodel.write(source.model, source.spec, staged / SAVED_MODEL)
             progress.begin("checking")
             golden = _checked(source, staged / SAVED_MODEL, contract, labels)
-            size = savedmodel.size(staged / SAVED_MODEL)
             progress.begin("moving into place")
             _write_texts(target, source, labels, golden, fresh)
             publish(staged, target)
             write_companions(target, contract, labels, anew=fresh)
-    return Written(target, size, source.spec.size, source.classes, golden)
+    return _report(target, source, golden)
+
+
+def _report(target: Target, source: Source, golden: Golden) -> str:
+    path, side = target.version_dir / SAVED_MODEL, source.spec.size
+    return (
+        f"{path} ({savedmodel.size(path) / 1e6:.0f} MB)\n"
+        f"  input   {INPUT}: UINT8 [N,{side},{side},3], RGB\n"
+        f"  output  {OUTPUT}: FP32 [N,{source.classes}]\n"
+        f"  golden picture: {golden.label} ({golden.probability:.2%})\n"
+        f"  {_what_next(target)}"
+    )
+
+
+def _what_next(target: Target) -> str:
+    model, version = target.model, target.version
+    if served_version(target.model_dir / "config.pbtxt") == version:
+        return "a server that is already running serves it after a restart"
+    return (
+        f"not in service yet: `make deploy MODEL={model} VERSION={version}` tests it beside the"
+        " current version, then switches to it (in containers: deploy/README.md)"
+    )
 
 
 def _require_readable(target: Target) -> None:
