@@ -20,11 +20,6 @@ def test_parameters_become_a_contract() -> None:
     assert contract == Contract(224, 192, 256, "center", "cubic", "RGB", "0-255")
 
 
-def test_a_contract_survives_the_way_through_config_pbtxt() -> None:
-    contract = Contract(299, 199, 320, "center", "area", "BGR", "0-255")
-    assert Contract.from_parameters(contract.as_parameters()) == contract
-
-
 def test_other_parameters_are_ignored() -> None:
     extended = {**PARAMETERS, "weights": "imagenet", "TF_NUM_INTRA_THREADS": "2"}
     assert Contract.from_parameters(extended) == Contract.from_parameters(PARAMETERS)
