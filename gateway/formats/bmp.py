@@ -11,8 +11,6 @@ MASKS = (0xFF0000, 0xFF00, 0xFF)  # the only ones OpenCV follows after a Windows
 
 def read(data: bytes) -> Header:
     """Read a BMP's size; a negative height means that the rows run downwards."""
-    if len(data) < 26:
-        raise damaged("BMP")
     (size,) = struct.unpack_from("<I", data, 14)
     width, height = struct.unpack_from("<HH" if size == OLD_HEADER else "<ii", data, 18)
     if width < 0:

@@ -12,8 +12,6 @@ MAX_BLOCKS = 4096
 def read(data: bytes) -> Header:
     """Read the canvas and the first frame, whichever is larger; one byte per pixel."""
     at = _first_frame(data)
-    if at + 10 > len(data):
-        raise damaged("GIF")
     width, height = struct.unpack_from("<HH", data, 6)
     left, top, frame_width, frame_height = struct.unpack_from("<HHHH", data, at + 1)
     width, height = max(width, left + frame_width), max(height, top + frame_height)

@@ -84,8 +84,6 @@ def _segments(data: bytes, at: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _frame(marker: int, body: bytes) -> StartOfFrame:
-    if len(body) < 6:
-        raise damaged("JPEG")
     _, height, width, count = struct.unpack_from(">BHHB", body)
     factors = [(byte >> 4, byte & 15) for byte in body[7 : 6 + 3 * count : 3]]
     if not width or not height or len(factors) != count or not all(a and b for a, b in factors):
