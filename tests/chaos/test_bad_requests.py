@@ -13,6 +13,7 @@ import requests
 
 from tests.chaos.load import steady_load
 from tests.e2e.conftest import Gateway, is_ready
+from tests.gateway.mutations import mutant
 from tests.memory import MEGABYTE
 from tests.photos import odd_images, photos
 from tests.servers import Running
@@ -27,22 +28,7 @@ PATHS = ("/v1/classify", "/predict")
 
 
 def broken(chance: random.Random) -> bytes:
-    """Return the bytes of a real picture, cut, flipped, spliced or with a false header."""
-    data = bytearray(chance.choice(PICTURES))
-    kind = chance.randrange(5)
-    if kind == 0:
-        return bytes(data[: chance.randrange(len(data) + 1)])
-    if kind == 1:
-        return chance.randbytes(chance.randrange(2000))
-    if kind == 2:
-        other = chance.choice(PICTURES)
-        cut = chance.randrange(64)
-        return bytes(data[:cut]) + other[chance.randrange(len(other) + 1) :]
-    for _ in range(chance.randrange(1, 30)):
-        if data:
-            place = chance.randrange(min(len(data), 256) if kind == 3 else len(data))
-            data[place] = chance.randrange(256)
-    return bytes(data)
+    return mutant(chance.getrandbits(32), PICTURES)
 
 
 def nested(chance: random.Random) -> bytes:
