@@ -2,10 +2,9 @@
 
 import errno
 import os
-import socket
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
 import gateway.config
@@ -14,7 +13,7 @@ from gateway import setting
 from gateway.address import bracketed, reachable
 from gateway.terminal import say
 from inference.errors import LaunchError
-from inference.tritonserver.ports import choose_ports
+from inference.tritonserver.ports import choose_ports, listen
 from serving.errors import ServeError
 from serving.stop import Stop
 
@@ -63,7 +62,7 @@ class Places:
         if not port:
             raise ServeError("PORT=0 would hide the page: give a port")
         try:
-            with _listen(host, port):
+            with listen(host, port):
                 pass
         except OSError as error:
             raise ServeError(
@@ -119,19 +118,7 @@ def _spelled(host: str) -> str:
 def _is_taken(held: ExitStack, host: str, port: int) -> bool:
     """Tell whether a port is in use, else hold it; other problems show when it is needed."""
     try:
-        held.enter_context(_listen(host, port))
+        held.enter_context(listen(host, port))
     except OSError as error:
         return error.errno == errno.EADDRINUSE
     return False
-
-
-@contextmanager
-def _listen(host: str, port: int) -> Iterator[None]:
-    """Listen for a while. Raises OSError."""
-    places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, kind, _, _, address = places[0]
-    with socket.socket(family, kind) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen()
-        yield

@@ -9,7 +9,7 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from inference.supervision.state import State
-from inference.tritonserver.ports import bind
+from inference.tritonserver.ports import take
 
 RETRY_AFTER_SECONDS = "2"
 
@@ -18,12 +18,11 @@ class HealthEndpoint:
     """Serves `/readyz`, `/healthz` and `/metrics` in the background."""
 
     def __init__(self, host: str, port: int, state: State) -> None:
-        listener = bind(host, port, "TRITON_HEALTH_PORT")
+        listener = take(host, port, "TRITON_HEALTH_PORT")
         handler = type("Handler", (_Handler,), {"state": state})
         self._server = _Server(("", 0), handler, bind_and_activate=False)
         self._server.socket.close()
         self._server.socket = listener
-        self._server.server_activate()
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     def start(self) -> None:

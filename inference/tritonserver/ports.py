@@ -35,48 +35,50 @@ def choose_ports(settings: Settings) -> Ports:
     }
     held = []
     try:
-        # All stay bound until the last is chosen, so that no port is given out twice.
+        # All are held until the last is chosen, so that no port is given out twice.
         for name, port in given.items():
-            held.append(bind(settings.host, port, name) if port else _bind_any(settings.host, name))
-            held[-1].listen()  # two sockets that only bind may share a port
+            held.append(take(settings.host, port, name) if port else _take_any(settings.host, name))
         return Ports(*(part.getsockname()[1] for part in held))
     finally:
         for part in held:
             part.close()
 
 
-def _bind_any(host: str, name: str) -> socket.socket:
-    """Bind any free port."""
+def _take_any(host: str, name: str) -> socket.socket:
+    """Take any free port."""
     for port in random.sample(QUIET_PORTS, 50):
         with contextlib.suppress(LaunchError):
-            return bind(host, port, name)
-    return bind(host, 0, name)
+            return take(host, port, name)
+    return take(host, 0, name)
 
 
-def bind(host: str, port: int, name: str) -> socket.socket:
-    """Bind a TCP socket; `name` is the variable to blame. Raises LaunchError."""
+def take(host: str, port: int, name: str) -> socket.socket:
+    """Listen on a port; `name` is the variable to blame. Raises LaunchError."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        family, kind, protocol, _, address = found[0]
-    except socket.gaierror:
-        raise _not_ours(host) from None
-    listener = socket.socket(family, kind, protocol)
-    # As Triton does: connections of an earlier run that are still closing do no harm.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address)
+        return listen(host, port)
     except OSError as exc:
-        listener.close()
-        if exc.errno == errno.EADDRNOTAVAIL:
-            raise _not_ours(host) from None
+        if isinstance(exc, socket.gaierror) or exc.errno == errno.EADDRNOTAVAIL:
+            raise LaunchError(
+                f"TRITON_HOST {host!r} is not an address of this machine: give one, such as"
+                " 127.0.0.1."
+            ) from None
         raise LaunchError(
             f"Cannot listen on {bracketed(host)}:{port} ({exc.strerror}): stop what uses it,"
             f" or set {name} to another port (0 picks a free one)."
         ) from None
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Listen at an address. Raises OSError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    family, kind, protocol, _, address = found[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        # As Triton does: connections of an earlier run that are still closing do no harm.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()  # two sockets that only bind may share a port
+    except OSError:
+        listener.close()
+        raise
     return listener
-
-
-def _not_ours(host: str) -> LaunchError:
-    return LaunchError(
-        f"TRITON_HOST {host!r} is not an address of this machine: give one, such as 127.0.0.1."
-    )
