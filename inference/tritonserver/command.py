@@ -28,7 +28,7 @@ class Setup:
     ports: Ports
 
 
-def command_line(settings: Settings, setup: Setup, models: list[str]) -> list[str]:
+def server_command(settings: Settings, setup: Setup, models: list[str]) -> list[str]:
     """Put together Triton's command line."""
     restricted = f"{CLOSED_APIS}:{ADMIN_HEADER}={settings.admin_key}"
     http_host, grpc_host = _spelled(settings.host)

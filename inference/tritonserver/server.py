@@ -9,7 +9,7 @@ import time
 from inference.admin_client import AdminClient
 from inference.errors import LaunchError, ProcessLost
 from inference.settings import Settings
-from inference.tritonserver.command import Setup, command_line, environment
+from inference.tritonserver.command import Setup, environment, server_command
 from inference.tritonserver.loadings import Loadings
 from inference.tritonserver.log import TritonLog
 from inference.tritonserver.processes import (
@@ -35,7 +35,7 @@ class TritonServer:
 
     def start(self, models: list[str], tolerant: bool = False) -> None:
         """Start Triton with these models; `tolerant` serves the others if one cannot be loaded."""
-        command = command_line(self._settings, self._setup, models)
+        command = server_command(self._settings, self._setup, models)
         command.append(f"--exit-on-error={'false' if tolerant else 'true'}")
         env = environment(dict(os.environ), self._settings, self._setup)
         self._process = start_on_leash(command, env)
