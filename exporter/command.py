@@ -43,6 +43,13 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Example: "
         "python3 export_model.py vgg16 --weights my_vgg16.keras --labels my_labels.txt",
     )
+    _add_export(parser)
+    _add_quantisation(parser)
+    _add_actions(parser)
+    return parser
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", nargs="?", metavar="MODEL", choices=ARCHITECTURES, help="see --list"
     )
@@ -65,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
         help="default: $MODEL_REPOSITORY, else model_repository",
     )
     parser.add_argument("--force", action="store_true", help="replace an existing version")
+
+
+def _add_quantisation(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quantize",
         type=Path,
@@ -79,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
         default=MINIMUM_AGREEMENT,
         help="refuse an int8 variant whose top-1 agreement is lower (default: %(default)s)",
     )
+
+
+def _add_actions(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_mutually_exclusive_group()
     actions.add_argument("--list", action="store_true", help="list the models and exit")
     actions.add_argument(
@@ -88,7 +101,6 @@ def _parser() -> argparse.ArgumentParser:
         "or efficientnet_lite0 if those cannot be fetched; $WEIGHTS (a file, or random) adds a "
         "missing vgg16",
     )
-    return parser
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -28,11 +28,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of glibc's mallo
 
 def main(triton: InferenceClient | None = None) -> int:
     """Serve until SIGTERM or Ctrl-C; return the exit status."""
-    argparse.ArgumentParser(
-        prog="python -m gateway",
-        description="Serve the page and the API in front of Triton.",
-        epilog="Settings come from the environment; README.md lists them.",
-    ).parse_args()
+    _parse_arguments()
     silence_libraries()
     logging.basicConfig(
         format="%(asctime)s gateway: %(levelname)s: %(message)s", level=logging.WARNING
@@ -60,6 +56,14 @@ def main(triton: InferenceClient | None = None) -> int:
     services.stop()
     server.close()
     return 0
+
+
+def _parse_arguments() -> None:
+    argparse.ArgumentParser(
+        prog="python -m gateway",
+        description="Serve the page and the API in front of Triton.",
+        epilog="Settings come from the environment; README.md lists them.",
+    ).parse_args()
 
 
 def silence_libraries() -> None:

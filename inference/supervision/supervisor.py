@@ -106,9 +106,7 @@ class Supervisor:
         self._server.close_segments()
         try:
             findings = self._while_it_runs(self._watchdog.look)
-            loading = self._while_it_runs(
-                lambda: self._client.loading(self._settings.probe_timeout)
-            )
+            loading = self._loading(self._settings.probe_timeout)
         except TritonSilent as exc:
             self._silent(exc)
             return []
@@ -123,10 +121,10 @@ class Supervisor:
             return []
         findings += self._missing(findings)
         self._state.report(findings)
-        ill = {finding.model for finding in findings if finding.problem}
-        for model in self._patients.discharge(ill):
+        ill = [finding for finding in findings if finding.problem]
+        for model in self._patients.discharge({finding.model for finding in ill}):
             self._say(f"{model} infers again.")
-        self._treat([finding for finding in findings if finding.problem])
+        self._treat(ill)
         for files in ModelFiles.under_test(self._settings.repository):
             self._clear_away(files)
         return findings
@@ -164,8 +162,12 @@ class Supervisor:
         had accepted wait meanwhile, but a new call is accepted by another thread.
         """
         with contextlib.suppress(TritonError):
-            return self._while_it_runs(lambda: self._client.loading(SECOND_CALL_SECONDS))
+            return self._loading(SECOND_CALL_SECONDS)
         return []
+
+    def _loading(self, timeout: float) -> list[tuple[str, str]]:
+        """List what Triton is loading. Raises TritonError."""
+        return self._while_it_runs(lambda: self._client.loading(timeout))
 
     def _restart_if_lost(self, loading: list[tuple[str, str]]) -> bool:
         """Restart a Triton that waits for a process that died during a load."""
