@@ -13,7 +13,7 @@ from exporter.errors import ExportError
 from exporter.interruption import interruptible
 from exporter.job import Job
 from exporter.quantization import quantize_version
-from gateway.setting import SettingError, argument, number, whole
+from gateway.setting import SettingError, argument, given, number, whole
 from gateway.terminal import say
 from inference.settings import repository_dir
 
@@ -108,7 +108,7 @@ def _run(options: argparse.Namespace) -> None:
         for spec in ARCHITECTURES.values():
             say(f"{spec.name:20} {spec.size}x{spec.size}  {spec.about}")
     elif options.default:
-        ensure_default(options.repository, os.environ.get("WEIGHTS", ""))
+        ensure_default(options.repository, given(os.environ, "WEIGHTS"))
     elif options.model is None:
         raise ExportError(f"name a model: {', '.join(ARCHITECTURES)}")
     elif options.quantize:

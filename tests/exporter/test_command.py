@@ -52,6 +52,15 @@ def test_a_full_disk_under_the_repository_is_one_sentence(tmp_path: Path) -> Non
     assert list((tmp_path / "models").iterdir()) == []
 
 
+def test_weights_of_spaces_are_not_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "vgg16/1").mkdir(parents=True)
+    monkeypatch.setenv("WEIGHTS", " ")
+    assert main(["--default", "--repository", str(tmp_path)]) == 0
+    assert capsys.readouterr().err == ""
+
+
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Path:
     """Return a directory that holds the script and no environment."""
