@@ -1,14 +1,14 @@
 """What the tests ask Triton."""
 
 import json
-import urllib.error
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import tritonclient.grpc as grpcclient
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import np_to_triton_dtype
+
+from tests.inference.calls import admin, call
 
 
 class Client:
@@ -58,20 +58,10 @@ class Client:
 
     def metric(self, *parts):
         """Return the values of the metrics whose line contains all parts."""
-        url = f"http://127.0.0.1:{self.server.metrics_port}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            lines = answer.read().decode().splitlines()
+        lines = call(self.server.metrics_port, "/metrics").body.decode().splitlines()
         return [float(line.split()[-1]) for line in lines if all(part in line for part in parts)]
 
     def load(self, model):
         """Load a model; returns Triton's reason if it refuses."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.server.http_port}/v2/repository/models/{model}/load",
-            data=b"{}",
-            headers={"x-edgelens-admin": self.server.admin_key},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=60):
-                return None
-        except urllib.error.HTTPError as error:
-            return json.loads(error.read())["error"]
+        answer = admin(self.server, f"/v2/repository/models/{model}/load")
+        return None if answer.status == 200 else json.loads(answer.body)["error"]

@@ -30,7 +30,8 @@ def call(port: int, path: str, body: bytes | None = None, timeout: float = 20, *
 
 
 def admin(server: Running, path: str) -> Answer:
-    return call(server.http_port, path, b"{}", x_edgelens_admin=server.admin_key)
+    """Load, unload or list models, which may take long on a busy machine."""
+    return call(server.http_port, path, b"{}", timeout=60, x_edgelens_admin=server.admin_key)
 
 
 def infer(server: Running, values: list[int], model: str = "echo", times: int = 1) -> Answer:
