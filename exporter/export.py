@@ -49,8 +49,8 @@ def export(job: Job) -> str:
     An ExportError leaves nothing to load.
     """
     target = plan(job.repository, job.spec.name, job.version, job.force)
-    with steps(f"exporting {job.spec.name}", 4) as progress:
-        progress.begin("weights")
+    with steps(f"exporting {job.spec.name}", 4) as begin:
+        begin("weights")
         replaceable = _is_replaceable(target, job.force)
         _require_readable(target)
         if job.labels and not replaceable:  # before minutes are spent on the weights
@@ -63,11 +63,11 @@ def export(job: Job) -> str:
         contract = _contract(target, source.spec, fresh)
         with staging(job.repository) as stage:
             staged = stage / STAGED
-            progress.begin("writing")
+            begin("writing")
             savedmodel.write(source.model, source.spec, staged / SAVED_MODEL)
-            progress.begin("checking")
+            begin("checking")
             golden = _checked(source, staged / SAVED_MODEL, contract, labels)
-            progress.begin("moving into place")
+            begin("moving into place")
             _write_texts(target, source, labels, golden, fresh)
             publish(staged, target)
             write_companions(target, contract, labels, anew=fresh)
