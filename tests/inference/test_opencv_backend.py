@@ -10,7 +10,7 @@ import pytest
 from gateway.errors import EdgeLensError
 from gateway.image import Limits, to_tensor
 from inference.backends.opencv import decoder as decoding
-from inference.backends.opencv.batch import Batch
+from inference.backends.opencv.batch import answers, pictures
 from inference.backends.opencv.configuration import Configuration
 from inference.backends.opencv.decoder import InstanceDecoder
 from inference.backends.opencv.errors import LoadError
@@ -116,9 +116,9 @@ def test_pictures_are_decoded_on_the_instances_share_of_the_processors(
 
 def test_every_request_gets_its_own_pictures() -> None:
     tensors = [np.full([2, 2, 3], value, np.uint8) for value in range(3)]
-    batch = Batch([[b"a"], "unreadable", [b"b", b"c"]])
-    assert batch.pictures() == [b"a", b"b", b"c"]
-    first, unreadable, last = batch.answers(tensors)
+    requests = [[b"a"], "unreadable", [b"b", b"c"]]
+    assert pictures(requests) == [b"a", b"b", b"c"]
+    first, unreadable, last = answers(requests, tensors)
     assert np.array_equal(first, tensors[0][np.newaxis])
     assert unreadable == "unreadable"
     assert np.array_equal(last, np.stack(tensors[1:]))
@@ -126,8 +126,8 @@ def test_every_request_gets_its_own_pictures() -> None:
 
 def test_a_request_fails_with_its_broken_picture_and_alone() -> None:
     tensor = np.zeros([2, 2, 3], np.uint8)
-    batch = Batch([[b"a"], [b"b", b"c"], [b"d"]])
-    first, second, third = batch.answers([tensor, tensor, "Too dark.", "Too light."])
+    requests = [[b"a"], [b"b", b"c"], [b"d"]]
+    first, second, third = answers(requests, [tensor, tensor, "Too dark.", "Too light."])
     assert np.array_equal(first, tensor[np.newaxis])
     assert second == "Picture 2 of 2: Too dark."
     assert third == "Too light."

@@ -1,7 +1,7 @@
 """Joins the pictures of several requests and deals the results out again."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -11,25 +11,16 @@ from inference.backends.opencv.decoder import Decoded
 Request = Sequence[bytes] | str  # encoded pictures, or the reason why there are none
 
 
-@dataclass(frozen=True)
-class Batch:
-    """The requests of one dynamic batch."""
+def pictures(requests: Sequence[Request]) -> list[bytes]:
+    """List the pictures of all readable requests, in order."""
+    return [p for request in requests if not isinstance(request, str) for p in request]
 
-    requests: Sequence[Request]
 
-    def pictures(self) -> list[bytes]:
-        """List the pictures of all readable requests, in order."""
-        return [p for request in self.requests if not isinstance(request, str) for p in request]
-
-    def answers(self, decoded: Sequence[Decoded]) -> Iterator[Pixels | str]:
-        """Yield each request's UINT8 [N,H,W,3], or its error; `decoded` is one per picture."""
-        start = 0
-        for request in self.requests:
-            if isinstance(request, str):
-                yield request
-                continue
-            yield _answer(decoded[start : start + len(request)])
-            start += len(request)
+def answers(requests: Sequence[Request], decoded: Sequence[Decoded]) -> Iterator[Pixels | str]:
+    """Yield each request's UINT8 [N,H,W,3], or its error; `decoded` is one per picture."""
+    each = iter(decoded)
+    for request in requests:
+        yield request if isinstance(request, str) else _answer(list(islice(each, len(request))))
 
 
 def _answer(decoded: Sequence[Decoded]) -> Pixels | str:

@@ -11,7 +11,7 @@ sys.path.insert(0, os.environ.get("EDGELENS_HOME") or str(Path(__file__).resolve
 
 import triton_python_backend_utils as pb_utils
 
-from inference.backends.opencv.batch import Batch
+from inference.backends.opencv.batch import answers, pictures
 from inference.backends.opencv.configuration import Configuration
 from inference.backends.opencv.decoder import InstanceDecoder
 from inference.backends.opencv.errors import LoadError
@@ -31,9 +31,9 @@ class TritonPythonModel:
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Decode the pictures of all requests of a dynamic batch together."""
-        batch = Batch([_elements(request, self._configuration.input) for request in requests])
-        decoded = self._decoder.decode(batch.pictures())
-        return [self._response(answer) for answer in batch.answers(decoded)]
+        read = [_elements(request, self._configuration.input) for request in requests]
+        decoded = self._decoder.decode(pictures(read))
+        return [self._response(answer) for answer in answers(read, decoded)]
 
     def finalize(self) -> None:
         """Let the decoding threads end."""
