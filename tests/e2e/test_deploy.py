@@ -15,6 +15,7 @@ import requests
 import tritonclient.grpc
 import tritonclient.http
 
+from inference.admin_client import AdminClient
 from tests.e2e.conftest import is_ready, running_gateway
 from tests.lite import MODEL, copy_repository
 from tests.photos import photos
@@ -91,14 +92,14 @@ def deploy(server: Running, models: Path, *arguments: str) -> "subprocess.Comple
     )
 
 
+def admin(server: Running) -> AdminClient:
+    return AdminClient(server.host, server.http_port, server.admin_key)
+
+
 def loaded(server: Running) -> dict[str, set[str]]:
-    url = f"http://127.0.0.1:{server.http_port}/v2/repository/index"
-    headers = {"x-edgelens-admin": server.admin_key}
-    entries = requests.post(url, json={}, headers=headers, timeout=10).json()
     found: dict[str, set[str]] = {}
-    for entry in entries:
-        if entry.get("state") == "READY":
-            found.setdefault(entry["name"], set()).add(entry["version"])
+    for model, version in admin(server).loaded(timeout=10):
+        found.setdefault(model, set()).add(version)
     return found
 
 
@@ -255,15 +256,13 @@ def test_a_version_that_fails_in_service_is_taken_back(
     add(models, 2, repository / MODEL / "1")
     config = models / f"{MODEL}_decode/config.pbtxt"
     right = config.read_text()
-    reload_url = f"http://127.0.0.1:{server.http_port}/v2/repository/models/{MODEL}_decode/load"
-    headers = {"x-edgelens-admin": server.admin_key}
     try:
         config.write_text(right.replace('string_value: "center"', 'string_value: "none"'))
-        assert requests.post(reload_url, json={}, headers=headers, timeout=60).status_code == 200
+        admin(server).load(f"{MODEL}_decode", timeout=60)
         refused = deploy(server, models, "--version", "2")
     finally:
         config.write_text(right)
-        assert requests.post(reload_url, json={}, headers=headers, timeout=60).status_code == 200
+        admin(server).load(f"{MODEL}_decode", timeout=60)
     assert refused.returncode == 1
     assert "wrong resize (squeezed instead of cropped)" in refused.stderr
     assert "version 1 serves again" in refused.stderr
