@@ -17,6 +17,7 @@ import pytest
 import requests
 
 from benchmarks.servers import free_port
+from gateway.ask import answers
 from inference.tritonserver.identity import Run
 from inference.tritonserver.processes import is_alive
 from tests.e2e.conftest import is_ready
@@ -330,6 +331,13 @@ def test_a_part_killed_before_all_is_ready_is_started_again(
     running.child("-m", part).kill()
     wait_until(lambda: READY in running.log.read_text(), "serve is ready", 120)
     assert classify(running.url) == PHOTO.wnid
+
+
+def test_the_page_is_there_before_triton_is(launch: Callable[..., Serve]) -> None:
+    running = launch()
+    wait_until(lambda: running.has_child("-m", "inference"), "the launcher is started", 60)
+    running.child("-m", "inference").suspend()
+    wait_until(lambda: answers(f"{running.url}/healthz", timeout=5), "the page is there", HANGS)
 
 
 def test_a_killed_launcher_is_started_again(serve: Callable[..., Serve]) -> None:
