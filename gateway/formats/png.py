@@ -61,8 +61,24 @@ def _pixels(data: bytes) -> Iterator[bytes]:
 
 def without_extras(data: bytes) -> bytes:
     """Return only the still picture, without frames, profiles and texts to unpack or report."""
-    kept = [data[start:stop] for name, start, stop in _chunks(data) if name in ESSENTIAL]
+    kept = [
+        _transparent(data[start:stop], *data[24:26]) if name == b"tRNS" else data[start:stop]
+        for name, start, stop in _chunks(data)
+        if name in ESSENTIAL
+    ]
     return data[:8] + b"".join(kept)
+
+
+def _transparent(chunk: bytes, depth: int, kind: int) -> bytes:
+    """Return the transparent colour as Pillow needs it.
+
+    Of grey with 2 or 4 bits, it scales the pixels to 8 bits, but not their transparent value.
+    """
+    if kind != GREY or depth not in (2, 4):
+        return chunk
+    largest = (1 << depth) - 1
+    content = b"tRNS" + bytes([0, (chunk[9] & largest) * 255 // largest])
+    return struct.pack(">I", 2) + content + struct.pack(">I", zlib.crc32(content))
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -233,6 +233,33 @@ def test_a_transparent_palette_entry_becomes_white(kind: str) -> None:
     assert result[100, 200].tolist() == [10, 20, 30]
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_transparent_grey_becomes_white_however_few_bits_it_has(bits: int) -> None:
+    largest = (1 << bits) - 1
+    for transparent in {0, largest // 2, largest}:
+        for shown in {0, largest // 2, largest} - {transparent}:
+            result = to_tensor(grey_png(bits, transparent, shown), CONTRACT)
+            assert (result[:80] == 255).all(), (transparent, shown)
+            assert (result[-80:] == shown * 255 // largest).all(), (transparent, shown)
+
+
+def grey_png(bits: int, transparent: int, shown: int) -> bytes:
+    """Return a square whose upper half has the transparent grey, and whose lower half another."""
+    one = 255 // ((1 << bits) - 1)  # a byte in which every pixel is 1
+    halves = [b"\0" + bytes([grey * one] * (32 * bits)) for grey in (transparent, shown)]
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", 256, 256, bits, 0, 0, 0, 0)),
+        (b"tRNS", struct.pack(">H", transparent)),
+        (b"IDAT", zlib.compress(halves[0] * 128 + halves[1] * 128)),
+        (b"IEND", b""),
+    ]
+    chunks = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
 def test_grey_with_alpha_becomes_grey_on_white() -> None:
     result = tensor(Image.new("LA", (300, 300), (100, 0)))
     assert (result == 255).all()
