@@ -25,6 +25,7 @@ ACCEPTED = "JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF"
 OTHERS = (
     (rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", "HEIC, the format of iPhone photos"),
     (rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL"),
+    (rb"II\+\0|MM\0\+", "BigTIFF, for files of gigabytes"),
     (rb"%PDF-", "a PDF"),
     (rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!DOCTYPE svg[^>]*>\s*)?<svg", "SVG"),
     (rb"(?i)\s*<(!doctype )?html", "a web page"),

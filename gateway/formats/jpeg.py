@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.formats.exif import orientation, read_tags
-from gateway.formats.header import Header, damaged
+from gateway.formats.header import Header, damaged, unsupported
 
 EOI, SOS, APP1 = 0xD9, 0xDA, 0xE1
 # Neither a stuffed or repeated FF nor a marker that stands alone.
@@ -14,7 +14,8 @@ MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
 # A photograph has a few dozen; millions of empty ones would take the parser seconds.
 MAX_SEGMENTS = 4096
 FRAMES = frozenset({*range(0xC0, 0xD0)}) - {0xC4, 0xC8, 0xCC}
-PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+PROGRESSIVE = frozenset({0xC2, 0xCA})
+DECODED = PROGRESSIVE | {0xC0, 0xC1, 0xC9}  # neither lossless nor hierarchical
 # Each scan passes over the whole picture: hundreds of empty ones would take hours.
 MAX_SCANS = 64
 SCANNED_PIXELS = 1_200_000_000  # about a second; usual files have ten scans
@@ -84,7 +85,9 @@ def _segments(data: bytes, at: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _frame(marker: int, body: bytes) -> StartOfFrame:
-    _, height, width, count = struct.unpack_from(">BHHB", body)
+    depth, height, width, count = struct.unpack_from(">BHHB", body)
+    if marker not in DECODED or depth != 8:
+        raise unsupported("JPEG", "an ordinary one")
     factors = [(byte >> 4, byte & 15) for byte in body[7 : 6 + 3 * count : 3]]
     if not width or not height or len(factors) != count or not all(a and b for a, b in factors):
         raise damaged("JPEG")

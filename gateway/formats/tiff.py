@@ -12,7 +12,7 @@ from gateway.formats.header import (
 WIDTH, HEIGHT, BITS, COMPRESSION, SAMPLES, ROWS = 256, 257, 258, 259, 277, 278
 TILE_WIDTH, TILE_HEIGHT, EXTRA_SAMPLES, SAMPLE_FORMAT = 322, 323, 338, 339
 PHOTOMETRIC, PLANAR = 262, 284
-CMYK, UNSIGNED, UNDEFINED = 5, 1, 4
+PALETTE, CMYK, UNSIGNED, UNDEFINED = 3, 5, 1, 4
 PREMULTIPLIED, STRAIGHT = 1, 2
 # None, fax (2 to 4), LZW, JPEG, Deflate (8, 32946) and PackBits. The older kind of JPEG (6) was
 # withdrawn in 1995; what it holds could have any size.
@@ -44,11 +44,14 @@ def read(data: bytes) -> Header:
 
 
 def _is_strange(tags: Tags) -> bool:
-    """Tell whether no decoder here reads it reliably: floats, 32 bits, CMYK with extras."""
+    """Tell whether no decoder here reads it reliably: floats, rare depths, CMYK with extras."""
     bits, samples = _largest(tags, BITS, 1), _largest(tags, SAMPLES, 1)
-    if bits > 16 or _largest(tags, SAMPLE_FORMAT, UNSIGNED) not in (UNSIGNED, UNDEFINED):
+    kind = _largest(tags, PHOTOMETRIC, 0)
+    if _largest(tags, SAMPLE_FORMAT, UNSIGNED) not in (UNSIGNED, UNDEFINED):
         return True
-    return _largest(tags, PHOTOMETRIC, 0) == CMYK and (bits > 8 or samples > 4)
+    if bits not in (1, 8, 16) and (kind, bits) != (PALETTE, 4):
+        return True
+    return kind == CMYK and (bits > 8 or samples > 4)
 
 
 def _is_flattened(tags: Tags) -> bool:

@@ -94,11 +94,12 @@ def test_anything_else_is_not_a_picture(data: bytes) -> None:
     [
         (b"\0\0\0\x24ftypheic\0\0\0\0mif1heic", "HEIC, the format of iPhone photos"),
         (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+        (b"MM\0+\0\x08\0\0", "BigTIFF, for files of gigabytes"),
         (b"%PDF-1.7\n", "a PDF"),
         (b'<?xml version="1.0"?>\n<!-- drawn -->\n<svg width="1">', "SVG"),
         (b"\n<!DOCTYPE HTML>\n<title>404", "a web page"),
     ],
-    ids=["heic", "jxl", "pdf", "svg", "html"],
+    ids=["heic", "jxl", "bigtiff", "pdf", "svg", "html"],
 )
 def test_what_people_take_for_a_picture_is_named(data: bytes, named: str) -> None:
     with pytest.raises(NotAPicture, match=f"This is {named}; send a JPEG"):
@@ -143,6 +144,14 @@ def test_of_two_orientations_of_a_jpeg_the_first_counts() -> None:
 
 def test_bytes_after_the_end_of_a_jpeg_do_not_matter() -> None:
     assert read_header(encode(scene(61, 37), "JPEG") + b"appended by a camera").width == 61
+
+
+@pytest.mark.parametrize(("place", "value"), [(1, 0xC3), (4, 12)], ids=["lossless", "12 bits"])
+def test_a_jpeg_that_no_decoder_reads_is_not_called_damaged(place: int, value: int) -> None:
+    data = bytearray(encode(scene(61, 37), "JPEG"))
+    data[data.index(b"\xff\xc0") + place] = value
+    with pytest.raises(UndecodablePicture, match="This kind of JPEG is not accepted; send an"):
+        read_header(bytes(data))
 
 
 def test_hundreds_of_scans_are_refused() -> None:
@@ -209,10 +218,12 @@ def test_millions_of_restart_markers_are_passed_over_quickly(
     [
         *({258: 32}, {258: 32, 339: 3}, {258: 16, 339: 3}, {258: 16, 262: 5, 277: 4}),
         *({258: 8, 262: 5, 277: 5}, {259: 6}, {259: 34712}),
+        *({258: 12}, {258: 4}, {258: 2, 262: 3}),
     ],
     ids=[
         *("32 bits", "floating point", "half precision", "deep CMYK"),
         *("CMYK with more", "old JPEG", "JPEG 2000"),
+        *("12 bits", "4 bits", "4 colours"),
     ],
 )
 def test_a_tiff_that_no_decoder_reads_right_is_not_called_damaged(tags: dict[int, int]) -> None:
