@@ -44,12 +44,14 @@ def read(data: bytes) -> Header:
 
 
 def _is_strange(tags: Tags) -> bool:
-    """Tell whether no decoder here reads it reliably: floats, rare depths, CMYK with extras."""
+    """Tell whether no decoder here reads it reliably: floats, rare depths, many channels."""
     bits, samples = _largest(tags, BITS, 1), _largest(tags, SAMPLES, 1)
     kind = _largest(tags, PHOTOMETRIC, 0)
     if _largest(tags, SAMPLE_FORMAT, UNSIGNED) not in (UNSIGNED, UNDEFINED):
         return True
     if bits not in (1, 8, 16) and (kind, bits) != (PALETTE, 4):
+        return True
+    if samples > 4 and (bits > 8 or not _is_flattened(tags)):
         return True
     return kind == CMYK and (bits > 8 or samples > 4)
 

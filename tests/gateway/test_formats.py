@@ -219,16 +219,23 @@ def test_millions_of_restart_markers_are_passed_over_quickly(
         *({258: 32}, {258: 32, 339: 3}, {258: 16, 339: 3}, {258: 16, 262: 5, 277: 4}),
         *({258: 8, 262: 5, 277: 5}, {259: 6}, {259: 34712}),
         *({258: 12}, {258: 4}, {258: 2, 262: 3}),
+        *({258: 8, 277: 5}, {258: 16, 277: 5, 338: 2}),
     ],
     ids=[
         *("32 bits", "floating point", "half precision", "deep CMYK"),
         *("CMYK with more", "old JPEG", "JPEG 2000"),
         *("12 bits", "4 bits", "4 colours"),
+        *("five channels", "five deep channels"),
     ],
 )
 def test_a_tiff_that_no_decoder_reads_right_is_not_called_damaged(tags: dict[int, int]) -> None:
     with pytest.raises(UndecodablePicture, match="This kind of TIFF is not accepted"):
         read_header(tiff({256: 64, 257: 48} | tags))
+
+
+def test_a_tiff_may_have_a_channel_behind_its_alpha() -> None:
+    tags = {256: 64, 257: 48, 258: 8, 262: 2, 277: 5, 338: 2}
+    assert read_header(tiff(tags)).by_pillow
 
 
 def test_thousands_of_tiny_png_chunks_are_refused() -> None:
