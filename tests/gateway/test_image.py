@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 
 from gateway.contract import Contract
 from gateway.errors import NotAPicture, TooLarge, UndecodablePicture
@@ -200,6 +200,13 @@ def test_a_transparent_colour_of_sixteen_bits_is_taken_as_it_is() -> None:
     chunk = b"tRNS" + struct.pack(">H", 1)
     chunk = struct.pack(">I", 2) + chunk + struct.pack(">I", zlib.crc32(chunk))
     assert (to_tensor(deep[:33] + chunk + deep[33:], CONTRACT) == 9999 >> 8).all()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_a_colour_profile_is_ignored(kind: str) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
+    picture = scene(330, 270)
+    assert (tensor(picture, kind, icc_profile=profile) == tensor(picture, kind)).all()
 
 
 def test_bilevel_pictures_are_black_and_white() -> None:
