@@ -101,6 +101,10 @@ class TritonUnavailable(EdgeLensError):
     default_retry_after = 2.0
 
 
+class TritonUnreachable(TritonUnavailable):
+    """Nothing listens at Triton's address, or its name has none."""
+
+
 class ModelNotReady(TritonUnavailable):
     """Triton answers, but this model cannot: it was retired, is being loaded, or is broken."""
 

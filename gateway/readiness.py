@@ -23,6 +23,7 @@ from gateway.errors import (
     InferenceFailed,
     Overloaded,
     TritonUnavailable,
+    TritonUnreachable,
 )
 from gateway.image import to_tensor
 from gateway.model import Model
@@ -165,8 +166,11 @@ class Readiness:
             self._note_failure(error, start)
 
     def _note_failure(self, error: EdgeLensError, start: float) -> None:
-        # The second failure in a row, and no client was answered: the other machine may be gone.
-        if self._failing and isinstance(error, DeadlineExceeded) and self._answered < start:
+        # The second failure in a row, and nobody was answered for as long as a probe may take: the
+        # other machine may be gone, or have another address. A balancer that ends still answers.
+        silence = self._clock() - max(self._success, self._answered)
+        lost = isinstance(error, DeadlineExceeded | TritonUnreachable)
+        if self._failing and lost and silence >= PROBE_TIMEOUT:
             self._triton.reconnect()
         if not self._failing:
             self._background.wake()  # probe again at once: another replica may answer

@@ -20,6 +20,7 @@ from gateway.errors import (
     ModelNotReady,
     Overloaded,
     TritonUnavailable,
+    TritonUnreachable,
     UnknownModel,
 )
 from gateway.labels import Prediction, parse_classification
@@ -93,9 +94,10 @@ class TritonClient:
         self._config = stub.ModelConfig
 
     def reconnect(self) -> None:
-        """Replace a connection whose other end may have vanished silently; its calls fail.
+        """Replace a connection whose other end may have vanished or moved; its calls fail.
 
-        Keep-alive pings do not notice that with grpcio 1.85: a minute of them had no effect.
+        Keep-alive pings do not notice that it vanished with grpcio 1.85: a minute of them had no
+        effect. For a new address, a channel asks at most every 30 s.
         """
         old = self._channel
         self._connect()
@@ -229,7 +231,9 @@ def _what_is_full(code: grpc.StatusCode, details: str) -> str:
 
 
 def _absence(details: str) -> TritonUnavailable:
-    """Distinguish a Triton that is away from one that has not loaded the version."""
+    """Distinguish a Triton that has not loaded the version, one that is away, and no connection."""
     if "not at ready state" in details:
         return ModelNotReady("This model is being loaded; try again shortly.")
-    return TritonUnavailable("Triton cannot be reached or is starting; try again shortly.")
+    unreachable = "failed to connect" in details or "errors resolving" in details
+    kind = TritonUnreachable if unreachable else TritonUnavailable
+    return kind("Triton cannot be reached or is starting; try again shortly.")

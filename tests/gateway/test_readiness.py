@@ -14,6 +14,7 @@ from gateway.errors import (
     InferenceFailed,
     Overloaded,
     TritonUnavailable,
+    TritonUnreachable,
 )
 from gateway.readiness import FRESH_SECONDS, PROBE_SECONDS, Readiness
 from gateway.triton import Answer
@@ -403,7 +404,20 @@ def test_a_connection_that_stays_silent_is_left_for_a_new_one(
     assert triton.connections == 2
 
 
-def test_a_connection_that_is_refused_is_kept(
+def test_another_address_is_looked_for_once_what_was_under_way_has_had_its_time(
+    readiness: Readiness, triton: WatchedTriton, clock: Clock
+) -> None:
+    readiness.probe()
+    triton.failure = TritonUnreachable("nobody listens")
+    tried = []
+    for _ in range(8):
+        clock.now += 1
+        readiness.probe()
+        tried.append(triton.connections)
+    assert tried == [1, 1, 1, 1, 2, 3, 4, 5]
+
+
+def test_a_connection_on_which_a_refusal_comes_is_kept(
     readiness: Readiness, triton: WatchedTriton, clock: Clock
 ) -> None:
     triton.failure = TritonUnavailable("away")

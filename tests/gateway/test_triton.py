@@ -19,6 +19,7 @@ from gateway.errors import (
     ModelNotReady,
     Overloaded,
     TritonUnavailable,
+    TritonUnreachable,
     UnknownModel,
 )
 from gateway.model import Model, model_from_config
@@ -178,7 +179,7 @@ def test_no_more_labels_are_asked_for_than_there_are(standin: Standin, model: Mo
 
 
 CASES: list[tuple[grpc.StatusCode, str, type[EdgeLensError]]] = [
-    (grpc.StatusCode.UNAVAILABLE, "failed to connect", TritonUnavailable),
+    (grpc.StatusCode.UNAVAILABLE, "http2 header with status: 503", TritonUnavailable),
     (grpc.StatusCode.UNAVAILABLE, "'m' version 1 is not at ready state", ModelNotReady),
     (grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size", Overloaded),
     (grpc.StatusCode.UNAVAILABLE, "Request timeout expired", DeadlineExceeded),
@@ -329,15 +330,17 @@ def test_a_new_connection_answers_where_the_old_one_hangs(standin: Standin, mode
     assert infer(standin, model).version == "3"
 
 
-def test_nobody_listening_is_triton_unavailable(model: Model) -> None:
-    client = TritonClient("127.0.0.1:9", "http://127.0.0.1:9/metrics", lambda _: None)
+@pytest.mark.parametrize("host", ["127.0.0.1", "nowhere.invalid"])
+def test_nobody_listening_is_triton_unreachable(model: Model, host: str) -> None:
+    client = TritonClient(f"{host}:9", f"http://{host}:9/metrics", lambda _: None)
     for call in (
         lambda: client.infer(model, "", [TENSOR], 1, Deadline(5)),
         lambda: client.config("colours", ""),
-        client.loaded,
     ):
-        with pytest.raises(TritonUnavailable):
+        with pytest.raises(TritonUnreachable):
             call()
+    with pytest.raises(TritonUnavailable):
+        client.loaded()
     client.close()
     with pytest.raises(TritonUnavailable, match="shutting down"):
         client.infer(model, "", [TENSOR], 1, Deadline(5))
