@@ -5,12 +5,13 @@ Triton's response cache is off: every request needs a living model.
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
 
-from tests.compose.docker import docker, inspect, python_in
+from tests.compose.docker import docker, inspect, python_in, run
 from tests.compose.load import (
     ALL,
     GATEWAY,
@@ -28,6 +29,7 @@ from tests.compose.load import (
 from tests.compose.stack import Stack, freeze, is_healthy, kill_from_outside, thaw
 from tests.lite import MODEL
 from tests.photos import Photo
+from tests.places import HOME
 from tests.waiting import wait_until
 
 CLIENTS = 8
@@ -139,6 +141,29 @@ def test_nothing_is_lost_when_one_of_two_gateways_restarts(
     wait_until(lambda: is_healthy(victim), "the engine calls it healthy", 120)
     scaled.wait_for_replicas(2, "gateway")
     load.expect_none_lost(began, kinds)
+
+
+def test_nothing_is_lost_when_everything_is_replaced_as_documented(scaled: Stack, load: Load):
+    """With other settings of Triton and of the gateway."""
+    settings = {"TRITON_REPLICAS": "3", "GATEWAY_REPLICAS": "2", "MAX_PIXELS": "40000000"}
+    changed = replace(scaled, extra={**scaled.extra, **settings, "TRITON_CACHE_BYTES": "1048576"})
+    began, old = time.monotonic(), replicas_of(scaled)
+    run("bash", "-c", documented("for service in"), env=changed.env, cwd=changed.directory)
+    new = replicas_of(changed)
+    assert len(new) == 5 and not new & old
+    changed.up()
+    assert replicas_of(changed) == new, "they have the new settings"
+    load.expect_none_lost(began)
+
+
+def replicas_of(stack: Stack) -> set[str]:
+    return set(stack.compose("ps", "--quiet", "triton", "gateway").split())
+
+
+def documented(start: str) -> str:
+    """Return the commands in deploy/README.md that begin like this."""
+    after = (HOME / "deploy" / "README.md").read_text("utf-8").partition(f"    {start}")[2]
+    return start + after.partition("\n\n")[0]
 
 
 def expect_return(stack: Stack, replica: str, losses: float) -> None:
