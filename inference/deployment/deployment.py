@@ -39,6 +39,7 @@ class Deployment:
             older = sorted((v for v in before if v < version), reverse=True)[:keep]
             self._require_files(older)
             self._require_ensemble()
+            self._require_same_repository(version)
             serve = [version, *older]
             if there := self._still_there(before):
                 # A restart or a reload by the watchdog must not bring an untested version in.
@@ -81,6 +82,21 @@ class Deployment:
                 " or unload it with --keep 0"
             )
 
+    def _require_same_repository(self, version: int) -> None:
+        """Refuse to change files that the server does not read. Raises DeployError."""
+        files, server = self.files, self.server
+        if server.versions(files.candidate):  # a deployment was killed
+            server.unload(files.candidate)
+        try:
+            files.write_candidate(version)
+            if not server.finds(files.candidate):
+                raise DeployError(
+                    f"the server does not serve {files.repository}: set MODEL_REPOSITORY to the"
+                    " directory that it serves"
+                )
+        finally:
+            files.remove_candidate()
+
     def _require_ensemble(self) -> None:
         """Refuse to begin if the ensemble could not follow the version. Raises DeployError."""
         if ensemble := self._ensemble():
@@ -117,8 +133,6 @@ class Deployment:
         files, server = self.files, self.server
         title = f"{files.model} v{version}, tested separately"
         try:
-            if server.versions(files.candidate):  # a deployment was killed
-                server.unload(files.candidate)
             files.write_candidate(version)
             server.load(files.candidate)
             server.test(files.candidate, version, title)

@@ -37,6 +37,10 @@ class Server:
         """Return the versions of a model that are ready. Raises DeployError if it may not ask."""
         return {int(version) for version, state in self._states(model).items() if state == "READY"}
 
+    def finds(self, model: str) -> bool:
+        """Tell whether the model is in the repository that the server reads, loaded or not."""
+        return any(entry["name"] == model for entry in self._index())
+
     def config(self, model: str) -> Config:
         """Return the configuration with which a model was loaded; nothing if it is not."""
         try:
@@ -102,8 +106,16 @@ class Server:
 
     def _states(self, model: str) -> dict[str, str]:
         """Map a model's versions to what they are doing."""
+        return {
+            entry["version"]: entry.get("state", GONE)
+            for entry in self._index()
+            if entry["name"] == model and entry.get("version")
+        }
+
+    def _index(self) -> list[dict[str, str]]:
+        """List all models. Raises DeployError if it may not ask."""
         try:
-            entries = self.client.index(timeout=30.0)
+            return self.client.index(timeout=30.0)
         except TritonRefused as error:
             if error.status != FORBIDDEN:
                 raise DeployError(str(error)) from None
@@ -113,8 +125,3 @@ class Server:
             ) from None
         except TritonError as error:
             raise DeployError(f"the server does not answer: {error}") from None
-        return {
-            entry["version"]: entry.get("state", GONE)
-            for entry in entries
-            if entry["name"] == model and entry.get("version")
-        }

@@ -100,6 +100,24 @@ def test_a_version_that_was_replaced_on_disk_is_tested_apart(server: Running) ->
     assert "candidate" not in accepted.stdout
 
 
+def test_a_copy_of_the_repository_is_told_from_the_one_that_is_served(
+    server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(server.env["MODEL_REPOSITORY"], tmp_path / "models")
+    (copy / "cat/2").mkdir()
+    config = copy / "cat/config.pbtxt"
+    before = config.read_text()
+    monkeypatch.setitem(server.env, "MODEL_REPOSITORY", str(copy))
+    refused = deploy(server, 2)
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        f"deploy: the server does not serve {copy}: set MODEL_REPOSITORY to the directory that it"
+        " serves\n"
+    )
+    assert config.read_text() == before
+    assert [path.name for path in copy.iterdir()] == ["cat"]
+
+
 def test_new_weights_need_a_new_number_or_a_restart_where_answers_are_cached(
     tmp_path: Path,
 ) -> None:

@@ -27,6 +27,9 @@ class Server:
         own = {self.files.model: self.serving, self.files.candidate: self.forgotten}
         return {**own, **self.companions}.get(model, set())
 
+    def finds(self, model: str) -> bool:
+        return (self.files.repository / model).is_dir()
+
     def config(self, model: str) -> dict:
         return {}
 
