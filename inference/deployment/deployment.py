@@ -38,6 +38,7 @@ class Deployment:
             before = self.server.versions(self.files.model)
             older = sorted((v for v in before if v < version), reverse=True)[:keep]
             self._require_files(older)
+            self._require_golden(version)
             self._require_ensemble()
             self._require_same_repository(version)
             serve = [version, *older]
@@ -80,6 +81,15 @@ class Deployment:
                 f"version {_listed(gone)} of {self.files.model} is loaded, but its files are gone"
                 f" from {self.files.directory}, so a rollback to it is impossible: restore them,"
                 " or unload it with --keep 0"
+            )
+
+    def _require_golden(self, version: int) -> None:
+        """Refuse a version that no self-test could judge. Raises DeployError."""
+        if f"golden_label_v{version}" not in self.files.parameters():
+            raise DeployError(
+                f"{self.files.config} does not say what version {version} answers for the golden"
+                " picture, so it cannot be tested: to serve it nevertheless, let version_policy"
+                " name it and restart the server (model_repository/README.md)"
             )
 
     def _require_same_repository(self, version: int) -> None:
@@ -165,7 +175,7 @@ class Deployment:
             raise DeployError(f"version {version} failed in service: {error}; {outcome}") from None
         self.say(_summary(files.model, serve, before))
 
-    def _go_back(self, before: set[int], kept: list[tuple[ModelFiles, str | None]]) -> str:
+    def _go_back(self, before: set[int], kept: list[tuple[ModelFiles, str]]) -> str:
         """Serve what was served before, now or from the server's next start; say which."""
         there = self._still_there(before)
         if there:

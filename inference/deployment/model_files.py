@@ -80,26 +80,23 @@ class ModelFiles:
                 f"another deployment of {self.model} is running; try again when it has ended"
             ) from None
 
-    def text(self) -> str | None:
-        """Return what the configuration says, None if there is none. Raises DeployError."""
+    def text(self) -> str:
+        """Return what the configuration says, "" if there is none. Raises DeployError."""
         try:
-            return read(self.config) if self.config.exists() else None
+            return read(self.config) if self.config.exists() else ""
         except PbtxtError as exc:
             raise DeployError(f"{self.config} {exc}") from None
 
     def parameters(self) -> dict[str, str]:
         """Return the configuration's `parameters`. Raises DeployError if it is broken."""
         try:
-            return parameters(self.text() or "")
+            return parameters(self.text())
         except PbtxtError as exc:
             raise DeployError(f"{self.config} {exc}") from None
 
-    def write(self, text: str | None) -> None:
+    def write(self, text: str) -> None:
         """Restore the configuration that `text` returned before."""
-        if text is None:
-            self.config.unlink(missing_ok=True)
-        else:
-            write_text(self.config, text)
+        write_text(self.config, text)
 
     def pin(self, versions: list[int]) -> None:
         """Write into config.pbtxt which versions are served, so that a restart serves the same."""
@@ -142,7 +139,7 @@ class ModelFiles:
     def _serving(self, versions: list[int]) -> str:
         """Return the configuration with these versions. Raises DeployError if it is broken."""
         try:
-            return with_versions(self.text() or "", versions)
+            return with_versions(self.text(), versions)
         except PbtxtError as exc:
             raise DeployError(f"{self.config} {exc}") from None
 

@@ -78,6 +78,20 @@ def test_a_version_is_tested_apart_before_the_model_loads_it(files: ModelFiles) 
     assert policy(files) == "version_policy { specific { versions: [ 1, 2 ] } }"
 
 
+def test_a_model_without_golden_answers_is_refused_before_anything_is_written(
+    files: ModelFiles,
+) -> None:
+    others = CONFIG.replace("golden_label_v2", "golden_label_v9")
+    files.write(others)
+    with pytest.raises(DeployError, match=r"what version 2 answers .* restart the server"):
+        deployment(files, Server(files, {3})).deploy(2, keep=1)
+    assert files.text() == others
+    files.config.unlink()
+    with pytest.raises(DeployError, match="what version 2 answers"):
+        deployment(files, Server(files, {3})).deploy(2, keep=1)
+    assert not files.config.exists()
+
+
 def test_the_last_line_tells_what_is_served_now(files: ModelFiles) -> None:
     said: list[str] = []
     Deployment(files, Server(files, {1, 2}), said.append, lambda: PLENTY).deploy(3, keep=1)
@@ -119,7 +133,7 @@ def test_a_start_after_a_killed_deployment_gives_the_ensemble_the_number_that_se
         def load(self, model: str) -> None:
             if model == files.model:  # if the deployment were killed now
                 assert (ensemble.directory / "2").is_dir()
-                numbers.append((ensemble.text() or "").splitlines()[-1])
+                numbers.append(ensemble.text().splitlines()[-1])
             super().load(model)
 
     server = Watched(files, {1})
@@ -312,12 +326,10 @@ def test_a_first_version_that_fails_leaves_nothing_loaded(files: ModelFiles) -> 
 
 
 def test_a_first_version_that_fails_leaves_the_configuration_as_it_was(files: ModelFiles) -> None:
-    for text in (CONFIG, None):
-        files.write(text)
-        server = Server(files, loaded=set(), unfit="cat")
-        with pytest.raises(DeployError, match="nothing is served"):
-            deployment(files, server).deploy(2, keep=1)
-        assert files.text() == text
+    server = Server(files, loaded=set(), unfit="cat")
+    with pytest.raises(DeployError, match="nothing is served"):
+        deployment(files, server).deploy(2, keep=1)
+    assert files.text() == CONFIG
 
 
 def test_a_first_version_that_fails_leaves_the_ensemble_as_it_was(
