@@ -35,12 +35,13 @@ def labels_for(classes: int, path: Path | None) -> list[str]:
     labels = read_labels(path) if path else imagenet_labels()
     if len(labels) == classes:
         return labels
+    single = " (of a single output: what 0 means, then what 1 means)" if classes == 2 else ""
     if path is None:
         raise ExportError(
             f"the weights have {classes} classes, not ImageNet's {len(labels)}; "
-            "name them with --labels FILE, one label per line"
+            f"name them with --labels FILE, one label per line{single}"
         )
     raise ExportError(
-        f"{path} has {len(labels)} labels but the weights have {classes} classes; "
-        "give one label per line, in the order of the model's outputs"
+        f"{path} has {len(labels)} label{'s' * (len(labels) != 1)} but the weights have {classes}"
+        f" classes; give one label per line, in the order of the model's outputs{single}"
     )

@@ -55,6 +55,18 @@ def test_another_number_of_labels_than_classes_is_refused(tmp_path: Path) -> Non
         labels_for(3, path)
 
 
+def test_a_single_output_has_two_labels_and_their_order_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_text("cat\n")
+    for labels in (path, None):
+        with pytest.raises(ExportError, match="single output: what 0 means, then what 1 means"):
+            labels_for(2, labels)
+    with pytest.raises(
+        ExportError, match=r"has 1 label but the weights have 3 classes; .*outputs$"
+    ):
+        labels_for(3, path)
+
+
 def test_other_classes_than_imagenets_need_a_label_file() -> None:
     with pytest.raises(ExportError, match=r"3 classes, .* name them with --labels"):
         labels_for(3, None)
