@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from exporter import deferred
-from exporter.config import read_config
+from exporter.config import LABEL_FILE, read_config
 from exporter.errors import ExportError
 from exporter.job import Job
+from exporter.labels import read_labels
 from exporter.pictures import files_in, require_enough
 from exporter.target import require_writable
 from gateway.terminal import say
@@ -16,8 +17,8 @@ from inference.repository import versions_in
 def quantize_version(job: Job, weights: str | None, pictures: Path, minimum: float) -> None:
     """Add an int8 variant to a version of the model; ExportError leaves the version as it was.
 
-    `weights` is what the command line says, None if nothing: a version with other weights is not
-    quantised by mistake.
+    `weights` is what the command line says, None if nothing: a version that is not the one asked
+    for is not quantised by mistake.
     """
     if not pictures.is_dir():
         raise ExportError(f"there is no directory {pictures}; --quantize takes one of pictures")
@@ -28,9 +29,25 @@ def quantize_version(job: Job, weights: str | None, pictures: Path, minimum: flo
     if version not in existing:
         require_enough(files_in(pictures), job.spec.contract)  # before minutes are spent
         say(deferred.export(job))
-    elif weights is not None:
-        _require_weights(model_dir, version, job.weights_name)
+    else:
+        _require_same(job, weights, model_dir, version)
     say(deferred.quantize(model_dir / str(version), pictures, minimum))
+
+
+def _require_same(job: Job, weights: str | None, model_dir: Path, version: int) -> None:
+    """Refuse a version that is not what the command line says. Raises ExportError."""
+    if job.force:
+        raise ExportError(
+            f"version {version} in {model_dir} exists: replace it with --force first, without"
+            " --quantize, then quantise it"
+        )
+    if weights is not None:
+        _require_weights(model_dir, version, job.weights_name)
+    if job.labels and read_labels(job.labels) != read_labels(model_dir / LABEL_FILE):
+        raise ExportError(
+            f"version {version} in {model_dir} has other labels than {job.labels}; leave --labels"
+            " out, or export a version with them first, without --quantize"
+        )
 
 
 def _require_weights(model_dir: Path, version: int, wanted: str) -> None:

@@ -1,5 +1,6 @@
 import resource
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -136,6 +137,22 @@ def test_a_version_with_other_weights_is_not_quantised(
 ) -> None:
     with pytest.raises(ExportError, match=sentence):
         quantize_version(Job(SPEC, weights, exported), weights, pictures, 0.95)
+
+
+def test_a_version_with_other_labels_is_not_quantised(exported: Path, tmp_path: Path) -> None:
+    other = tmp_path / "labels.txt"
+    other.write_text("cat\ndog\n")
+    job = Job(SPEC, "imagenet", exported)
+    with pytest.raises(ExportError, match="has other labels than"):
+        quantize_version(replace(job, labels=other), None, tmp_path, 0.95)
+    with pytest.raises(ExportError, match="it has 0"):  # pictures: the same labels are no mistake
+        same = exported / SMALL / "labels.txt"
+        quantize_version(replace(job, labels=same), None, tmp_path, 0.95)
+
+
+def test_quantising_replaces_no_version(exported: Path, pictures: Path) -> None:
+    with pytest.raises(ExportError, match="replace it with --force first"):
+        quantize_version(Job(SPEC, "imagenet", exported, force=True), None, pictures, 0.95)
 
 
 def test_a_version_without_a_configuration_is_refused(pictures: Path, tmp_path: Path) -> None:
