@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tritonclient.grpc.model_config_pb2 import TYPE_UINT8
+from tritonclient.grpc.model_config_pb2 import TYPE_FP32, TYPE_FP64, TYPE_UINT8
 
 from gateway.contract import Contract, ContractError
 from gateway.model_names import companions, is_apart, is_companion
@@ -72,9 +72,6 @@ def model_from_config(config: Any, version: str, info: Mapping[str, str]) -> Mod
     parameters = {key: value.string_value for key, value in config.parameters.items()}
     contract = Contract.from_parameters(parameters)
     _require_input(config.input, contract)
-    if not config.output:
-        raise ContractError("The model's configuration names no output.")
-    dims = list(config.output[0].dims)
     return Model(
         name=config.name,
         version=version,
@@ -82,7 +79,7 @@ def model_from_config(config: Any, version: str, info: Mapping[str, str]) -> Mod
         input_name=config.input[0].name,
         output_name=config.output[0].name,
         max_batch_size=config.max_batch_size,
-        classes=dims[-1] if dims and dims[-1] > 0 else 1000,
+        classes=_classes(config.output),
         parameters=parameters,
         engine=info.get("engine", ""),
         precision=info.get("precision", ""),
@@ -100,6 +97,8 @@ def _require_companion(inputs: Any) -> None:
 
 def _require_input(inputs: Any, contract: Contract) -> None:
     """Raise ContractError unless the model takes what this gateway sends."""
+    if any(not other.optional for other in inputs[1:]):
+        raise ContractError("The model needs more inputs than the picture.")
     wanted = [contract.height, contract.width, 3]
     for given in inputs[:1]:
         sizes = list(given.dims)
@@ -108,4 +107,19 @@ def _require_input(inputs: Any, contract: Contract) -> None:
             return
     raise ContractError(
         f"By its own contract, the model's first input must be TYPE_UINT8 with dims {wanted}."
+    )
+
+
+def _classes(outputs: Any) -> int:
+    """Return how many classes the first output has, a thousand if that is not stated.
+
+    Raises ContractError unless it can hold probabilities, one for each class.
+    """
+    for given in outputs[:1]:
+        *others, classes = given.dims or [-1]
+        if given.data_type in (TYPE_FP32, TYPE_FP64) and all(size == 1 for size in others):
+            return classes if classes > 0 else 1000
+    raise ContractError(
+        "The first output in the model's configuration must be its probabilities: TYPE_FP32, with"
+        " the number of classes as its only dim."
     )

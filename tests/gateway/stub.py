@@ -47,7 +47,7 @@ def model_config(name: str, **parameters: str) -> Any:
     """Return the ModelConfig message of a small classifier."""
     config = model_config_pb2.ModelConfig(name=name, max_batch_size=4)
     config.input.add(name="image", data_type=model_config_pb2.TYPE_UINT8, dims=[224, 224, 3])
-    config.output.add(name="probabilities", dims=[1000])
+    config.output.add(name="probabilities", data_type=model_config_pb2.TYPE_FP32, dims=[1000])
     for key, value in {**CONTRACT, **parameters}.items():
         config.parameters[key].string_value = value
     return config

@@ -56,6 +56,27 @@ def test_a_model_that_takes_something_else_is_refused(kind: str, dims: list[int]
         model_from_config(config, "1", {})
 
 
+def test_a_model_that_takes_more_than_a_picture_is_refused() -> None:
+    config = model_config("colours")
+    config.input.add(name="threshold", optional=True)
+    assert model_from_config(config, "1", {})
+    config.input.add(name="place")
+    with pytest.raises(ContractError, match="more inputs than the picture"):
+        model_from_config(config, "1", {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "dims"),
+    [("TYPE_FP32", [10, 4]), ("TYPE_FP16", [10]), ("TYPE_INT64", [10]), ("TYPE_STRING", [1])],
+)
+def test_a_model_that_answers_something_else_is_refused(kind: str, dims: list[int]) -> None:
+    config = model_config("colours")
+    config.output[0].data_type = getattr(model_config_pb2, kind)
+    config.output[0].dims[:] = dims
+    with pytest.raises(ContractError, match=r"first output .* must be its probabilities"):
+        model_from_config(config, "1", {})
+
+
 def test_what_the_backend_says_it_runs_counts_more_than_the_configuration() -> None:
     told = {"engine": "tensorflow", "precision": "bf16"}
     written = {"engine": "openvino", "precision": "fp32"}
@@ -65,7 +86,9 @@ def test_what_the_backend_says_it_runs_counts_more_than_the_configuration() -> N
         assert found.as_json().items() >= shown.items()
 
 
-@pytest.mark.parametrize(("dims", "classes"), [([7], 7), ([-1], 1000), ([], 1000)], ids=str)
+@pytest.mark.parametrize(
+    ("dims", "classes"), [([7], 7), ([1, 1, 7], 7), ([-1], 1000), ([], 1000)], ids=str
+)
 def test_a_model_that_names_no_number_of_classes_may_have_a_thousand(
     dims: list[int], classes: int
 ) -> None:
