@@ -153,7 +153,7 @@ class Catalog:
             return model
         except ContractError as error:
             if self._complaints.get((name, version)) != str(error):
-                logger.warning("model %s is not served: %s", name, error)
+                logger.warning("only Triton serves the model %s: %s", name, error)
             self._complaints[name, version] = str(error)
             return None
         except UnknownModel:

@@ -78,7 +78,7 @@ def test_a_classifier_with_the_name_of_a_companion_is_told_why_it_is_not_served(
     catalog.refresh()
     with pytest.raises(UnknownModel, match=r"cannot be used here\. .* give it another name"):
         catalog.find(name)
-    assert f"{name} is not served" in caplog.text
+    assert f"only Triton serves the model {name}: " in caplog.text
 
 
 def test_a_broken_contract_is_told_once(
@@ -89,7 +89,10 @@ def test_a_broken_contract_is_told_once(
         triton.configs["broken", "1"] = model_config("broken", width=width)
         for triton.metrics_away in (False, True):
             catalog.refresh()
-    assert len([line for line in caplog.messages if "broken is not served" in line]) == 3
+    assert (
+        len([line for line in caplog.messages if "only Triton serves the model broken" in line])
+        == 3
+    )
 
 
 def test_who_asks_for_a_model_without_a_contract_learns_what_it_lacks(triton: FlakyTriton) -> None:
