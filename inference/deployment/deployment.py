@@ -249,10 +249,10 @@ def _summary(model: str, serve: list[int], before: set[int]) -> str:
     gone = sorted(before - set(serve))
     parts = [f"{model}: version {version} serves"]
     if others:
-        parts.append(f"version {_listed(others)} stays addressable")
+        parts.append(f"still addressable: {_listed(others)}")
     if gone:
-        parts.append(f"version {_listed(gone)} is unloaded")
-    return ", ".join(parts) + "."
+        parts.append(f"unloaded: {_listed(gone)}")
+    return "; ".join(parts)
 
 
 def _listed(versions: list[int] | set[int]) -> str:

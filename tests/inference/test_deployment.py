@@ -95,7 +95,7 @@ def test_a_model_without_golden_answers_is_refused_before_anything_is_written(
 def test_the_last_line_tells_what_is_served_now(files: ModelFiles) -> None:
     said: list[str] = []
     Deployment(files, Server(files, {1, 2}), said.append, lambda: PLENTY).deploy(3, keep=1)
-    assert said == ["cat: version 3 serves, version 2 stays addressable, version 1 is unloaded."]
+    assert said == ["cat: version 3 serves; still addressable: 2; unloaded: 1"]
 
 
 @pytest.fixture
