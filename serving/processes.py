@@ -18,7 +18,8 @@ def start(command: list[str], settings: dict[str, str]) -> subprocess.Popen[byte
 
     It finds our modules wherever we were started, and takes relative paths as we do.
     """
-    imports = {"PYTHONPATH": str(HOME), "PYTHONSAFEPATH": "1"}
+    ours = os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH")]))
+    imports = {"PYTHONPATH": ours, "PYTHONSAFEPATH": "1"}
     return subprocess.Popen(
         command,
         env={**os.environ, **imports, **settings},

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from inference.settings import HOME
 from inference.tritonserver.identity import PROC, Run, start_tick, stat
 
 LEASH = Path(__file__).with_name("leash.py")
@@ -31,6 +32,7 @@ def start_on_leash(command: list[str], env: dict[str, str]) -> "subprocess.Popen
     leash = [sys.executable, "-I", "-S", str(LEASH), str(os.getpid())]
     return subprocess.Popen(
         [*leash, *command],
+        cwd=HOME,  # the processes of models import from where they run, even under PYTHONSAFEPATH
         env=env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

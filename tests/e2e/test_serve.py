@@ -235,6 +235,7 @@ def test_a_relative_path_starts_where_the_user_is(
     serve: Callable[..., Serve], tmp_path: Path
 ) -> None:
     (tmp_path / "gateway").mkdir()  # the user's, not ours
+    (tmp_path / "numpy.py").write_text("raise SystemExit('no')")
     command = [sys.executable, str(HOME / "serve.py")]
     relative = {"MODEL_REPOSITORY": "models", "EDGELENS_RUNTIME_DIR": "run"}
     running = serve(command=command, cwd=tmp_path, **relative)
