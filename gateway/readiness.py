@@ -171,7 +171,7 @@ class Readiness:
         silence = self._clock() - max(self._success, self._answered)
         lost = isinstance(error, DeadlineExceeded | TritonUnreachable)
         if self._failing and lost and silence >= PROBE_TIMEOUT:
-            self._triton.reconnect()
+            self._triton.reconnect(cut=isinstance(error, DeadlineExceeded))
         if not self._failing:
             self._background.wake()  # probe again at once: another replica may answer
         starting = self._success == float("-inf") and self._clock() - self._born < PATIENCE

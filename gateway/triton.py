@@ -1,6 +1,7 @@
 """Triton over one shared gRPC channel; the only module that knows its protocol and its errors."""
 
 import logging
+import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -69,8 +70,8 @@ class InferenceClient(Protocol):
     def loaded(self) -> Loaded:
         """Return which models and versions are loaded."""
 
-    def reconnect(self) -> None:
-        """Replace the connection by a new one."""
+    def reconnect(self, *, cut: bool) -> None:
+        """Replace the connection by a new one; `cut` fails the calls that are under way."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -93,15 +94,18 @@ class TritonClient:
         self._infer = stub.ModelInfer
         self._config = stub.ModelConfig
 
-    def reconnect(self) -> None:
-        """Replace a connection whose other end may have vanished or moved; its calls fail.
+    def reconnect(self, *, cut: bool) -> None:
+        """Replace a connection whose other end may have vanished or moved.
+
+        `cut` fails the calls under way. Without it, a Triton that is ending can still answer them.
 
         Keep-alive pings do not notice that it vanished with grpcio 1.85: a minute of them had no
         effect. For a new address, a channel asks at most every 30 s.
         """
         old = self._channel
         self._connect()
-        old.close()
+        if cut:
+            old.close()
 
     def infer(
         self, model: Model, version: str, tensors: Sequence[Tensor], top_k: int, deadline: Deadline
@@ -187,7 +191,10 @@ def read_answer(response: Any, pictures: int) -> Answer:
     if not response.raw_output_contents:
         # Triton's cache repeats the failure of a stub that died as an empty answer, until healed.
         raise TritonUnavailable("The model's process died and is being restarted; try again.")
-    texts = deserialize_bytes_tensor(response.raw_output_contents[0])
+    try:
+        texts = deserialize_bytes_tensor(response.raw_output_contents[0])
+    except (struct.error, ValueError):
+        raise InferenceFailed("Triton's answer cannot be read.") from None
     if not len(texts) or len(texts) % pictures:
         raise InferenceFailed("Triton's answer does not match the number of pictures sent.")
     each = len(texts) // pictures

@@ -66,6 +66,7 @@ class StubTriton:
     inferred: dict[tuple[str, str], float] = field(default_factory=dict)
     batches: list[tuple[str, int]] = field(default_factory=list)
     connections: int = 1
+    cut: bool = False
     hold: threading.Event | None = None
     entered: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
@@ -92,8 +93,9 @@ class StubTriton:
     def loaded(self) -> Loaded:
         return Loaded(frozenset(self.configs), {}, self.inferred)
 
-    def reconnect(self) -> None:
+    def reconnect(self, *, cut: bool) -> None:
         self.connections += 1
+        self.cut = cut
 
     def close(self) -> None:
         pass

@@ -399,6 +399,7 @@ def test_a_connection_that_stays_silent_is_left_for_a_new_one(
     clock.now += 1
     readiness.probe()
     assert triton.connections == 2
+    assert triton.cut
     readiness.succeeded("colours")  # meanwhile another client was answered
     readiness.probe()
     assert triton.connections == 2
@@ -415,6 +416,7 @@ def test_another_address_is_looked_for_once_what_was_under_way_has_had_its_time(
         readiness.probe()
         tried.append(triton.connections)
     assert tried == [1, 1, 1, 1, 2, 3, 4, 5]
+    assert not triton.cut  # a Triton that is ending listens no more, and answers what is under way
 
 
 def test_a_connection_on_which_a_refusal_comes_is_kept(

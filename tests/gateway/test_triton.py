@@ -1,5 +1,6 @@
 """Triton's protocol and errors, against a gRPC server that stands in for it."""
 
+import gc
 import threading
 from collections.abc import Iterator
 from concurrent import futures
@@ -123,8 +124,14 @@ def test_a_balancer_is_told_not_to_repeat_what_the_gateway_repeats(
 
 @pytest.mark.parametrize(
     ("outputs", "expected"),
-    [([], TritonUnavailable), ([b""], InferenceFailed), ([LABEL * 3], InferenceFailed)],
-    ids=["nothing", "no labels", "too few labels"],
+    [
+        ([], TritonUnavailable),
+        ([b""], InferenceFailed),
+        ([LABEL * 3], InferenceFailed),
+        ([LABEL * 2 + b"\5\0"], InferenceFailed),
+        ([LABEL + LABEL[:-1]], InferenceFailed),
+    ],
+    ids=["nothing", "no labels", "too few labels", "half a length", "half a label"],
 )
 def test_an_answer_that_is_not_whole_is_refused(
     outputs: list[bytes], expected: type[EdgeLensError]
@@ -153,7 +160,7 @@ def test_the_proxy_of_the_environment_is_not_for_triton(
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "no_grpc_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    standin.client.reconnect()
+    standin.client.reconnect(cut=True)
     assert infer(standin, model).version == "3"
 
 
@@ -318,12 +325,27 @@ def test_an_inference_whose_client_hangs_up_is_not_cancelled(
         assert asked.result(10).version == "3"
 
 
+def test_a_call_under_way_may_still_be_answered_over_the_old_connection(
+    standin: Standin, model: Model
+) -> None:
+    standin.servicer.hold = threading.Event()
+    with futures.ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(infer, standin, model, Deadline(60))
+        wait_until(lambda: standin.servicer.requests, "it is asked", 10)
+        standin.client.reconnect(cut=False)
+        gc.collect()
+        assert not standin.servicer.cancelled.wait(1)
+        standin.servicer.hold.set()
+        assert asked.result(20).version == "3"
+    assert len(standin.servicer.requests) == 1
+
+
 def test_a_new_connection_answers_where_the_old_one_hangs(standin: Standin, model: Model) -> None:
     standin.servicer.hold = threading.Event()
     with futures.ThreadPoolExecutor(1) as pool:
         asked = pool.submit(infer, standin, model, Deadline(60))
         wait_until(lambda: standin.servicer.requests, "it is asked", 10)
-        standin.client.reconnect()
+        standin.client.reconnect(cut=True)
         wait_until(lambda: len(standin.servicer.requests) == 2, "it is asked again", 10)
         standin.servicer.hold.set()
         assert asked.result(20).version == "3"
