@@ -39,6 +39,8 @@ class Deployment:
             older = sorted((v for v in before if v < version), reverse=True)[:keep]
             self._require_files(older)
             self._require_golden(version)
+            if version not in proven:
+                self._require_same_answers(version)
             self._require_ensemble()
             self._require_same_repository(version)
             serve = [version, *older]
@@ -47,7 +49,6 @@ class Deployment:
                 self.files.pin(sorted(there))
             # A loaded version may have been replaced on disk since, so it is tested too.
             if version not in proven:
-                self._require_same_answers(version)
                 self._require_memory([version], f"Loading version {version} beside the others")
                 self._try_apart(version)
                 # Triton also reloads the old versions if config.pbtxt has changed since.

@@ -132,7 +132,9 @@ def test_new_weights_need_a_new_number_or_a_restart_where_answers_are_cached(
     with start_inference(tmp_path) as running:
         assert deploy(running, 1).returncode == 0
         export(MIRRORED, **golden(mirrored=True))
+        before = (tmp_path / "cat/config.pbtxt").read_text()
         refused = deploy(running, 1)
+        assert (tmp_path / "cat/config.pbtxt").read_text() == before
         second = shutil.copytree(tmp_path / "cat/1", tmp_path / "cat/2") / "model.py"
         with (tmp_path / "cat/config.pbtxt").open("a") as config:
             for name, text in golden(mirrored=True).items():
