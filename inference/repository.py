@@ -40,7 +40,7 @@ def _why_not(model: Path) -> str:
 def _removed_classifier(ensemble: Path) -> str:
     """Name the classifier that an ensemble was left without: Triton would not start; "" if none."""
     classifier = ensemble.name.removesuffix(ensemble_name(""))
-    if classifier == ensemble.name or versions_in(ensemble.with_name(classifier)):
+    if classifier in ("", ensemble.name) or versions_in(ensemble.with_name(classifier)):
         return ""
     try:
         steps = parse(read(ensemble / "config.pbtxt")).ensemble_scheduling.step

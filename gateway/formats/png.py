@@ -10,6 +10,7 @@ from gateway.formats.header import OPENCV_PIXEL_BYTES, PILLOW_PIXEL_BYTES, Heade
 # A picture of 20 MB has about 2,500 chunks. Pillow reads each in Python: millions would take long.
 MAX_CHUNKS = 20_000
 GREY = 0
+TRANSPARENT_GREY = 14  # bytes of its chunk; with fewer, Pillow calls the file damaged
 CHANNELS = {GREY: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 PIECE = 1 << 16  # bytes that are unpacked at a time
 FILTERS = 8  # extra bytes allowed per row: it has one per pass, seven if it is interlaced
@@ -74,7 +75,7 @@ def _transparent(chunk: bytes, depth: int, kind: int) -> bytes:
 
     Of grey with 2 or 4 bits, it scales the pixels to 8 bits, but not their transparent value.
     """
-    if kind != GREY or depth not in (2, 4):
+    if kind != GREY or depth not in (2, 4) or len(chunk) < TRANSPARENT_GREY:
         return chunk
     largest = (1 << depth) - 1
     content = b"tRNS" + bytes([0, (chunk[9] & largest) * 255 // largest])

@@ -250,6 +250,16 @@ def test_a_transparent_grey_becomes_white_however_few_bits_it_has(bits: int) -> 
             assert (result[-80:] == shown * 255 // largest).all(), (transparent, shown)
 
 
+@pytest.mark.parametrize("content", [b"", b"\0"], ids=len)
+def test_a_transparent_grey_that_is_cut_short_is_damaged(content: bytes) -> None:
+    data = grey_png(4, 0, 1)
+    at = data.index(b"tRNS")
+    chunk = struct.pack(">I", len(content)) + b"tRNS" + content
+    broken = data[: at - 4] + chunk + struct.pack(">I", zlib.crc32(chunk[4:])) + data[at + 10 :]
+    with pytest.raises(UndecodablePicture):
+        to_tensor(broken, CONTRACT)
+
+
 def grey_png(bits: int, transparent: int, shown: int) -> bytes:
     """Return a square whose upper half has the transparent grey, and whose lower half another."""
     one = 255 // ((1 << bits) - 1)  # a byte in which every pixel is 1

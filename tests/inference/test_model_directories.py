@@ -81,6 +81,11 @@ def test_an_ensemble_whose_classifier_was_removed_is_told(tmp_path: Path) -> Non
     ]
 
 
+def test_a_model_may_be_named_like_an_ensemble_of_nothing(tmp_path: Path) -> None:
+    (tmp_path / "_image/1").mkdir(parents=True)
+    assert ready_models(tmp_path) == ["_image"]
+
+
 @pytest.mark.parametrize("text", ['platform: "tensorflow_savedmodel"', "broken {", None])
 def test_a_model_that_is_only_named_like_an_ensemble_is_ready(
     tmp_path: Path, text: str | None
