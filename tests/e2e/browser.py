@@ -15,6 +15,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.photos import LABELS, PATHS
+
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -256,3 +258,14 @@ def open_docs(page: Page) -> None:
 
 def best(cards: list[Card]) -> list[str]:
     return [card.labels[0] for card in cards if card.labels]
+
+
+def go_on_by_keyboard(page: Page) -> None:
+    """Classify the first two photographs, which are on the page, then remove the first."""
+    page.tab_to("submit")
+    page.press(Keys.ENTER)
+    assert best(page.finished()) == LABELS[:2]
+    page.tab_to("remove")
+    page.press(Keys.SPACE)
+    assert [card.name for card in page.cards()] == [PATHS[1].name]
+    assert page.driver.execute_script("return document.activeElement.className") == "remove"

@@ -7,7 +7,7 @@ from PIL import Image
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.e2e.browser import Page, best
+from tests.e2e.browser import Page, best, go_on_by_keyboard
 from tests.photos import LABELS, PATHS
 
 # Someone is quicker than the page's script.
@@ -142,13 +142,7 @@ def test_the_keyboard_is_enough(page: Page) -> None:
     files = [str(path) for path in PATHS[:2]]
     page.cdp("DOM.setFileInputFiles", files=files, backendNodeId=opened["backendNodeId"])
     page.wait(lambda: len(page.cards()) == 2, "the pictures are shown")
-    page.tab_to("submit")
-    page.press(Keys.ENTER)
-    assert best(page.finished()) == LABELS[:2]
-    page.tab_to("remove")
-    page.press(Keys.SPACE)
-    assert [card.name for card in page.cards()] == [PATHS[1].name]
-    assert page.driver.execute_script("return document.activeElement.className") == "remove"
+    go_on_by_keyboard(page)
 
 
 def test_enter_without_a_picture_says_what_is_missing(page: Page) -> None:

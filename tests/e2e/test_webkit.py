@@ -7,9 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 from selenium import webdriver
-from selenium.webdriver.common.keys import Keys
 
-from tests.e2e.browser import Page, best
+from tests.e2e.browser import Page, best, go_on_by_keyboard
 from tests.photos import DATA, LABELS, PATHS
 
 NO_PICTURE = DATA / "odd_images/text.jpg"
@@ -59,10 +58,4 @@ def test_pictures_get_their_labels_or_their_errors_in_webkit(webkit: Page) -> No
 
 def test_the_keyboard_is_enough_in_webkit(webkit: Page) -> None:
     webkit.add(PATHS[:2])
-    webkit.tab_to("submit")
-    webkit.press(Keys.ENTER)
-    assert best(webkit.finished()) == LABELS[:2]
-    webkit.tab_to("remove")
-    webkit.press(Keys.SPACE)
-    assert [card.name for card in webkit.cards()] == [PATHS[1].name]
-    assert webkit.driver.execute_script("return document.activeElement.className") == "remove"
+    go_on_by_keyboard(webkit)

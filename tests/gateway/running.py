@@ -64,6 +64,14 @@ def status_of_next(connection: socket.socket) -> int:
 Serve = Callable[..., Running]
 
 
+def answered(running: Running, client: socket.socket) -> Any:
+    """Answer the only client, and return its connection as the server sees it."""
+    client.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+    assert status_of_next(client) == 200
+    (channel,) = running.server.active_channels.values()
+    return channel
+
+
 def serve_through_a_narrow_pipe(serve: Serve) -> Running:
     """Return a gateway that can buffer only a few bytes of answers that nobody reads."""
     running = serve(threads=1)

@@ -12,6 +12,7 @@ from tests.gateway.running import (
     DESCRIPTION,
     Running,
     Serve,
+    answered,
     arrived,
     hold_inferences,
     maintain,
@@ -19,7 +20,6 @@ from tests.gateway.running import (
     read_all,
     serve_through_a_narrow_pipe,
     silent_readers,
-    status_of_next,
     unread,
 )
 from tests.gateway.stub import StubTriton, picture
@@ -99,9 +99,7 @@ def test_a_client_that_reads_steadily_is_left_alone(
 def test_the_time_before_an_answer_does_not_count_against_its_reader(serve: Serve) -> None:
     running = serve()
     with running.connect() as client:
-        client.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
-        assert status_of_next(client) == 200
-        (channel,) = running.server.active_channels.values()
+        channel = answered(running, client)
         before = channel.pace.since
         let_time_pass(running)
         wait_until(lambda: channel.pace.since >= before, "a new interval has begun", 10)
@@ -172,9 +170,7 @@ def test_who_reads_no_answer_does_not_stop_the_loop_by_a_refusal(serve: Serve) -
     running.services.admission.limit = 0
     turning = threading.Event()
     with running.connect() as client:
-        client.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
-        assert status_of_next(client) == 200
-        (channel,) = running.server.active_channels.values()
+        channel = answered(running, client)
 
         def send_on() -> None:
             turning.set()
@@ -190,9 +186,7 @@ def test_who_reads_no_answer_does_not_stop_the_loop_by_a_refusal(serve: Serve) -
 def test_a_connection_without_a_request_is_closed_in_the_end(serve: Serve) -> None:
     running = serve()
     with running.connect() as client:
-        client.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
-        assert status_of_next(client) == 200
-        (channel,) = running.server.active_channels.values()
+        channel = answered(running, client)
         wait_until(running.server.task_dispatcher.idle, "its thread is done with it", 20)
         channel.last_activity -= IDLE_SECONDS + 1
         maintain(running)

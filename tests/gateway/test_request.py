@@ -16,6 +16,7 @@ import requests
 from gateway.transport.request import LONGEST, TLS_HELLO, Request
 from tests.gateway.running import (
     Serve,
+    answered,
     arrived,
     arriving,
     hold_inferences,
@@ -299,9 +300,7 @@ def test_an_upload_is_cut_off_in_the_end_however_steady_it_is(serve: Serve) -> N
 def test_nobody_is_asked_for_a_body_who_has_gone(serve: Serve) -> None:
     running = serve()
     with running.connect() as client:
-        client.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
-        assert status_of_next(client) == 200
-        (channel,) = running.server.active_channels.values()
+        channel = answered(running, client)
     wait_until(lambda: not channel.connected, "the hang-up is seen", 20)
     channel.request = Request(running.server.adj)
     channel.send_continue()
