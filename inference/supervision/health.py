@@ -64,13 +64,13 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def _readiness(self) -> None:
-        problems = self.state.problems()
-        status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
+        problems, ready = self.state.problems(), self.state.is_ready()
+        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         models = [
             {"name": f.model, "version": f.version, "infers": not f.problem}
             for f in self.state.findings()
         ]
-        body = {"status": "not_ready" if problems else "ready", "models": models}
+        body = {"status": "ready" if ready else "not_ready", "models": models}
         self._json(status, body | ({"problems": problems} if problems else {}))
 
     def _json(self, status: HTTPStatus, body: dict[str, Any]) -> None:

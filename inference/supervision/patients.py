@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 LONGEST_PAUSE = 60.0
+RESTARTS_FOR_ONE = 2  # of everything for one model; then it is reloaded alone, and left out
 
 
 @dataclass
@@ -30,6 +31,11 @@ class Patient:
         """Tell whether a reload went through and did not help: then Triton itself is ill."""
         return self.attempts == 2 and not self.refused
 
+    @property
+    def is_given_up(self) -> bool:
+        """Tell whether all was done for the model that disturbs the others."""
+        return self.attempts >= RESTARTS_FOR_ONE
+
 
 class Patients:
     """The models under treatment, by name."""
@@ -43,6 +49,10 @@ class Patients:
     def admit(self, model: str) -> Patient:
         """Take a model in, or find it again."""
         return self._patients.setdefault(model, Patient())
+
+    def is_given_up(self, model: str) -> bool:
+        """Tell whether all was done for a model that disturbs the others."""
+        return model in self._patients and self._patients[model].is_given_up
 
     def discharge(self, ill: set[str]) -> list[str]:
         """Let go of all that are no longer ill; returns their names."""

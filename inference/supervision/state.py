@@ -1,9 +1,12 @@
 """What the launcher knows about its models, shared with the health endpoint's threads."""
 
 import threading
+from collections.abc import Set
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from gateway.model_names import is_classifier
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Metrics:
         )
         self.ready = Gauge(
             "edgelens_inference_ready",
-            "1 while every loaded model really infers",
+            "1 while this server is ready, as /readyz says",
             registry=self.registry,
         )
 
@@ -61,18 +64,19 @@ class State:
         self.metrics = Metrics()
         self._lock = threading.Lock()
         self._findings: list[Finding] = []
+        self._given_up: Set[str] = frozenset()
         self._trouble: str | None = "Triton is starting."
 
-    def report(self, findings: list[Finding]) -> None:
-        """Take over a round's findings."""
+    def report(self, findings: list[Finding], given_up: Set[str] = frozenset()) -> None:
+        """Take over a round's findings, and the names of the models that nothing could heal."""
         with self._lock:
-            self._findings, self._trouble = findings, None
+            self._findings, self._given_up, self._trouble = findings, given_up, None
         self.metrics.healthy.clear()
         for finding in findings:
             self.metrics.healthy.labels(finding.model, finding.version).set(not finding.problem)
             if finding.problem:
                 self.metrics.failures.labels(finding.model).inc()
-        self.metrics.ready.set(not self.problems())
+        self.metrics.ready.set(self.is_ready())
 
     def trouble(self, problem: str) -> None:
         """Note a problem of the whole server."""
@@ -88,8 +92,21 @@ class State:
         with self._lock:
             return list(self._findings)
 
+    def is_ready(self) -> bool:
+        """Tell whether this server should get requests.
+
+        A model that nothing could heal does not keep them from the others: a balancer would take
+        every replica of the same repository out of service.
+        """
+        with self._lock:
+            if self._trouble or not self._findings:
+                return False
+            ill = {finding.model for finding in self._findings if finding.problem}
+            well = {finding.model for finding in self._findings} - ill
+            return not ill or (ill <= self._given_up and any(map(is_classifier, well)))
+
     def problems(self) -> list[str]:
-        """List what keeps this server from being ready; empty means ready."""
+        """List what is wrong, whether or not the server is ready nevertheless."""
         with self._lock:
             if self._trouble:
                 return [self._trouble]

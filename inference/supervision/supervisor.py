@@ -33,7 +33,6 @@ LOAD_SECONDS = 120.0
 STARVED_SILENCES = 5
 SECOND_CALL_SECONDS = 1.0  # a Triton that is merely loading answers at once
 QUICK_END_SECONDS = 10.0
-RESTARTS_FOR_ONE = 2  # of everything for one model; then it is reloaded alone, and left out
 LONGEST_RESTART_PAUSE = 30.0
 ABANDONED_SECONDS = 60.0  # in which other servers of the same repository unload a test version, too
 GLANCE_SECONDS = 0.1
@@ -72,13 +71,13 @@ class Supervisor:
         self._server.await_live(self._client, self._loadings)
 
     def run(self, when_ready: Callable[[list[Finding]], None]) -> None:
-        """Watch for ever; calls `when_ready` once, when every model has inferred."""
+        """Watch for ever; calls `when_ready` once, with what infers when this server is ready."""
         announced = False
         while True:
             self._acted = False
             findings = self._round()
-            if not announced and not self._state.problems():
-                when_ready(findings)
+            if not announced and self._state.is_ready():
+                when_ready([finding for finding in findings if not finding.problem])
                 announced = True
             reap_orphans(self._server.pid)
             # Check at once what was just treated.
@@ -120,8 +119,8 @@ class Supervisor:
         if self._restart_if_lost(loading):
             return []
         findings += self._missing(findings)
-        self._state.report(findings)
         ill = [finding for finding in findings if finding.problem]
+        self._state.report(findings, self._given_up(ill))
         for model in self._patients.discharge({finding.model for finding in ill}):
             self._say(f"{model} infers again.")
         self._treat(ill)
@@ -183,6 +182,16 @@ class Supervisor:
         self._expected = loaded | missing
         return [Finding(model, "", "it could not be loaded again") for model in sorted(missing)]
 
+    def _given_up(self, findings: list[Finding]) -> set[str]:
+        """Name the models that nothing could heal, and the ensembles they are steps of."""
+        given_up = {
+            finding.model
+            for finding in findings
+            if not finding.version or self._patients.is_given_up(finding.model)
+        }
+        ensembles = {f.model for f in findings if self._watchdog.steps_of(f.model) & given_up}
+        return given_up | ensembles
+
     def _treat(self, findings: list[Finding]) -> None:
         """Heal what is due; the steps of an ensemble before the ensemble."""
         ill = {finding.model for finding in findings}
@@ -190,10 +199,10 @@ class Supervisor:
             patient = self._patients.admit(finding.model)
             if not patient.is_due or self._watchdog.steps_of(finding.model) & ill:
                 continue
+            # One that is not loaded harms nobody, unless loading it does.
+            helpless = patient.is_given_up or not finding.version
             patient.attempt()
             self._acted = True
-            # One that is not loaded harms nobody, unless loading it does.
-            helpless = patient.attempts > RESTARTS_FOR_ONE or not finding.version
             if patient.needs_restart and not helpless:
                 self._restart(f"{finding.model} still fails ({finding.problem})")
                 return

@@ -54,6 +54,12 @@ def is_ready(server: Running) -> bool:
     return readiness(server).status == 200
 
 
+def is_whole(server: Running) -> bool:
+    """Tell whether the server is ready with all its models."""
+    answer = readiness(server)
+    return answer.status == 200 and "problems" not in json.loads(answer.body)
+
+
 def counter(server: Running, name: str, **labels: str) -> float:
     """Read one of the launcher's metrics; 0 if it was never counted."""
     wanted = name + (

@@ -47,6 +47,34 @@ def test_one_model_that_does_not_infer_is_enough(port: int, state: State) -> Non
     assert json.loads(answer.body)["problems"] == ["b: it hangs"]
 
 
+def test_a_model_that_nothing_could_heal_does_not_keep_requests_from_the_others(
+    port: int, state: State
+) -> None:
+    state.report([Finding("a", "1"), Finding("b", "", "it is gone")], {"b"})
+    answer = call(port, "/readyz")
+    assert answer.status == 200
+    told = json.loads(answer.body)
+    assert told["status"] == "ready"
+    assert told["problems"] == ["b: it is gone"]
+    assert [model["infers"] for model in told["models"]] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "findings",
+    [
+        [Finding("a", "", "it is gone")],
+        [Finding("a", "", "it is gone"), Finding("a_decode", "1")],
+        [Finding("a", "", "it is gone"), Finding("b", "1", "it hangs"), Finding("c", "1")],
+    ],
+    ids=["the only one", "the only classifier", "beside one that is being healed"],
+)
+def test_a_server_whose_other_models_serve_nobody_is_not_ready(
+    port: int, state: State, findings: list[Finding]
+) -> None:
+    state.report(findings, {"a"})
+    assert call(port, "/readyz").status == 503
+
+
 def test_server_without_models_is_not_ready(port: int, state: State) -> None:
     state.report([])
     assert call(port, "/readyz").status == 503

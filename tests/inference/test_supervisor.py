@@ -303,6 +303,23 @@ def test_what_is_ill_is_reloaded_and_triton_restarted_only_where_that_may_help(
     assert triton.done == done
 
 
+def test_the_server_is_ready_again_without_a_model_that_restarts_did_not_heal(
+    clock: Clock, tmp_path: Path
+) -> None:
+    fails, well = [FAILS, ENSEMBLE_FAILS, Finding("n", "1")], [WELL, Finding("n", "1")]
+    triton, state, ready = ScriptedTriton(clock, well, fails, fails, fails, well), State(), []
+    triton.steps = {"ensemble": {"m"}}
+    look = triton.look
+
+    def look_after_noting() -> list[Finding]:
+        ready.append(state.is_ready())
+        return look()
+
+    triton.look = look_after_noting
+    run(triton, tmp_path, "m", "n", state=state)
+    assert ready == [False, True, False, False, True, True]
+
+
 def test_a_reload_during_which_the_process_dies_ends_with_a_restart(
     clock: Clock, tmp_path: Path
 ) -> None:
