@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 LONGEST_PAUSE = 60.0
+PAUSE_AFTER_HARM = 600.0
 RESTARTS_FOR_ONE = 2  # of everything for one model; then it is reloaded alone, and left out
 
 
@@ -20,6 +21,10 @@ class Patient:
         self.attempts += 1
         pause = 0.0 if self.attempts == 1 else min(2.0**self.attempts, LONGEST_PAUSE)
         self.due = time.monotonic() + pause
+
+    def harmed(self) -> None:
+        """Note that the last attempt cost all models a restart: the next one has to wait."""
+        self.due = time.monotonic() + PAUSE_AFTER_HARM
 
     @property
     def is_due(self) -> bool:

@@ -216,7 +216,10 @@ class Supervisor:
             try:
                 patient.refused = not self._reload(finding)
             except (TritonAway, TritonSilent) as exc:
-                without = frozenset({finding.model} if helpless else ())
+                without: frozenset[str] = frozenset()
+                if helpless:
+                    patient.harmed()
+                    without = frozenset({finding.model})
                 self._restart(f"{finding.model} could not be reloaded ({exc})", without)
                 return
 

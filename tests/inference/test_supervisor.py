@@ -275,6 +275,11 @@ SILENT = TritonSilent("no answer within 5 s")
 A_FEW_SILENCES = [SILENT] * (STARVED_SILENCES - 1)
 RELOADED = ["forget m", "unload m", "load m"]
 RESTARTED = ["start m"]
+LEFT_OUT = ["forget bad", "unload bad", "start m"]
+
+
+def die(model: str, timeout: float) -> None:
+    raise TritonSilent("its process died while it was being loaded")
 
 
 @pytest.mark.parametrize(
@@ -334,13 +339,20 @@ def test_a_model_that_was_left_out_and_dies_again_is_left_out_again(
 ) -> None:
     triton = ScriptedTriton(clock, *A_FEW_SILENCES, SILENT, [WELL])
     triton.failures = [ProcessLost("bad", "It died.")]
-
-    def load(model: str, timeout: float) -> None:
-        raise TritonSilent("its process died while it was being loaded")
-
-    triton.load = load
+    triton.load = die
     run(triton, tmp_path, "bad", "m")
-    assert triton.done == ["start bad m", "start m", "forget bad", "unload bad", "start m"]
+    assert triton.done == ["start bad m", "start m", *LEFT_OUT]
+
+
+def test_the_others_are_restarted_for_a_model_that_cannot_be_loaded_every_ten_minutes_at_most(
+    clock: Clock, tmp_path: Path
+) -> None:
+    hour = int(3600 / ScriptedTriton(clock).seconds_per_look)
+    triton = ScriptedTriton(clock, *A_FEW_SILENCES, SILENT, *[[WELL]] * hour)
+    triton.failures = [ProcessLost("bad", "It died.")]
+    triton.load = die
+    run(triton, tmp_path, "bad", "m")
+    assert triton.done == ["start bad m", "start m", *LEFT_OUT * 6]
 
 
 def test_a_load_by_others_during_which_the_process_dies_ends_with_a_restart(
