@@ -39,15 +39,10 @@ class Expectation:
     @classmethod
     def from_config(cls, config: Mapping[str, Any], version: str) -> "Expectation":
         """Read Triton's model configuration as JSON. Raises Deviation naming what is missing."""
-        parameters = model_config.parameters(config)
-        try:
-            contract = Contract.from_parameters(parameters)
-        except ContractError as error:
-            raise Deviation(str(error)) from None
-        dims = [contract.height, contract.width, 3]
+        parameters, contract = model_config.parameters(config), contract_of(config)
         return cls(
             contract=contract,
-            input=_tensor(config, "input", "TYPE_UINT8", dims)["name"],
+            input=input_of(config, contract),
             output=(output := _tensor(config, "output", "TYPE_FP32", None))["name"],
             classes=_classes(output),
             max_batch_size=int(config.get("max_batch_size", 0)),
@@ -99,6 +94,25 @@ class Expectation:
             raise Deviation(f"golden_picture: {error.message}") from None
 
 
+def contract_of(config: Mapping[str, Any]) -> Contract:
+    """Read how a picture becomes the model's input. Raises Deviation."""
+    try:
+        return Contract.from_parameters(model_config.parameters(config))
+    except ContractError as error:
+        raise Deviation(str(error)) from None
+
+
+def input_of(config: Mapping[str, Any], contract: Contract) -> str:
+    """Name the input that takes pictures. Raises Deviation if it does not fit the contract."""
+    name: str = _tensor(config, "input", "TYPE_UINT8", shape_of(contract))["name"]
+    return name
+
+
+def shape_of(contract: Contract) -> list[int]:
+    """Return the shape of the tensor that a picture becomes."""
+    return [contract.height, contract.width, 3]
+
+
 def _tensor(
     config: Mapping[str, Any], side: str, kind: str, dims: list[int] | None
 ) -> Mapping[str, Any]:
@@ -108,12 +122,17 @@ def _tensor(
         raise Deviation(f"the configuration names no {side}")
     entry: Mapping[str, Any] = entries[0]
     found = [int(size) for size in entry.get("dims", [])]
-    if entry.get("data_type") != kind or (dims and found != dims):
+    if entry.get("data_type") != kind or (dims and not _may_be(found, dims)):
         raise Deviation(
             f"{side} '{entry['name']}' is {entry.get('data_type')} {found}, but the contract says"
             f" {kind} {dims or ''}".rstrip()
         )
     return entry
+
+
+def _may_be(found: list[int], dims: list[int]) -> bool:
+    """Compare sizes, of which -1 may be any."""
+    return len(found) == len(dims) and all(a in (-1, b) for a, b in zip(found, dims, strict=True))
 
 
 def _classes(output: Mapping[str, Any]) -> int:

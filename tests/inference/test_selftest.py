@@ -71,8 +71,9 @@ STATED_WRONG = [
     ({"crop": ""}, "lacks the parameter crop"),
     ({"width": "32"}, "input 'image' is TYPE_UINT8 [64, 64, 3], but the contract says"),
 ]
-RIGHT = {"right", "right_without_ensemble", "renewed", "coarse", "one_by_one", "unbatched"}
 WITH_ENSEMBLE = {"right", "renewed"}
+ALONE = {"right_without_ensemble", "coarse", "any_size", "one_by_one", "unbatched"}
+RIGHT = WITH_ENSEMBLE | ALONE
 WITHOUT_BATCH = {"one_by_one", "unbatched"}
 
 
@@ -89,6 +90,8 @@ def add_models(repository: Path) -> None:
     add_ensemble(repository, "relabelling", labels=ROTATED)
     add_classifier(repository, "swapped", SWAPPED)
     add_coarse(repository)
+    add_classifier(repository, "any_size")
+    rewrite(repository / "any_size", "dims: [ 64, 64, 3 ]", "dims: [ -1, -1, 3 ]", "config.pbtxt")
     add_classifier(repository, "one_by_one", batch=1)
     add_classifier(repository, "unbatched", batch=0)
     add_classifier(repository, "unbatched_swapped", SWAPPED, batch=0)
@@ -119,12 +122,12 @@ def add_renewed(repository: Path) -> None:
         config.write("version_policy { all {} }\n")
 
 
-def rewrite(directory: Path, old: str, new: str) -> None:
-    """Replace a part of a model's program."""
-    program = directory / "1/model.py"
-    text = program.read_text()
+def rewrite(directory: Path, old: str, new: str, name: str = "1/model.py") -> None:
+    """Replace a part of a model's program or configuration."""
+    file = directory / name
+    text = file.read_text()
     assert old in text
-    program.write_text(text.replace(old, new))
+    file.write_text(text.replace(old, new))
 
 
 def swapped(labels: list[str], one: int, other: int) -> list[str]:
@@ -156,7 +159,7 @@ def add_coarse(repository: Path) -> None:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     repository = tmp_path_factory.mktemp("contracts")
     add_models(repository)
-    with start_inference(repository) as running, locked(repository / "right"):  # as if deploying
+    with locked(repository / "right"), start_inference(repository) as running:  # as if deploying
         assert admin(running, "/v2/repository/models/.right_candidate/load").status == 200
         yield running
 
