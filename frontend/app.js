@@ -85,6 +85,8 @@ class Page {
   }
 
   #listenToDocument() {
+    // Browsers end a page's requests when it is left; coming back to it, the pictures wait.
+    addEventListener("pagehide", () => this.#run?.cancel());
     document.addEventListener("paste", (event) => {
       const files = event.clipboardData?.files ?? [];
       if (!files.length && event.target !== find("key")) {

@@ -12,6 +12,11 @@ from tests.e2e.browser import Page, best, go_on_by_keyboard
 from tests.photos import DATA, LABELS, PATHS
 
 NO_PICTURE = DATA / "odd_images/text.jpg"
+UNANSWERED = """
+window.fetch = (path, { signal }) => new Promise((_, reject) => {
+  signal.addEventListener("abort", () => reject(signal.reason));
+});
+"""
 
 pytestmark = pytest.mark.filterwarnings("ignore:setting remote_server_addr")  # selenium's own
 
@@ -54,6 +59,18 @@ def test_pictures_get_their_labels_or_their_errors_in_webkit(webkit: Page) -> No
         lambda: webkit.driver.execute_script(script) == ["", "No preview", ""],
         "what cannot be previewed is known",
     )
+
+
+def test_pictures_wait_for_who_comes_back_to_a_page_left_in_a_run(webkit: Page) -> None:
+    webkit.add(PATHS[:2])
+    webkit.driver.execute_script(UNANSWERED)
+    webkit.element("submit").click()
+    webkit.wait(lambda: webkit.element("cancel").is_displayed(), "the run has begun")
+    webkit.open("/docs")
+    webkit.driver.back()
+    webkit.wait(lambda: webkit.text("status").startswith("Cancelled"), "the run has ended")
+    assert [card.state for card in webkit.cards()] == ["waiting"] * 2
+    assert webkit.text("submit") == "Classify 2 pictures"
 
 
 def test_the_keyboard_is_enough_in_webkit(webkit: Page) -> None:
