@@ -12,7 +12,7 @@ def describe_api(needs_key: bool, max_pictures: int) -> bytes:
     document: dict[str, Any] = json.loads(OPENAPI.read_text())
     schemas = document["components"]["schemas"]
     schemas["Files"]["maxItems"] = max_pictures
-    schemas["Pictures"]["oneOf"][1]["properties"]["images"]["maxItems"] = max_pictures
+    schemas["SeveralPictures"]["properties"]["images"]["maxItems"] = max_pictures
     if not needs_key:
         del document["components"]["securitySchemes"]
         del document["paths"]["/v1/models"]["get"]["responses"]["503"]

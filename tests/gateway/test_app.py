@@ -4,6 +4,8 @@ import json
 import logging
 import re
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -135,7 +137,25 @@ def test_the_description_asks_for_keys_only_where_the_gateway_does() -> None:
 def test_the_description_states_how_many_pictures_may_come(start: Start) -> None:
     schemas = start(max_pictures=3).client.get("/openapi.json").get_json()["components"]["schemas"]
     assert schemas["Files"]["maxItems"] == 3
-    assert schemas["Pictures"]["oneOf"][1]["properties"]["images"]["maxItems"] == 3
+    assert schemas["SeveralPictures"]["properties"]["images"]["maxItems"] == 3
+
+
+def nested(value: object) -> Iterator[dict[str, Any]]:
+    """Yield every object within a JSON value."""
+    if isinstance(value, dict):
+        yield value
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from nested(inner)
+
+
+def test_a_generated_client_need_not_make_up_names_for_what_is_answered() -> None:
+    document = json.loads(describe_api(True, 32))
+    within = [schema.get("properties") for schema in document["components"]["schemas"].values()]
+    within += [schema.get("oneOf") for schema in document["components"]["schemas"].values()]
+    for path in document["paths"].values():
+        within += [operation["responses"] for operation in path.values()]
+    assert not [schema for schema in nested(within) if "properties" in schema]
 
 
 @pytest.mark.parametrize(
@@ -176,5 +196,5 @@ def test_the_document_lists_every_code_of_an_error_and_no_other() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     ours = {kind.code for kind in kinds if issubclass(kind, EdgeLensError)}
     of_http = {code for code, _ in MESSAGES.values()} | {"not_found", "method_not_allowed"}
-    code = json.loads(OPENAPI.read_text())["components"]["schemas"]["Error"]["properties"]["code"]
+    code = json.loads(OPENAPI.read_text())["components"]["schemas"]["Problem"]["properties"]["code"]
     assert set(code["enum"]) == ours | of_http
