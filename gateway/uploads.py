@@ -50,6 +50,10 @@ NO_JSON = (
     "The body is not JSON, although its Content-Type says so: send a bare picture with "
     "`Content-Type: image/jpeg`."
 )
+FORM_IS_JSON = (
+    "The body is JSON, although its Content-Type says that it is a form: send it with "
+    "`Content-Type: application/json` (curl: --json instead of -d)."
+)
 EMPTY = "The body is empty."
 DISK_FULL = "The server has no space left to store this request; its log says where."
 NO_FILENAME = (
@@ -167,6 +171,8 @@ def _from_form(request: Request, limits: UploadLimits) -> list[Picture]:
     body = request.get_data(cache=False)
     if not body.isascii():
         raise BadRequest(NO_FORM)
+    if body.lstrip().startswith(b"{"):
+        raise BadRequest(FORM_IS_JSON)
     # Urllib takes a microsecond per escape: base64's own are decoded here, and others are few.
     for escape, mark in BASE64_ESCAPES:
         body = body.replace(escape, mark)

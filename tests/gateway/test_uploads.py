@@ -205,6 +205,12 @@ def test_a_file_name_that_is_not_utf_8_is_named_as_the_fault() -> None:
         read(data=body, content_type="multipart/form-data; boundary=x")
 
 
+def test_json_that_is_marked_as_a_form_is_named_as_the_fault() -> None:
+    body = f' {{"image": "{as_base64(DATA)}"}}'
+    with pytest.raises(BadRequest, match="curl: --json instead of -d"):
+        read(data=body, content_type="application/x-www-form-urlencoded")
+
+
 def test_hostile_forms_are_refused() -> None:
     with pytest.raises(BadRequest, match="too many fields"):
         read(data=b"a&" * 100_000, content_type="application/x-www-form-urlencoded")
