@@ -199,6 +199,8 @@ def _from_fields(fields: list[tuple[str, str]], limits: UploadLimits) -> Iterato
 
 def _from_json(request: Request, limits: UploadLimits) -> list[Picture]:
     body = request.get_data(cache=False)
+    if not body:
+        raise BadRequest(f"{EMPTY} {NO_PICTURE}")
     if b"\0" in body:
         raise BadRequest(NO_JSON)
     # Base64 has none of these bytes; a body full of them is meant to exhaust the memory.

@@ -260,12 +260,16 @@ def test_a_part_without_a_file_name_is_read_or_named(head: bytes, says: str) -> 
         assert send() == [Picture(None, DATA)]
 
 
+@pytest.mark.parametrize("kind", ["image/jpeg", "application/json"])
+def test_an_empty_body_is_called_empty(kind: str) -> None:
+    with pytest.raises(BadRequest, match="The body is empty"):
+        read(data=b"", content_type=kind)
+
+
 @pytest.mark.parametrize("kind", ["text/plain", "application/xml"])
-def test_other_types_and_empty_bodies_are_refused(kind: str) -> None:
+def test_other_types_and_forms_without_a_picture_are_refused(kind: str) -> None:
     with pytest.raises(BadRequest):
         read(data=DATA, content_type=kind)
-    with pytest.raises(BadRequest):
-        read(data=b"", content_type="image/jpeg")
     with pytest.raises(BadRequest):
         read(data={"images[]": (io.BytesIO(b""), "")})
 
