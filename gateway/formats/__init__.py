@@ -29,6 +29,7 @@ OTHERS = (
     (rb"%PDF-", "a PDF"),
     (rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!DOCTYPE svg[^>]*>\s*)?<svg", "SVG"),
     (rb"(?i)\s*<(!doctype )?html", "a web page"),
+    (rb"\s*(data:image/|/9j/|iVBORw0KGgo|R0lGOD|UklGR)", "base64, not the picture's own bytes"),
 )
 BEGINNING = 1024  # bytes in which to look for that
 

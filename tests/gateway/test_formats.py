@@ -98,8 +98,10 @@ def test_anything_else_is_not_a_picture(data: bytes) -> None:
         (b"%PDF-1.7\n", "a PDF"),
         (b'<?xml version="1.0"?>\n<!-- drawn -->\n<svg width="1">', "SVG"),
         (b"\n<!DOCTYPE HTML>\n<title>404", "a web page"),
+        (b"/9j/4AAQSkZJRgABAQAAAQ", "base64, not the picture's own bytes"),
+        (b"data:image/webp;base64,UklGRiQ", "base64, not the picture's own bytes"),
     ],
-    ids=["heic", "jxl", "bigtiff", "pdf", "svg", "html"],
+    ids=["heic", "jxl", "bigtiff", "pdf", "svg", "html", "base64", "data URI"],
 )
 def test_what_people_take_for_a_picture_is_named(data: bytes, named: str) -> None:
     with pytest.raises(NotAPicture, match=f"This is {named}; send a JPEG"):
