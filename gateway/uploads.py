@@ -40,7 +40,7 @@ DATA_URI = re.compile(r"data:[^,]{0,400},", re.IGNORECASE)  # base64 has no colo
 RAW_TYPES = ("image/", "application/octet-stream")
 NO_PICTURE = (
     "No picture in the request: send multipart/form-data with file parts, a raw image/* body, "
-    'or JSON {"image": "<base64>"}.'
+    'JSON {"image": "<base64>"}, or base64 in a form field named image.'
 )
 NO_BOUNDARY = (
     "The Content-Type multipart/form-data has no boundary: do not set Content-Type yourself, your "

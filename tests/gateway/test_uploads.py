@@ -89,6 +89,12 @@ def test_no_other_text_of_a_form_is_a_picture(field: str, kind: str) -> None:
     assert read(data=form, content_type=kind) == [Picture(None, DATA)]
 
 
+@pytest.mark.parametrize("kind", FORMS)
+def test_base64_in_another_field_is_told_where_it_belongs(kind: str) -> None:
+    with pytest.raises(BadRequest, match="a form field named image"):
+        read(data={"photo": as_base64(DATA)}, content_type=kind)
+
+
 def test_a_plus_that_was_not_escaped_is_still_read() -> None:
     body = b"image=" + as_base64(DATA).encode()
     assert b"+" in body
