@@ -56,6 +56,13 @@ class TooLarge(EdgeLensError):
         return cls(f"The {what} exceeds the limit of {text}.")
 
 
+class UnsupportedMediaType(EdgeLensError):
+    """The whole request has a Content-Type or a Content-Encoding that is not accepted."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
 class NotAPicture(EdgeLensError):
     """The bytes are not in an accepted picture format."""
 

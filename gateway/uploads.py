@@ -13,7 +13,13 @@ from flask import Request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
-from gateway.errors import BadRequest, EdgeLensError, Overloaded, TooLarge
+from gateway.errors import (
+    BadRequest,
+    EdgeLensError,
+    Overloaded,
+    TooLarge,
+    UnsupportedMediaType,
+)
 from gateway.options import KNOWN
 
 SPARE_FIELDS = 32  # form fields and JSON values that may come besides the pictures
@@ -93,7 +99,10 @@ class UploadLimits:
 
 
 def read_pictures(request: Request, limits: UploadLimits) -> list[Picture]:
-    """Return the request's pictures in the order sent; raise BadRequest, TooLarge or Overloaded."""
+    """Return the request's pictures in the order sent.
+
+    Raises BadRequest, UnsupportedMediaType, TooLarge or Overloaded.
+    """
     try:
         pictures = _read(request, limits)
     except (ClientDisconnected, MemoryError):
@@ -113,7 +122,9 @@ def _most(limits: UploadLimits) -> str:
 
 def _read(request: Request, limits: UploadLimits) -> list[Picture]:
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-        raise BadRequest("A body with a Content-Encoding is not accepted; send it without one.")
+        raise UnsupportedMediaType(
+            "A body with a Content-Encoding is not accepted; send it without one."
+        )
     kind = request.mimetype
     if kind == "multipart/form-data":
         return _from_multipart(request, limits)
@@ -126,7 +137,7 @@ def _read(request: Request, limits: UploadLimits) -> list[Picture]:
         if not data:
             raise BadRequest(f"{EMPTY} {NO_PICTURE}")
         return [Picture(None, data)]
-    raise BadRequest(f"This Content-Type is not accepted. {NO_PICTURE}")
+    raise UnsupportedMediaType(f"This Content-Type is not accepted. {NO_PICTURE}")
 
 
 def _from_multipart(request: Request, limits: UploadLimits) -> list[Picture]:

@@ -61,7 +61,7 @@ def test_one_bad_picture_fails_alone(gateway: Gateway) -> None:
 def test_a_compressed_body_is_refused(gateway: Gateway, data: bytes, kind: str) -> None:
     headers = {"Content-Encoding": "gzip"}
     answer = gateway.client.post("/v1/classify", data=data, content_type=kind, headers=headers)
-    assert answer.status_code == 400
+    assert answer.status_code == 415
     assert "Content-Encoding" in answer.get_json()["error"]["message"]
 
 
