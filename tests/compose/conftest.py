@@ -13,6 +13,7 @@ HERE = Path(__file__).parent
 IMAGES = ("edgelens-inference:test", "edgelens-gateway:test", "edgelens-export:test")
 # Tests without an engine come first, then those of the running stack, last those of its images.
 ORDER = (
+    "alerts",
     "kubernetes",
     "stack",
     "balancer",
