@@ -74,8 +74,8 @@ class State:
         self.metrics.healthy.clear()
         for finding in findings:
             self.metrics.healthy.labels(finding.model, finding.version).set(not finding.problem)
-            if finding.problem:
-                self.metrics.failures.labels(finding.model).inc()
+            self.metrics.reloads.labels(finding.model)  # from 0 on: `rate` cannot see a first step
+            self.metrics.failures.labels(finding.model).inc(bool(finding.problem))
         self.metrics.ready.set(self.is_ready())
 
     def trouble(self, problem: str) -> None:

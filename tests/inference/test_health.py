@@ -103,7 +103,9 @@ def test_metrics_show_models_reloads_and_restarts(port: int, state: State) -> No
     lines = call(port, "/metrics").body.decode().splitlines()
     assert 'edgelens_model_healthy{model="a",version="1"} 1.0' in lines
     assert 'edgelens_model_healthy{model="b",version="2"} 0.0' in lines
+    assert 'edgelens_probe_failures_total{model="a"} 0.0' in lines
     assert 'edgelens_probe_failures_total{model="b"} 1.0' in lines
+    assert 'edgelens_model_reloads_total{model="a"} 0.0' in lines
     assert "edgelens_triton_restarts_total 1.0" in lines
     assert "edgelens_inference_ready 0.0" in lines
 
@@ -111,4 +113,4 @@ def test_metrics_show_models_reloads_and_restarts(port: int, state: State) -> No
 def test_metrics_forget_models_that_were_unloaded(port: int, state: State) -> None:
     state.report([Finding("a", "1")])
     state.report([])
-    assert 'model="a"' not in call(port, "/metrics").body.decode()
+    assert 'edgelens_model_healthy{model="a"' not in call(port, "/metrics").body.decode()
