@@ -14,6 +14,7 @@ IMAGES = ("edgelens-inference:test", "edgelens-gateway:test", "edgelens-export:t
 # Tests without an engine come first, then those of the running stack, last those of its images.
 ORDER = (
     "alerts",
+    "dashboard",
     "kubernetes",
     "stack",
     "balancer",

@@ -1,11 +1,10 @@
 """What raises the alerts, and what does not, as Prometheus itself computes it."""
 
-import shutil
 from pathlib import Path
 
 import yaml
 
-from tests.compose.docker import docker, run
+from tests.compose.promtool import promtool
 from tests.places import HOME
 
 RULES = HOME / "deploy/alerts.yml"
@@ -28,15 +27,3 @@ def test_each_alert_is_raised_by_a_scenario():
         for sample in check["exp_samples"]
     }
     assert raised == {f'{{alertname="{rule["alert"]}"}}' for rule in rules}
-
-
-def promtool(*arguments: str) -> str:
-    """Run Prometheus' own checker, from its image where it is not installed."""
-    if shutil.which("promtool"):
-        return run("promtool", *arguments)
-    services = yaml.safe_load((HOME / "docker-compose.yml").read_text())["services"]
-    image = services["prometheus"]["image"].partition(":-")[2].rstrip("}")
-    sources = f"--volume={HOME}:{HOME}:ro"
-    return docker(
-        "run", "--rm", "--network=none", sources, "--entrypoint=promtool", image, *arguments
-    )

@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from tests.compose.docker import DockerError, docker, inspect, python_in
+from tests.compose.promtool import image
 from tests.compose.stack import Stack, is_healthy
 from tests.memory import MEGABYTE
 from tests.photos import Photo
@@ -114,11 +115,9 @@ def test_a_revoked_key_is_refused_at_once(stack: Stack, tmp_path: Path):
 def test_prometheus_understands_its_configuration_and_rules(stack: Stack):
     config = json.loads(stack.compose("--profile", "metrics", "config", "--format", "json"))
     prometheus = config["services"]["prometheus"]
-    here = docker("images", "--format", "{{.Repository}}:{{.Tag}}", "prom/prometheus").split()
     files = [f"--volume={v['source']}:{v['target']}:ro" for v in prometheus["volumes"]]
     run = ["run", "--rm", "--network=none", "--entrypoint=promtool", *files]
-    image = here[0] if here else prometheus["image"]
-    said = docker(*run, image, "check", "config", "/etc/prometheus/prometheus.yml")
+    said = docker(*run, image(), "check", "config", "/etc/prometheus/prometheus.yml")
     assert "10 rules found" in said
 
 
