@@ -4,7 +4,10 @@ import threading
 from collections.abc import Set
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
+
+# Otherwise each counter gets another line, about when it began, which nobody needs.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 from gateway.model_names import is_classifier
 

@@ -108,6 +108,7 @@ def test_metrics_show_models_reloads_and_restarts(port: int, state: State) -> No
     assert 'edgelens_model_reloads_total{model="a"} 0.0' in lines
     assert "edgelens_triton_restarts_total 1.0" in lines
     assert "edgelens_inference_ready 0.0" in lines
+    assert not [line for line in lines if "_created" in line]
 
 
 def test_metrics_forget_models_that_were_unloaded(port: int, state: State) -> None:
