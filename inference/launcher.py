@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from gateway.terminal import say
+from gateway.terminal import note, say
 from inference.admin_client import AdminClient
 from inference.announcement import Announcement
 from inference.cache_directory import drawback
@@ -104,7 +104,7 @@ def serve(
     server = TritonServer(settings, setup, log)
     stubs = ModelStubs(setup.run, settings.repository, python_based(setup.backends))
     supervisor = Supervisor(
-        settings, server=server, client=client, stubs=stubs, state=state, say=say
+        settings, server=server, client=client, stubs=stubs, state=state, say=note
     )
     stack.callback(supervisor.close)
     announcement = Announcement(settings, setup.ports, log.path, say)

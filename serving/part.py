@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 
 from gateway.ask import answers
-from gateway.terminal import say
+from gateway.terminal import note
 from inference.tritonserver.processes import is_working
 from serving.errors import ServeError
 from serving.processes import finish, start
@@ -57,7 +57,7 @@ class Part:
             self._pause = 1.0 if steady else min(self._pause * 2, LONGEST_PAUSE)
             self._restart_at = now + (0.0 if steady else self._pause)
             self._process = None
-            say(f"edgelens: {self.name} ended (status {status}); restarting it")
+            note(f"edgelens: {self.name} ended (status {status}); restarting it")
         if now >= self._restart_at:
             self.start()
 
@@ -69,7 +69,7 @@ class Part:
         self._asked = now
         self._silences = 0 if answers(self.health, timeout=1) else self._silences + 1
         if self._silences >= MOST_SILENCES and not is_working(self._process.pid):
-            say(f"edgelens: {self.name} does not answer; killing it")
+            note(f"edgelens: {self.name} does not answer; killing it")
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def stop(self, patience: float) -> None:

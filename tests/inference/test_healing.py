@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import threading
@@ -75,6 +76,8 @@ def test_crashed_model_is_reported_and_reloaded_alone(server: Running) -> None:
     assert counter(server, RELOADS, model="echo_image") == 0  # its step was to blame
     assert counter(server, RESTARTS) == restarts
     assert stubs_of(server, "spare") == spare
+    told = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d echo infers again\.$", re.MULTILINE)
+    wait_until(lambda: told.search(server.printed()), "it is told, and when it was", DEADLINE)
 
 
 def test_one_dead_process_of_two_is_missed_and_replaced(server: Running) -> None:
