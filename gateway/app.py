@@ -22,7 +22,6 @@ from gateway.triton import InferenceClient
 
 logger = logging.getLogger(__name__)
 FRONTEND = Path(__file__).resolve().parent.parent / "frontend"
-REFUSED = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)  # answered at once
 CLIENT_GONE_STATUS = 499  # nobody reads it; it is for the metrics
 
 
@@ -62,9 +61,14 @@ def _finish(response: Response, services: Services) -> Response:
     if ticket:  # it was not held by `_place` if the caller or an option was refused
         ticket.leave()
     arrived = ticket.deadline.start if ticket else g.started
-    if response.status_code not in REFUSED:
+    if response.status_code < HTTPStatus.BAD_REQUEST or _is_failure(response.status_code):
         services.metrics.seconds.labels(route).observe(time.monotonic() - arrived)
     return response
+
+
+def _is_failure(status: int) -> bool:
+    """Tell whether the server failed; with 503 it only asks to come again."""
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def _route() -> str:
@@ -77,7 +81,7 @@ def _route() -> str:
 
 def _answer_error(error: EdgeLensError, services: Services) -> Response:
     services.metrics.reject(error)
-    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and error.status not in REFUSED:
+    if _is_failure(error.status):
         told = (g.request_id, _route(), error.status, error.code, error.message)
         logger.error("request %s: %s %s %s: %s", *told)
     body = refusal_body(request.path, error.code, error.message)

@@ -42,7 +42,7 @@ class Metrics:
         )
         self.seconds = Histogram(
             "edgelens_http_request_seconds",
-            "Time from a request's arrival to its answer, refusals (429, 503) aside.",
+            "Time from a request's arrival to its answer, refusals (4xx, 503) aside.",
             ["route"],
             buckets=SECONDS,
             registry=self.registry,
