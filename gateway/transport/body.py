@@ -1,12 +1,8 @@
 """The body of a request as it arrives: in memory, then in a temporary file, or nowhere."""
 
 import contextlib
-import logging
-import tempfile
 
 from waitress.buffers import OverflowableBuffer
-
-logger = logging.getLogger(__name__)
 
 
 class Body(OverflowableBuffer):  # type: ignore[misc]
@@ -16,7 +12,7 @@ class Body(OverflowableBuffer):  # type: ignore[misc]
     """
 
     kept = True
-    failed = False
+    failed: Exception | None = None
 
     def append(self, s: bytes) -> None:
         """Add what has arrived; a full disk or memory sets `failed` instead of raising."""
@@ -25,8 +21,7 @@ class Body(OverflowableBuffer):  # type: ignore[misc]
         try:
             super().append(s)
         except (OSError, MemoryError) as error:
-            logger.error("a request cannot be kept in %s: %s", tempfile.gettempdir(), error)
-            self.failed = True
+            self.failed = error
             self.drop()
 
     def drop(self) -> None:

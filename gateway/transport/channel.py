@@ -179,6 +179,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 self.server.examine(self, request)
             self.server.require_size(request)
             if request.body.failed:
+                self.server.tell_full(request.body.failed)
                 raise Overloaded(DISK_FULL, self.server.retry_after())
         except EdgeLensError as error:
             self.refuse(error)

@@ -7,6 +7,7 @@ import os
 import re
 import resource
 import signal
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -40,6 +41,7 @@ ACCEPTED_AT_ONCE = 64  # connections
 REST = 0.01
 IDLE_SECONDS = 120  # a connection without a request is closed
 CLEANUP_SECONDS = 5
+FULL_DISK_TOLD = 60.0  # seconds from one line in the log about it to the next
 HEADER_BYTES = 32 * 1024
 READ_ON = 4  # times the largest body: how much of a refused one is still read
 WITH_PORT = re.compile(r"(\[[^]]*\]|[^:]*):\d+")  # as some proxies write an address
@@ -60,6 +62,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._services = services
         self._stopping = False
         self._refused = False
+        self._full_told = -math.inf
         self._doomed: list[Channel] = []
         self._replaced: list[Channel] = []  # by connections accepted in this turn
         dispatcher = Dispatcher(services.admission, settings.threads)
@@ -135,6 +138,13 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         most = self._settings.max_body_bytes
         if max(request.content_length, request.body_bytes_received) > most:
             raise TooLarge.over(most, "request")
+
+    def tell_full(self, error: Exception) -> None:
+        """Log where bodies cannot be kept, not for every request: the log may be on that disk."""
+        now = time.monotonic()
+        if now - self._full_told >= FULL_DISK_TOLD:
+            self._full_told = now
+            logger.error("requests cannot be kept in %s: %s", tempfile.gettempdir(), error)
 
     def refuse_greediest(self) -> None:
         """Refuse the largest upload of the client with the most bytes arriving.

@@ -158,13 +158,14 @@ def test_a_full_temporary_directory_is_an_honest_refusal(
 ) -> None:
     running = serve()
     monkeypatch.setattr(tempfile, "tempdir", "/dev/null/full")
-    refused = requests.post(
-        f"{running.url}/v1/classify", data=bytes(2_000_000), headers=JPEG, timeout=20
-    )
-    assert refused.status_code == 503
-    assert refused.json()["error"]["code"] == "overloaded"
-    assert "no space left to store this request" in refused.json()["error"]["message"]
-    assert "a request cannot be kept in /dev/null/full: " in caplog.text
+    for _ in range(2):
+        refused = requests.post(
+            f"{running.url}/v1/classify", data=bytes(2_000_000), headers=JPEG, timeout=20
+        )
+        assert refused.status_code == 503
+        assert refused.json()["error"]["code"] == "overloaded"
+        assert "no space left to store this request" in refused.json()["error"]["message"]
+    assert caplog.text.count("cannot be kept in /dev/null/full: ") == 1
     assert running.classify().status_code == 200
 
 
