@@ -57,6 +57,7 @@ class Supervisor:
         self._stubs, self._state, self._say = stubs, state, say
         self._watchdog = Watchdog(client, stubs, settings.probe_timeout)
         self._expected: set[str] = set()
+        self._served: dict[str, set[int]] = {}
         self._patients = Patients()
         self._loadings = Loadings(stubs)
         self._calls = ThreadPoolExecutor(thread_name_prefix="triton-call")
@@ -123,10 +124,23 @@ class Supervisor:
         self._state.report(findings, self._given_up(ill))
         for model in self._patients.discharge({finding.model for finding in ill}):
             self._say(f"{model} infers again.")
+        if not ill:
+            self._tell_changes(findings)
         self._treat(ill)
         for files in ModelFiles.under_test(self._settings.repository):
             self._clear_away(files)
         return findings
+
+    def _tell_changes(self, findings: list[Finding]) -> None:
+        """Say what others have loaded or unloaded, such as a deployment."""
+        served: dict[str, set[int]] = {}
+        for finding in findings:
+            served.setdefault(finding.model, set()).add(int(finding.version))
+        before, self._served = self._served or served, served
+        for model in sorted(before.keys() | served):
+            if (versions := served.get(model)) != before.get(model):
+                named = ", ".join(f"v{version}" for version in sorted(versions or ()))
+                self._say(f"{model}: {named or 'no version'} is loaded now.")
 
     def _fault(self) -> str:
         """Say what is wrong with Triton as seen from outside, "" if nothing is."""
