@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 
+from gateway.model_names import is_classifier
+
 # Otherwise each counter gets another line, about when it began, which nobody needs.
 disable_created_metrics()  # type: ignore[no-untyped-call]
-
-from gateway.model_names import is_classifier
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def test_prometheus_understands_its_configuration_and_rules(stack: Stack):
     files = [f"--volume={v['source']}:{v['target']}:ro" for v in prometheus["volumes"]]
     run = ["run", "--rm", "--network=none", "--entrypoint=promtool", *files]
     said = docker(*run, image(), "check", "config", "/etc/prometheus/prometheus.yml")
-    assert "10 rules found" in said
+    assert "11 rules found" in said
 
 
 def open_ports(address: str) -> Iterator[int]:
