@@ -14,6 +14,7 @@ from tests.compose.promtool import image
 from tests.compose.stack import Stack, is_healthy
 from tests.memory import MEGABYTE
 from tests.photos import Photo
+from tests.places import HOME
 from tests.waiting import wait_until
 
 KEYS = "python -m gateway.keys --file /keys/api-keys"
@@ -92,6 +93,14 @@ def test_no_image_that_serves_holds_tensorflow(stack: Stack, service: str):
     find = "import importlib.util as u; print(u.find_spec('tensorflow'), u.find_spec('keras'))"
     container = stack.containers(service)[0]
     assert docker("exec", container, "python", "-c", find) == "None None"
+
+
+def test_a_key_file_that_no_container_would_read_stops_the_start() -> None:
+    stack = Stack(HOME, extra={"API_KEYS_FILE": "./api-keys", "API_KEYS_DIR": ""})
+    config = json.loads(stack.compose("config", "--format", "json"))
+    [mount] = config["services"]["gateway"]["volumes"]
+    assert mount["source"] == "/dev/null (set API_KEYS_DIR instead of API_KEYS_FILE)"
+    assert not mount["bind"].get("create_host_path")
 
 
 def test_a_revoked_key_is_refused_at_once(stack: Stack, tmp_path: Path):
