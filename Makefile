@@ -112,39 +112,40 @@ test-packages: ; @scripts/system-packages test
 serve-packages: ; @scripts/system-packages serve
 test-packages bench-packages: | serve-packages  # apt runs one at a time
 
-# The environments. A stamp says which lock file an environment was made from. .venv has the
-# installers, which fill the others too; if its creation was interrupted, it is created again.
-INSTALL := PATH="$(CURDIR)/$(GATEWAY):$$PATH" scripts/install
-$(GATEWAY)/uv: requirements/installer.txt | serve-packages
+# The environments. A stamp is a copy of the lock file that an environment was made from. Times would not tell: files from an
+# archive bring old ones, and so does a clock that is wrong. .venv has the installers, which fill the others too; if its
+# creation was interrupted, it is created again.
+STAMPS := .venv/.installer .venv/.gateway .venv/.dev .venv-inference/.inference .venv-inference/.export .venv-peers/.peers \
+    .venv-audit/.audit .venv-fuzz/.fuzz
+lock = requirements/$(patsubst .%,%,$(notdir $(1))).txt
+.PHONY: $(foreach stamp,$(STAMPS),$(shell cmp -s $(call lock,$(stamp)) $(stamp) || echo $(stamp)))
+define INSTALL
+@PATH="$(CURDIR)/$(GATEWAY):$$PATH" scripts/install $(@D) $(call lock,$@)
+@cp $(call lock,$@) $@
+endef
+.venv/.installer: | serve-packages
 	@[ -x $(GATEWAY)/pip ] || $(PYTHON) -m venv --clear .venv
-	@$(GATEWAY)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
-	@touch $@
-.venv-%/bin/python: | $(GATEWAY)/uv
+	@$(GATEWAY)/pip install --quiet --disable-pip-version-check --require-hashes -r $(call lock,$@)
+	@cp $(call lock,$@) $@
+.venv-%/bin/python: | .venv/.installer
 	@$(PYTHON) -m venv --clear --without-pip .venv-$*
 
-.venv/.gateway: requirements/gateway.txt | $(GATEWAY)/uv
+.venv/.gateway: | .venv/.installer
 	@echo "edgelens: installing the gateway's packages"
-	@$(INSTALL) .venv $<
-	@touch $@
-.venv/.dev: requirements/dev.txt .venv/.gateway
+	$(INSTALL)
+.venv/.dev: | .venv/.gateway
 	@echo "edgelens: installing the test and lint packages"
-	@$(INSTALL) .venv $<
-	@touch $@
-.venv-inference/.inference: requirements/inference.txt | .venv-inference/bin/python
+	$(INSTALL)
+.venv-inference/.inference: | .venv-inference/bin/python
 	@echo "edgelens: installing Triton and OpenVINO (about 250 MB to fetch)"
-	@$(INSTALL) .venv-inference $<
-	@touch $@
-.venv-inference/.export: requirements/export.txt .venv-inference/.inference
+	$(INSTALL)
+.venv-inference/.export: | .venv-inference/.inference
 	@echo "edgelens: installing TensorFlow for the exporter (about 300 MB to fetch)"
-	@$(INSTALL) .venv-inference $<
-	@touch $@
-.venv-peers/.peers: requirements/peers.txt | .venv-peers/bin/python
+	$(INSTALL)
+.venv-peers/.peers: | .venv-peers/bin/python
 	@echo "edgelens: installing the peers to measure (about 1 GB to fetch)"
-	@$(INSTALL) .venv-peers $<
-	@touch $@
-.venv-audit/.audit: requirements/audit.txt | .venv-audit/bin/python
-	@$(INSTALL) .venv-audit $<
-	@touch $@
-.venv-fuzz/.fuzz: requirements/fuzz.txt | .venv-fuzz/bin/python
-	@$(INSTALL) .venv-fuzz $<
-	@touch $@
+	$(INSTALL)
+.venv-audit/.audit: | .venv-audit/bin/python
+	$(INSTALL)
+.venv-fuzz/.fuzz: | .venv-fuzz/bin/python
+	$(INSTALL)

@@ -1,0 +1,48 @@
+"""When `make` fills an environment again: if its lock file says something else, at any time."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.places import HOME
+
+STAMP, LOCK = ".venv/.gateway", "requirements/gateway.txt"
+PAST, FUTURE = 0.0, 4e9
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Make a checkout whose environment for the gateway is installed."""
+    shutil.copy(HOME / "Makefile", tmp_path)
+    shutil.copytree(HOME / "requirements", tmp_path / "requirements")
+    (tmp_path / ".venv").mkdir()
+    shutil.copy(tmp_path / "requirements/installer.txt", tmp_path / ".venv/.installer")
+    shutil.copy(tmp_path / LOCK, tmp_path / STAMP)
+    return tmp_path
+
+
+def installs(checkout: Path) -> bool:
+    """Tell whether `make` would install the gateway's packages."""
+    command = ["make", "--dry-run", "--no-print-directory", STAMP]
+    environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
+    done = subprocess.run(
+        command, cwd=checkout, env=environment, check=True, capture_output=True, text=True
+    )
+    return f"scripts/install .venv {LOCK}" in done.stdout
+
+
+@pytest.mark.parametrize("time", [PAST, FUTURE])
+def test_an_update_is_installed_whatever_its_time(checkout: Path, time: float) -> None:
+    (checkout / LOCK).write_text("another==1\n")
+    os.utime(checkout / LOCK, (time, time))
+    assert installs(checkout)
+
+
+@pytest.mark.parametrize("time", [PAST, FUTURE])
+def test_what_is_installed_is_left_alone_whatever_its_time(checkout: Path, time: float) -> None:
+    for path in (*checkout.glob("requirements/*"), checkout / ".venv"):
+        os.utime(path, (time, time))
+    assert not installs(checkout)
