@@ -86,12 +86,18 @@ def _report(target: Target, source: Source, golden: Golden) -> str:
 
 
 def _what_next(target: Target) -> str:
-    model, version = target.model, target.version
-    if served_version(target.model_dir / "config.pbtxt") == version:
+    served = served_version(target.model_dir / "config.pbtxt")
+    if served == target.version:
         return "a server that is already running serves it after a restart"
+    deploy = f"`make deploy MODEL={target.model} VERSION={target.version}` tests it"
+    if served is None:
+        return (
+            "any start may serve it untested, because version_policy in config.pbtxt lists no"
+            f" versions: {deploy} first, and lists it"
+        )
     return (
-        f"not in service yet: `make deploy MODEL={model} VERSION={version}` tests it beside the"
-        " current version, then switches to it (in containers: deploy/README.md)"
+        f"not in service yet: {deploy} beside the current version, then switches to it"
+        " (in containers: deploy/README.md)"
     )
 
 

@@ -80,7 +80,8 @@ class Expectation:
                 )
         raise Deviation(
             "the golden picture's tensor does not match golden_tensor_sha256, and no usual mistake"
-            " explains it: compare the parameters with those of the export"
+            " explains it: if the parameters are those of the export, an earlier EdgeLens made it,"
+            " so export the version again (--version N --force) and restart the server"
         )
 
     def tensors_gone_wrong(self) -> dict[str, Pixels]:

@@ -143,6 +143,18 @@ def test_a_second_version_keeps_the_users_config(
     ]
 
 
+def test_it_says_if_a_start_may_serve_the_version_untested(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = repository / SMALL / "config.pbtxt"
+    path.write_text(path.read_text().replace("specific { versions: [ 1 ] }", "latest { }"))
+    assert run(SMALL, "--weights", "random", repository=repository) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "  any start may serve it untested, because version_policy in config.pbtxt lists no"
+        f" versions: `make deploy MODEL={SMALL} VERSION=2` tests it first, and lists it"
+    )
+
+
 def test_the_only_version_is_served_whatever_its_number(repository: Path) -> None:
     shutil.rmtree(repository / SMALL / "1")
     assert run(SMALL, "--weights", "random", "--version", "4", repository=repository) == 0

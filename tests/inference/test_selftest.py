@@ -62,7 +62,7 @@ STATED_WRONG = [
     ({"crop": "none"}, "wrong resize (squeezed instead of cropped)"),
     ({"colour_order": "BGR"}, "wrong channel order (BGR instead of RGB)"),
     ({"interpolation": "linear"}, "wrong interpolation (linear instead of cubic)"),
-    ({"golden_tensor_sha256": "00" * 32}, "does not match golden_tensor_sha256"),
+    ({"golden_tensor_sha256": "00" * 32}, "so export the version again (--version N --force)"),
     ({"golden_picture": "YWJj"}, "golden_picture: This is not a picture"),
     ({"golden_picture": "%%%"}, "parameter golden_picture is not base64"),
     ({"golden_picture": "für später"}, "parameter golden_picture is not base64"),
