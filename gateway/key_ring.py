@@ -118,7 +118,8 @@ class KeyRing:
 
     def _reload(self) -> None:
         status = self._path.stat()
-        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        # Not the time that copying can keep, but the one that every change renews.
+        stamp = (status.st_ctime_ns, status.st_size, status.st_ino)
         if stamp != self._stamp:
             self._keys = parse_keys(read_text(self._path))
             self._stamp = stamp

@@ -47,8 +47,9 @@ def test_a_revoked_key_is_invalid_without_a_restart(file: Path) -> None:
     assert ring.check(carol).name == "carol"
 
 
-def test_an_edit_in_place_that_keeps_the_size_is_noticed(file: Path) -> None:
+def test_an_edit_in_place_that_keeps_the_size_and_the_time_is_noticed(file: Path) -> None:
     key = add_key(file, "alice")
+    os.utime(file, (0, 0))
     ring = KeyRing(file)
     file.write_text(file.read_text().replace("alice", "clara"))
     os.utime(file, (0, 0))
