@@ -69,7 +69,7 @@ export class Picture {
     this.rows = [[this.name, "", "", "", "", "", "", message]];
     this.mayRetry = !LASTING.has(code);
     this.#parts.retry.hidden = !this.mayRetry;
-    this.retryAt = Date.now() + retryAfter * 1000;
+    this.retryAt = performance.now() + retryAfter * 1000;
     this.#countDown();
   }
 
@@ -93,7 +93,7 @@ export class Picture {
   }
 
   #countDown() {
-    const left = Math.ceil((this.retryAt - Date.now()) / 1000);
+    const left = Math.ceil((this.retryAt - performance.now()) / 1000);
     this.#parts.retry.disabled = left > 0;
     const text = left > 0 ? `Try again in ${left} s` : "Try again";
     this.#parts.retry.textContent = text;

@@ -46,6 +46,6 @@ export class Queue {
 
   /** Those of them that the server may be asked about now. */
   retriable() {
-    return this.failed().filter(({ retryAt }) => retryAt <= Date.now());
+    return this.failed().filter(({ retryAt }) => retryAt <= performance.now());
   }
 }
