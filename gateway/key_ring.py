@@ -82,10 +82,8 @@ class KeyRing:
         self._told = ""  # what was last logged about an unusable file
         try:
             self._reload()
-        except OSError as error:
-            raise KeysError(f"API_KEYS_FILE {path} cannot be read: {error.strerror}") from None
-        except KeysError as error:
-            raise KeysError(f"API_KEYS_FILE {path}: {error}") from None
+        except (OSError, KeysError) as error:
+            raise KeysError(self._what_is_wrong(error)) from None
 
     def check(self, presented: str) -> Key:
         """Return the key's entry; raise Unauthorized for one that is missing or unknown.
@@ -109,12 +107,17 @@ class KeyRing:
             try:
                 self._reload()
             except (OSError, KeysError) as error:
-                if str(error) != self._told:  # once, not for every request
-                    logger.error("no API key can be checked: %s", error)
-                self._told = str(error)
+                told = self._what_is_wrong(error)
+                if told != self._told:  # once, not for every request
+                    logger.error("no API key can be checked: %s", told)
+                self._told = told
                 raise KeysUnavailable(UNUSABLE) from None
             self._told = ""
             return self._keys
+
+    def _what_is_wrong(self, error: OSError | KeysError) -> str:
+        reason = error.strerror if isinstance(error, OSError) else error
+        return f"API_KEYS_FILE {self._path}: {reason}"
 
     def _reload(self) -> None:
         status = self._path.stat()

@@ -161,7 +161,9 @@ def test_no_other_rate_is_written(file: Path, rate: float) -> None:
     assert not file.exists()
 
 
-def test_a_file_that_is_gone_or_broken_lets_nobody_in(file: Path) -> None:
+def test_a_file_that_is_gone_or_broken_lets_nobody_in(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     key = add_key(file, "alice")
     ring = KeyRing(file)
     good = file.read_text()
@@ -173,12 +175,17 @@ def test_a_file_that_is_gone_or_broken_lets_nobody_in(file: Path) -> None:
         ring.check(key)
     with pytest.raises(Unauthorized):
         ring.check("")
+    broken = "line 1 is not name:sha256:<64 hex digits>[:<rate>]"
+    assert caplog.messages == [
+        f"no API key can be checked: API_KEYS_FILE {file}: {reason}"
+        for reason in (broken, "No such file or directory")
+    ]
     file.write_text("# ours\n\n" + good)
     assert ring.check(key).name == "alice"
 
 
 def test_a_broken_file_stops_the_start(file: Path) -> None:
-    with pytest.raises(KeysError, match="cannot be read"):
+    with pytest.raises(KeysError, match=f"^API_KEYS_FILE {file}: No such file or directory$"):
         KeyRing(file)
     file.write_text("alice\n")
     with pytest.raises(KeysError, match=r"API_KEYS_FILE .*line 1"):
