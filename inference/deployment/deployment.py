@@ -1,6 +1,7 @@
 """The order of a deployment: test the new version apart, switch, test again, go back if need be."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gateway.model_names import companions
@@ -42,17 +43,17 @@ class Deployment:
             if version not in proven:
                 self._require_same_answers(version)
             self._require_ensemble()
-            self._require_same_repository(version)
             serve = [version, *older]
-            if there := self._still_there(before):
-                # A restart or a reload by the watchdog must not bring an untested version in.
-                self.files.pin(sorted(there))
-            # A loaded version may have been replaced on disk since, so it is tested too.
-            if version not in proven:
-                self._require_memory([version], f"Loading version {version} beside the others")
-                self._try_apart(version)
-                # Triton also reloads the old versions if config.pbtxt has changed since.
-                self._require_memory(serve, f"Switching to version {_listed(serve)}")
+            with self._candidate(version):
+                if there := self._still_there(before):
+                    # A restart or a reload by the watchdog must not bring an untested version in.
+                    self.files.pin(sorted(there))
+                # A loaded version may have been replaced on disk since, so it is tested too.
+                if version not in proven:
+                    self._require_memory([version], f"Loading version {version} beside the others")
+                    self._try_apart(version)
+                    # Triton also reloads the old versions if config.pbtxt has changed since.
+                    self._require_memory(serve, f"Switching to version {_listed(serve)}")
             self._switch(serve, before)
 
     def roll_back(self, keep: int) -> None:
@@ -93,8 +94,12 @@ class Deployment:
                 " name it and restart the server (model_repository/README.md)"
             )
 
-    def _require_same_repository(self, version: int) -> None:
-        """Refuse to change files that the server does not read. Raises DeployError."""
+    @contextmanager
+    def _candidate(self, version: int) -> Iterator[None]:
+        """Have the version in the repository under another name, too, until the block ends.
+
+        Raises DeployError if the server does not see it: then it reads another repository.
+        """
         files, server = self.files, self.server
         if server.versions(files.candidate):  # a deployment was killed
             server.unload(files.candidate)
@@ -105,8 +110,10 @@ class Deployment:
                     f"the server does not serve {files.repository}: set MODEL_REPOSITORY to the"
                     " directory that it serves"
                 )
+            yield
         finally:
-            files.remove_candidate()
+            with undisturbed():
+                files.remove_candidate()
 
     def _require_ensemble(self) -> None:
         """Refuse to begin if the ensemble could not follow the version. Raises DeployError."""
@@ -140,19 +147,15 @@ class Deployment:
             raise DeployError(f"version {version} is not fit to serve: {error}") from None
 
     def _test_apart(self, version: int) -> None:
-        """Load a version under another name, test it and remove it. Raises DeployError."""
+        """Load the candidate, test it and unload it. Raises DeployError."""
         files, server = self.files, self.server
         title = f"{files.model} v{version}, tested separately"
         try:
-            files.write_candidate(version)
             server.load(files.candidate)
             server.test(files.candidate, version, title)
         finally:
-            with undisturbed():
-                try:  # first: Triton forgets the state of a model whose directory is gone
-                    server.unload(files.candidate)
-                finally:
-                    files.remove_candidate()
+            with undisturbed():  # Triton forgets the state of a model whose directory is gone
+                server.unload(files.candidate)
 
     def _switch(self, serve: list[int], before: set[int]) -> None:
         """Make the model serve these versions, and test the first; go back if that fails."""
