@@ -10,6 +10,7 @@ from tests.places import HOME
 
 MANIFESTS = HOME / "deploy/kubernetes"
 VERSIONS = ("1.31", "1.34", "1.37")
+DNS_CACHE_SECONDS = 30  # CoreDNS as kubeadm installs it
 
 
 def documents() -> list[dict[str, Any]]:
@@ -57,6 +58,14 @@ def test_services_lead_to_ports_that_pods_open():
         pod = next(p for p in pods.values() if selector <= p["metadata"]["labels"].items())
         opened = {port["containerPort"] for port in pod["spec"]["containers"][0]["ports"]}
         assert {port["port"] for port in service["spec"]["ports"]} <= opened
+
+
+@pytest.mark.parametrize("name", ["gateway", "triton"])
+def test_a_stopping_pod_serves_until_every_balancer_can_know_its_successor(name: str):
+    pod = of_kind("Deployment")[name]["spec"]["template"]["spec"]
+    _, seconds = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    assert int(seconds) > DNS_CACHE_SECONDS
+    assert pod["terminationGracePeriodSeconds"] >= int(seconds) + 30  # to answer what it admitted
 
 
 def test_the_balancers_configuration_is_the_one_of_compose():
