@@ -68,6 +68,15 @@ def test_a_stopping_pod_serves_until_every_balancer_can_know_its_successor(name:
     assert pod["terminationGracePeriodSeconds"] >= int(seconds) + 30  # to answer what it admitted
 
 
+def test_the_gateway_finds_the_documented_secret_of_api_keys():
+    pod = of_kind("Deployment")["gateway"]["spec"]["template"]["spec"]
+    guide = (HOME / "deploy/README.md").read_text()
+    secret = next(v["secret"] for v in pod["volumes"] if v["name"] == "keys")
+    assert secret["optional"] and f"create secret generic {secret['secretName']} " in guide
+    mount = next(m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "keys")
+    assert f"API_KEYS_FILE, value: {mount['mountPath']}/api-keys" in guide
+
+
 def test_the_balancers_configuration_is_the_one_of_compose():
     configuration = (HOME / "deploy/haproxy.cfg").read_text()
     assert of_kind("ConfigMap")["haproxy"]["data"]["haproxy.cfg"] == configuration
