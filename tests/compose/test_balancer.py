@@ -1,6 +1,8 @@
 """What the balancer lets through to Triton: inference, metadata and health, in safe messages."""
 
 import http.client
+import socket
+from collections.abc import Iterator
 from contextlib import closing
 
 import grpc
@@ -11,9 +13,11 @@ import tritonclient.grpc as triton_grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
-from tests.compose.stack import Stack
+from tests.compose.docker import docker
+from tests.compose.stack import Stack, address_of
 from tests.lite import MODEL
 from tests.memory import MEGABYTE
+from tests.places import HOME
 from tests.waiting import wait_until
 
 # The balancer's own message: the request has not reached Triton.
@@ -194,3 +198,41 @@ def tensor() -> triton_grpc.InferInput:
 
 def wait_for(answers: list[object], number: int) -> None:
     wait_until(lambda: len(answers) >= number, f"answer {number} of the stream", 30)
+
+
+@pytest.fixture
+def kubernetes_balancer(engine: None) -> Iterator[str]:
+    """A balancer as it runs on Kubernetes, with nobody behind it."""
+    names = ("TRITON_NAME=triton", "GATEWAY_NAME=gateway", "TRITON_TIMEOUT=10s")
+    names += ("GATEWAY_TIMEOUT=20s", "BALANCER_REQUESTS=160", "TRUSTED_PROXY=255.255.255.255")
+    options = [word for name in names for word in ("--env", name)]
+    configuration = f"{HOME}/deploy/haproxy.cfg:/usr/local/etc/haproxy/haproxy.cfg:ro"
+    options += ["--env", "KUBERNETES_SERVICE_HOST=10.96.0.1", "--volume", configuration]
+    container = docker("run", "--detach", *options, "haproxy:2.6").strip()
+    try:
+        yield container
+    finally:
+        docker("rm", "--force", container)
+
+
+def test_on_kubernetes_a_stopping_balancer_answers_once_more_on_a_kept_connection(
+    kubernetes_balancer: str,
+):
+    address = address_of(kubernetes_balancer)
+    wait_until(lambda: listens(address), "the balancer listens", 30)
+    with closing(http.client.HTTPConnection(address, 5000, timeout=10)) as kept:
+        kept.request("GET", "/")
+        kept.getresponse().read()
+        docker("kill", "--signal", "USR1", kubernetes_balancer)
+        wait_until(lambda: not listens(address), "the balancer stops listening", 30)
+        kept.request("GET", "/")
+        assert kept.getresponse().getheader("Connection") == "close"
+
+
+def listens(address: str) -> bool:
+    """Tell whether the balancer's port for people is open."""
+    try:
+        with socket.create_connection((address, 5000), timeout=5):
+            return True
+    except ConnectionRefusedError:
+        return False
