@@ -51,6 +51,17 @@ def test_every_workload_is_probed_and_guarded():
         assert selector.items() <= labels.items()
 
 
+def test_every_workload_is_closed_to_pods_that_have_no_business_there():
+    policies = of_kind("NetworkPolicy")
+    assert set(policies) == set(of_kind("Deployment"))
+    for name, deployment in of_kind("Deployment").items():
+        pod, policy = deployment["spec"]["template"], policies[name]["spec"]
+        assert policy["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+        opened = {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
+        allowed = {port["port"] for rule in policy["ingress"] for port in rule.get("ports", [])}
+        assert allowed <= opened
+
+
 def test_services_lead_to_ports_that_pods_open():
     pods = {name: d["spec"]["template"] for name, d in of_kind("Deployment").items()}
     for service in of_kind("Service").values():
