@@ -72,9 +72,11 @@ class Admission:
     def enter(self, client: str) -> Ticket:
         """Admit a request; raise TooManyRequests for a client over its share, else Overloaded."""
         with self._lock:
+            # Noted even if it is refused: otherwise the others would go on taking every free place.
+            self._last_seen[client] = self._clock()
             if self.in_flight + 1 > self._places():
                 self._refuse(client)
-            if self._held[client] + 1 > self._share(client):
+            if self._held[client] + 1 > self._share():
                 raise TooManyRequests("You have too many requests under way.", self._retry_after())
             self._take(client, 1)
             deadline = Deadline(self.deadline_seconds, self._clock())
@@ -129,27 +131,30 @@ class Admission:
     def _take(self, client: str, pictures: int) -> None:
         self.in_flight += pictures
         self._held[client] += pictures
-        self._last_seen[client] = self._clock()
 
     def _refuse(self, client: str) -> NoReturn:
-        if self._held[client] > self._share(client) / 2 and self._crowd(client) > 1:
+        if self._held[client] > self._share() / 2 and self._crowd() > 1:
             raise TooManyRequests("You have too many requests under way.", self._retry_after())
         raise Overloaded("Too many pictures are waiting already.", self._retry_after())
 
     def _retry_after(self) -> float:
         return self.in_flight * self.seconds_per_picture
 
-    def _share(self, client: str) -> float:
+    def _share(self) -> float:
         """Return how many places one client may hold: all if it is alone, else an equal share."""
-        return max(1.0, self._places() / self._crowd(client))
+        return max(1.0, self._places() / self._crowd())
 
-    def _crowd(self, client: str) -> int:
+    def _crowd(self) -> int:
         """Count the clients that share the places; those that left are dropped twice a second."""
         now = self._clock()
         if now - self._last_purge > IDLE_AFTER / 10:
-            recent = {c: seen for c, seen in self._last_seen.items() if now - seen <= IDLE_AFTER}
-            self._last_seen, self._last_purge = recent, now
-        return len(self._last_seen.keys() | self._held.keys() | {client})
+            self._last_seen = {
+                client: seen
+                for client, seen in self._last_seen.items()
+                if now - seen <= IDLE_AFTER or client in self._held
+            }
+            self._last_purge = now
+        return len(self._last_seen)
 
     def _measure(self, seconds: float, smoothing: float) -> None:
         known = self.seconds_per_picture

@@ -62,6 +62,17 @@ def test_one_client_alone_may_take_everything_but_two_share(clock: Clock) -> Non
         admission.enter("greedy")
 
 
+def test_a_client_that_finds_all_places_taken_gets_the_next_ones(clock: Clock) -> None:
+    admission = build(clock)
+    greedy = [admission.enter("greedy") for _ in range(4)]
+    with pytest.raises(Overloaded):
+        admission.enter("modest")
+    greedy[0].leave()
+    with pytest.raises(TooManyRequests):
+        admission.enter("greedy")
+    admission.enter("modest")
+
+
 def test_each_client_may_have_one_request_under_way_however_many_there_are(clock: Clock) -> None:
     admission = build(clock)
     for number in range(8):
