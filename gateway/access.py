@@ -16,15 +16,9 @@ class Access:
         self._keys = keys
         self._limiter = limiter
 
-    @property
-    def needs_key(self) -> bool:
-        """Tell whether callers must present an API key."""
-        return self._keys is not None
-
-    def authorise(self, headers: Headers) -> None:
-        """Let a caller pass; raise Unauthorized without a valid API key."""
-        if self._keys:
-            self._keys.check(presented_key(headers))
+    def authorise(self, headers: Headers) -> str:
+        """Let a caller pass and name its key, "" if none is needed; raise Unauthorized."""
+        return self._keys.check(presented_key(headers)).name if self._keys else ""
 
     def admit(self, request: Request) -> None:
         """Let a caller pass and count the request; raise Unauthorized or TooManyRequests."""

@@ -76,9 +76,9 @@ class Dispatcher:
         try:
             if request.began >= self.draining_since:
                 raise TritonUnavailable("The gateway is shutting down; try again.")
+            client = request.client or channel.server.identify(channel, request)
             # Checked this early because every thread may be waiting for a Triton that hangs.
             channel.server.require_model(request)
-            client = channel.server.client_of(channel, request)
             request.ticket = self._admission.enter(client)
         except EdgeLensError as error:
             request.refuse(error)

@@ -124,14 +124,21 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def examine(self, channel: Channel, request: Request) -> None:
         """Refuse or discard a body that nobody will read, before it has arrived."""
-        request.client = self.client_of(channel, request)
-        if not request.is_work:
+        if request.is_work:
+            request.client = self.identify(channel, request)
+        else:
+            request.client = self.client_of(channel, request)
             if request.body is not None:
                 request.body.drop()
-            return
-        if self._services.access.needs_key:
-            pairs = [(name.replace("_", "-"), value) for name, value in request.headers.items()]
-            self._services.access.authorise(Headers(pairs))
+
+    def identify(self, channel: Channel, request: Request) -> str:
+        """Return whose share a request takes: an address's, or that of a key at an address.
+
+        Raises Unauthorized: who has no valid key has no share.
+        """
+        pairs = [(name.replace("_", "-"), value) for name, value in request.headers.items()]
+        key = self._services.access.authorise(Headers(pairs))
+        return f"{self.client_of(channel, request)} {key}"
 
     def require_size(self, request: Request) -> None:
         """Raise TooLarge for a body over the limit, whether announced or already received."""

@@ -8,11 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import requests
 
 from gateway.errors import KeysUnavailable, Unauthorized
 from gateway.key_ring import KeyRing, KeysError
 from gateway.keys import add_key, main, revoke_key
-from tests.gateway.stub import Start, picture
+from tests.gateway.running import JPEG, Running, Serve, hold_inferences, in_background
+from tests.gateway.stub import Start, StubTriton, picture
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -297,6 +300,31 @@ def test_with_keys_configured_the_api_needs_one(start: Start, file: Path) -> Non
     body = {"data": picture(), "content_type": "image/jpeg", "headers": {"X-API-Key": key}}
     assert gateway.client.post("/v1/classify", **body).status_code == 200
     assert gateway.client.post("/v1/classify", **body).status_code == 429
+
+
+def test_each_key_has_a_share_of_its_own_though_the_address_is_the_same(
+    serve: Serve, triton: StubTriton, file: Path
+) -> None:
+    keys = [add_key(file, name) for name in ("alice", "bob")]
+    running = serve(api_keys_file=file)
+    running.services.admission.limit = 2
+    hold = hold_inferences(triton)
+    asked = [in_background(lambda key=key: post_with_key(running, key)) for key in keys]
+    wait_until(lambda: running.services.admission.in_flight == 2, "all places are taken", 10)
+    refused = post_with_key(running, keys[0])
+    stranger = post_with_key(running, "el_unknown")
+    hold.set()
+    for thread, answers in asked:
+        thread.join(20)
+        assert answers[0].status_code == 200
+    assert refused.status_code == 429  # without a share of its own it would not be its fault: 503
+    assert stranger.status_code == 401
+    assert "Bearer" in stranger.headers["WWW-Authenticate"]
+
+
+def post_with_key(running: Running, key: str) -> requests.Response:
+    headers = {**JPEG, "X-API-Key": key}
+    return requests.post(f"{running.url}/v1/classify", data=picture(), headers=headers, timeout=20)
 
 
 def test_a_broken_file_is_not_the_callers_mistake(start: Start, file: Path) -> None:
