@@ -12,6 +12,7 @@ from gateway.errors import EdgeLensError, ModelNotReady, TritonUnavailable, Unkn
 from gateway.model import Model, model_from_config
 from gateway.preference import preferred, stands_in_for
 from gateway.scrape import Loaded
+from gateway.shares import Shares
 from gateway.triton import InferenceClient
 
 logger = logging.getLogger(__name__)
@@ -30,9 +31,11 @@ class Catalog:
         triton: InferenceClient,
         default: str = "",
         clock: Callable[[], float] = time.monotonic,
+        shares: Mapping[str, Shares] | None = None,
     ) -> None:
         self._triton = triton
         self._wanted = default
+        self._unchecked = dict(shares or {})
         self._clock = clock
         self._models: Mapping[str, Versions] = {}
         self._seen: dict[str, float] = {}
@@ -74,6 +77,8 @@ class Catalog:
                 self._seen[name] = self._clock()
         self._models = found
         self._loaded = loaded
+        if found and not self.is_away:
+            self._check_shares()
 
     def models(self) -> Mapping[str, Versions]:
         """Return every classifier by name and version."""
@@ -141,6 +146,15 @@ class Catalog:
             if not wanted or name == wanted:
                 return f"The model {name} is loaded, but cannot be used here. {complaint}"
         return ""
+
+    def _check_shares(self) -> None:
+        """Log once what VERSION_SHARES names in vain: the other versions answer in its place."""
+        while self._unchecked:
+            name, shares = self._unchecked.popitem()
+            absent = shares.weights.keys() - self._models.get(name, {}).keys()
+            if absent:
+                versions = ", ".join(sorted(absent, key=int))
+                logger.warning("VERSION_SHARES: %s has no version %s in service", name, versions)
 
     def _describe(self, name: str, version: str, loaded: Loaded) -> Model | None:
         """Read one model's configuration; None if it is gone or is not a classifier."""

@@ -41,7 +41,7 @@ class Services:
     def build(cls, settings: Settings, triton: InferenceClient | None = None) -> "Services":
         """Make the parts from the settings; raise KeysError for a bad key file."""
         triton = triton or TritonClient(settings.triton_url, settings.triton_metrics_url)
-        catalog = Catalog(triton, settings.model)
+        catalog = Catalog(triton, settings.model, shares=settings.version_shares)
         admission = Admission(settings.deadline_seconds)
         readiness = Readiness(catalog, triton, measured=admission.expect)
         decoder = Decoder(Limits(settings.max_upload_bytes, settings.max_pixels))

@@ -51,3 +51,15 @@ def test_configured_shares_choose_the_version(start: Start, triton: StubTriton) 
 def test_a_share_for_a_version_that_is_away_is_ignored(start: Start) -> None:
     gateway = start(version_shares={"colours": Shares({"7": 1})})
     assert gateway.classify().get_json()["version"] == "1"
+
+
+def test_what_is_not_in_service_is_named_once(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    named = {"colours": Shares({"7": 1, "1": 1, "10": 1}), "color": Shares({"1": 1})}
+    gateway = start(version_shares=named)
+    gateway.services.catalog.refresh()
+    assert sorted(record.getMessage() for record in caplog.records) == [
+        "VERSION_SHARES: color has no version 1 in service",
+        "VERSION_SHARES: colours has no version 7, 10 in service",
+    ]
