@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -49,6 +50,7 @@ def main() -> int:
     if not pictures:
         parser.error(f"there is no picture below {options.directory}")
     named = 0
+    sys.stdout.reconfigure(errors="surrogateescape")  # a file's name may hold any bytes
     table = csv.writer(sys.stdout)
     table.writerow(["picture", "label", "probability", "error"])
     with (
@@ -65,6 +67,10 @@ def main() -> int:
         except KeyboardInterrupt:  # otherwise the pool would first classify all the others
             pool.shutdown(cancel_futures=True)
             sys.exit(f"\nmany_pictures.py: interrupted; {named} of {len(pictures)} named")
+        except BrokenPipeError:  # nobody reads on: `| head`
+            pool.shutdown(cancel_futures=True)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last lines
+            sys.exit("\nmany_pictures.py: the output was closed")
     print(f"\n{named} of {len(pictures)} named", file=sys.stderr)
     return 0 if named else 1
 

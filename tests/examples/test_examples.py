@@ -251,10 +251,7 @@ def test_ctrl_c_ends_the_gateways_client_without_a_trace() -> None:
 def test_many_pictures_that_are_interrupted_leave_the_others(
     triton: Running, tmp_path: Path
 ) -> None:
-    first = tmp_path / "0.jpg"
-    shutil.copy(PATHS[0], first)
-    for number in range(1, 5_000):  # seconds of work
-        (tmp_path / f"{number}.jpg").hardlink_to(first)
+    fill(tmp_path)
     url = f"127.0.0.1:{triton.grpc_port}"
     script = [sys.executable, EXAMPLES / "many_pictures.py", "--url", url, tmp_path]
     command = ["env", "--default-signal=INT", *script]  # it is ignored below a shell's `&`
@@ -268,6 +265,47 @@ def test_many_pictures_that_are_interrupted_leave_the_others(
     assert process.returncode == 1
     assert "interrupted" in said.splitlines()[-1]
     assert "Traceback" not in said
+
+
+def test_many_pictures_that_nobody_reads_on_leave_the_others(
+    triton: Running, tmp_path: Path
+) -> None:
+    fill(tmp_path)
+    url = f"127.0.0.1:{triton.grpc_port}"
+    command = [sys.executable, EXAMPLES / "many_pictures.py", "--url", url, tmp_path]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout and process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+    assert process.returncode == 1
+    assert said.splitlines()[-1] == "many_pictures.py: the output was closed"
+    assert "Traceback" not in said
+
+
+def fill(directory: Path) -> None:
+    """Make pictures for seconds of work."""
+    first = directory / "0.jpg"
+    shutil.copy(PATHS[0], first)
+    for number in range(1, 5_000):
+        (directory / f"{number}.jpg").hardlink_to(first)
+
+
+def test_many_pictures_takes_names_that_are_no_text(triton: Running, tmp_path: Path) -> None:
+    name = b"caf\xe9.jpg"
+    shutil.copy(PATHS[0], tmp_path / os.fsdecode(name))
+    url = f"127.0.0.1:{triton.grpc_port}"
+    script = EXAMPLES / "many_pictures.py"
+    finished = subprocess.run(
+        [sys.executable, script, "--url", url, tmp_path],
+        capture_output=True,
+        timeout=SECONDS,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"},  # as in most locales
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert name + b"," + PHOTOS[0].wnid.encode() in finished.stdout
 
 
 def test_many_pictures_that_all_fail_are_no_success(tmp_path: Path) -> None:
