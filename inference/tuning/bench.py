@@ -132,5 +132,8 @@ def open_bench(settings: Settings, tuned: Tuned) -> Iterator[Bench]:
                 stubs = ModelStubs(setup.run, models)
                 server.await_live(client, Loadings(stubs))
                 yield Bench(client, stubs, models, tuned)
+            except TritonError as error:  # the links that it names are about to go
+                told = str(error).replace(f"{models}/", f"{settings.repository}/")
+                raise TritonError(told) from error
             finally:
                 server.stop()

@@ -123,7 +123,7 @@ def test_a_candidate_that_hangs_does_not_keep_the_next_from_being_measured(tmp_p
     [
         (["lion"], "There is no model lion to tune in "),
         (["--repository", "/nowhere"], "No model is ready in /nowhere: export one with"),
-        (["broken"], "no such part"),
+        (["broken"], "/models/broken/1/model.py cannot run"),
     ],
     ids=["unknown model", "no repository", "a model that cannot be loaded"],
 )
@@ -131,11 +131,11 @@ def test_what_stops_it_is_said_in_one_line(
     tmp_path: Path, arguments: list[str], reason: str
 ) -> None:
     repository = tmp_path / "models"
-    standins.add_model(repository, "broken", code="raise ImportError('no such part')")
+    standins.add_model(repository, "broken", code="raise ImportError(f'{__file__} cannot run')")
     done = tune(inference_env(repository, tmp_path), *arguments)
     assert done.returncode == 1
     assert done.stderr.startswith("tune: ")
-    assert reason in done.stderr
+    assert reason.replace("/models", str(repository)) in done.stderr
     assert done.stderr.count("\n") == 1
 
 
