@@ -16,6 +16,11 @@ class Access:
         self._keys = keys
         self._limiter = limiter
 
+    @property
+    def needs_key(self) -> bool:
+        """Tell whether callers must present an API key."""
+        return self._keys is not None
+
     def authorise(self, headers: Headers) -> str:
         """Let a caller pass and name its key, "" if none is needed; raise Unauthorized."""
         return self._keys.check(presented_key(headers)).name if self._keys else ""

@@ -136,9 +136,11 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
         Raises Unauthorized: who has no valid key has no share.
         """
+        client, access = self.client_of(channel, request), self._services.access
+        if not access.needs_key:
+            return client
         pairs = [(name.replace("_", "-"), value) for name, value in request.headers.items()]
-        key = self._services.access.authorise(Headers(pairs))
-        return f"{self.client_of(channel, request)} {key}"
+        return f"{client} {access.authorise(Headers(pairs))}"
 
     def require_size(self, request: Request) -> None:
         """Raise TooLarge for a body over the limit, whether announced or already received."""
