@@ -11,19 +11,20 @@ from tests.places import HOME
 EXAMPLE = HOME / ".env.example"
 COMPOSE = HOME / "docker-compose.yml"
 DEPLOYMENTS = (COMPOSE, HOME / "deploy/swarm.yml", HOME / "deploy/kubernetes")
+FORMER = {"API_KEYS_FILE"}  # an earlier name: a stack that sets only this one does not start
 TIMES = ("DEADLINE_SECONDS", "TRITON_TIMEOUT", "GATEWAY_TIMEOUT")
 
 
 def test_the_example_lists_exactly_the_settings_of_compose() -> None:
     used = set(re.findall(r"\$\{([A-Z_]+)", text_of(COMPOSE)))
     listed = re.findall(r"^#?([A-Z_]+)=", text_of(EXAMPLE), re.MULTILINE)
-    assert sorted(listed) == sorted(used)
+    assert sorted(listed) == sorted(used - FORMER)
 
 
 def test_the_example_shows_the_defaults() -> None:
     shown = dict(re.findall(r"^#?([A-Z_]+)=(.*)$", text_of(EXAMPLE), re.MULTILINE))
     defaults = dict(re.findall(r"\$\{([A-Z_]+):-([^}]+)\}", text_of(COMPOSE)))
-    assert defaults.pop("API_KEYS_DIR") == "/dev/null"  # what is mounted where none is set
+    assert defaults.pop("API_KEYS_DIR").startswith("/dev/null")  # mounted where none is set
     assert {name: shown[name] for name in defaults} == defaults
 
 
