@@ -1,12 +1,24 @@
-"""Ends servers with the tests, and shows what the launcher of a failed test has printed."""
+"""Ends servers with the tests, and shows what the launcher of a failed test has printed.
+
+Tests that another environment runs fail for odd reasons: they are refused before they begin.
+"""
 
 import signal
+import sys
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
+from tests.environment import complaint
 from tests.logs import last_lines
 from tests.servers import Running
+
+# Here, because the conftest.py beside the named tests is imported before any hook is called.
+# A bare `pytest` runs those of the gateway (pyproject.toml).
+for named in [each for each in sys.argv[1:] if not each.startswith("-")] or ["tests/gateway"]:
+    if wrong := complaint(Path(named.partition("::")[0]).resolve()):
+        sys.exit(wrong)
 
 
 def pytest_configure() -> None:

@@ -1,4 +1,7 @@
-"""When `make` fills an environment again: if its lock file says something else, at any time."""
+"""When `make` fills an environment again: if its lock file says something else, at any time.
+
+Tests that are started in the wrong environment say which one is right.
+"""
 
 import os
 import shutil
@@ -7,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.places import HOME
+from tests.places import GATEWAY_PYTHON, HOME, INFERENCE_PYTHON
 
 STAMP, LOCK = ".venv/.gateway", "requirements/gateway.txt"
 PAST, FUTURE = 0.0, 4e9
@@ -46,3 +49,23 @@ def test_what_is_installed_is_left_alone_whatever_its_time(checkout: Path, time:
     for path in (*checkout.glob("requirements/*"), checkout / ".venv"):
         os.utime(path, (time, time))
     assert not installs(checkout)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named", "right"),
+    [
+        (GATEWAY_PYTHON, ["tests/inference/test_pbtxt.py::test_any"], INFERENCE_PYTHON),
+        (GATEWAY_PYTHON, ["-q", str(HOME / "tests/exporter")], INFERENCE_PYTHON),
+        (INFERENCE_PYTHON, ["tests/gateway/test_config.py"], GATEWAY_PYTHON),
+        (INFERENCE_PYTHON, [], GATEWAY_PYTHON),
+    ],
+    ids=["one test", "a directory", "one file", "bare"],
+)
+def test_the_wrong_environment_names_the_right_one(
+    wrong: Path, named: list[str], right: Path
+) -> None:
+    command = [str(wrong), "-m", "pytest", *named]
+    ended = subprocess.run(command, cwd=HOME, check=False, capture_output=True, text=True)
+    assert ended.returncode
+    assert ended.stderr.count("\n") == 1
+    assert f"{right.relative_to(HOME)} -m pytest" in ended.stderr
