@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from gateway.errors import NotAPicture, UndecodablePicture
-from gateway.formats import jpeg, read_header
+from gateway.formats import ACCEPTED, jpeg, read_header
 from gateway.formats.exif import ORIENTATION, read_tags, without_orientation
 from tests.photos import DATA
 from tests.pictures import encode, exif, scene
+from tests.places import HOME
 
 ODD = DATA / "odd_images"
 KINDS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
@@ -431,3 +432,15 @@ def test_a_jpeg_that_is_not_progressive_may_have_several_scans_too() -> None:
     progressive = encode(scene(640, 480), "JPEG", progressive=True)
     assert read_header(once).memory == 0
     assert read_header(several).memory == read_header(progressive).memory > 0
+
+
+@pytest.mark.parametrize(
+    "place", ["frontend/index.html", "gateway/openapi.json", "examples/README.md"]
+)
+def test_every_accepted_format_is_announced(place: str) -> None:
+    formats = set(re.findall(r"[A-Z]\w*[A-Z]\w*", ACCEPTED))
+    assert len(formats) == len(KINDS)
+    lists = re.findall(r"(?:\w+, )+\w+(?: or \w+)?", (HOME / place).read_text())
+    announced = [set(re.findall(r"\w+", each)) for each in lists if "TIFF" in each]
+    assert announced
+    assert all(formats <= each for each in announced)
