@@ -35,8 +35,8 @@ def test_wheel_is_found_and_complete() -> None:
 
 @pytest.fixture
 def without_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave no directory in which Python would find the wheel."""
-    monkeypatch.setattr(sys, "path", [])
+    """Leave no directory in which Python would find the wheel; its own library it does need."""
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if "site-packages" not in path])
 
 
 def test_server_of_an_ngc_image_is_found_without_the_wheel(
