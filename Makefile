@@ -113,18 +113,20 @@ serve-packages: ; @scripts/system-packages serve
 test-packages bench-packages: | serve-packages  # apt runs one at a time
 
 # The environments. A stamp is a copy of the lock file that an environment was made from. Times would not tell: files from an
-# archive bring old ones, and so does a clock that is wrong. .venv has the installers, which fill the others too; if its
-# creation was interrupted, it is created again.
+# archive bring old ones, and so does a clock that is wrong. It counts as long as the environment's Python is there, which an
+# update of the system may remove. .venv has the installers, which fill the others too; if its creation was interrupted, it is
+# created again.
 STAMPS := .venv/.installer .venv/.gateway .venv/.dev .venv-inference/.inference .venv-inference/.export .venv-peers/.peers \
     .venv-audit/.audit .venv-fuzz/.fuzz
 lock = requirements/$(patsubst .%,%,$(notdir $(1))).txt
-.PHONY: $(foreach stamp,$(STAMPS),$(shell cmp -s $(call lock,$(stamp)) $(stamp) || echo $(stamp)))
+.PHONY: $(foreach stamp,$(STAMPS),$(shell \
+    [ -x $(dir $(stamp))bin/python ] && cmp -s $(call lock,$(stamp)) $(stamp) || echo $(stamp)))
 define INSTALL
 @PATH="$(CURDIR)/$(GATEWAY):$$PATH" scripts/install $(@D) $(call lock,$@)
 @cp $(call lock,$@) $@
 endef
 .venv/.installer: | serve-packages
-	@[ -x $(GATEWAY)/pip ] || $(PYTHON) -m venv --clear .venv
+	@$(GATEWAY)/pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@$(GATEWAY)/pip install --quiet --disable-pip-version-check --require-hashes -r $(call lock,$@)
 	@cp $(call lock,$@) $@
 .venv-%/bin/python: | .venv/.installer

@@ -1,4 +1,4 @@
-"""When `make` fills an environment again: if its lock file says something else, at any time.
+"""When `make` fills an environment again: if its lock file changed, at any time, or Python left.
 
 Tests that are started in the wrong environment say which one is right.
 """
@@ -6,6 +6,7 @@ Tests that are started in the wrong environment say which one is right.
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ def checkout(tmp_path: Path) -> Path:
     """Make a checkout whose environment for the gateway is installed."""
     shutil.copy(HOME / "Makefile", tmp_path)
     shutil.copytree(HOME / "requirements", tmp_path / "requirements")
-    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/python").symlink_to(sys.executable)
     shutil.copy(tmp_path / "requirements/installer.txt", tmp_path / ".venv/.installer")
     shutil.copy(tmp_path / LOCK, tmp_path / STAMP)
     return tmp_path
@@ -49,6 +51,13 @@ def test_what_is_installed_is_left_alone_whatever_its_time(checkout: Path, time:
     for path in (*checkout.glob("requirements/*"), checkout / ".venv"):
         os.utime(path, (time, time))
     assert not installs(checkout)
+
+
+def test_an_environment_whose_python_was_removed_is_filled_again(checkout: Path) -> None:
+    python = checkout / ".venv/bin/python"
+    python.unlink()
+    python.symlink_to(checkout / "removed")
+    assert installs(checkout)
 
 
 @pytest.mark.parametrize(
