@@ -31,7 +31,8 @@ from gateway.scrape import Loaded, scrape
 logger = logging.getLogger(__name__)
 # Seconds; together longer than a balancer needs to take a broken replica out of service.
 RETRY_PAUSES = (0.1, 0.3, 0.6, 1.0)
-# Tells the balancer that this client retries failed calls itself: see deploy/haproxy.cfg.
+# Spares a first attempt the balancer's own retries, a millisecond: see deploy/haproxy.cfg.
+# They find what only some replicas have: a configuration is asked for once, and must not seem gone.
 RETRIES = (("x-edgelens-retries", "1"),)
 CONFIG_TIMEOUT = 2.0  # seconds
 CHANNEL_OPTIONS = (
@@ -45,6 +46,7 @@ CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
 )
 Tensor = NDArray[np.uint8]
+Metadata = Sequence[tuple[str, str]]
 Row = list[Prediction] | InferenceFailed  # a picture's labels, or why there are none
 
 
@@ -131,7 +133,7 @@ class TritonClient:
         """Close the channel; calls under way fail."""
         self._channel.close()
 
-    def _call(self, request: Any, deadline: Deadline) -> Any:
+    def _call(self, request: Any, deadline: Deadline, metadata: Metadata = ()) -> Any:
         """Run one inference to its end, even if the client hangs up meanwhile.
 
         A cancelled call can crash Triton 24.10 (its issue 7368, fixed later).
@@ -140,20 +142,22 @@ class TritonClient:
         # A queue policy may drop a request that has waited this long in Triton. A request past
         # gRPC's own deadline is dropped anyway, before inference.
         request.parameters["timeout"].int64_param = int(deadline.remaining() * 1e6)
-        return _ask(self._infer, request, deadline.remaining())
+        return _ask(self._infer, request, deadline.remaining(), metadata)
 
     def _call_with_retries(self, request: Any, deadline: Deadline) -> Any:
+        metadata: Metadata = RETRIES
         # While Triton is known to be away, the first failure is the answer: nobody waits for it.
         for pause in () if self._down else RETRY_PAUSES:
             try:
-                return self._call(request, deadline)
+                return self._call(request, deadline, metadata)
             except (TritonUnavailable, UnknownModel):
                 # The catalog knows the model: one replica may be reloading it while others have it.
                 if deadline.remaining() <= pause:
                     raise
                 self._sleep(pause)
+                metadata = ()
         try:
-            response = self._call(request, deadline)
+            response = self._call(request, deadline, metadata)
         except TritonUnavailable as error:
             self._down = not isinstance(error, ModelNotReady)
             raise
@@ -161,10 +165,10 @@ class TritonClient:
         return response
 
 
-def _ask(call: Callable[..., Any], request: Any, timeout: float) -> Any:
+def _ask(call: Callable[..., Any], request: Any, timeout: float, metadata: Metadata = ()) -> Any:
     """Make one gRPC call of `timeout` seconds at most; raises the matching EdgeLensError."""
     try:
-        return call(request, timeout=timeout, metadata=RETRIES)
+        return call(request, timeout=timeout, metadata=metadata)
     except grpc.RpcError as exc:
         error = translate(exc)
         if isinstance(error, InferenceFailed):  # the client is told no more than the code

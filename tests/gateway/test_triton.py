@@ -58,6 +58,7 @@ class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
         return response
 
     def ModelConfig(self, request: Any, context: grpc.ServicerContext) -> Any:
+        self.metadata.append(dict(context.invocation_metadata()))
         if (request.name, request.version) != ("colours", "3"):
             context.abort(grpc.StatusCode.NOT_FOUND, f"unknown model {request.name}")
         return service_pb2.ModelConfigResponse(config=model_config("colours"))
@@ -115,11 +116,15 @@ def test_a_batch_goes_as_one_request_and_comes_back_by_picture(
     assert output.parameters["classification"].int64_param == 2
 
 
-def test_a_balancer_is_told_not_to_repeat_what_the_gateway_repeats(
+def test_only_a_first_attempt_is_spared_the_balancers_own_retries(
     standin: Standin, model: Model
 ) -> None:
+    """They find the replica that has a model which others lack."""
+    standin.servicer.failures = [(grpc.StatusCode.NOT_FOUND, "unknown model")]
     infer(standin, model)
-    assert "x-edgelens-retries" in standin.servicer.metadata[0]
+    standin.client.config("colours", "3")
+    spared = ["x-edgelens-retries" in metadata for metadata in standin.servicer.metadata]
+    assert spared == [True, False, False]
 
 
 @pytest.mark.parametrize(
