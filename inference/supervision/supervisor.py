@@ -140,7 +140,7 @@ class Supervisor:
         for model in sorted(before.keys() | served):
             if (versions := served.get(model)) != before.get(model):
                 named = ", ".join(f"v{version}" for version in sorted(versions or ()))
-                self._say(f"{model}: {named or 'no version'} is loaded now.")
+                self._say(f"{model}: now loaded: {named or 'no version'}.")
 
     def _fault(self) -> str:
         """Say what is wrong with Triton as seen from outside, "" if nothing is."""

@@ -285,10 +285,10 @@ def test_models_that_others_load_and_unload_are_followed(server: Running) -> Non
     standins.add_model(Path(server.env["MODEL_REPOSITORY"]), "late")
     assert admin(server, "/v2/repository/models/late/load").status == 200
     wait_until(lambda: "late" in names(server), "the new model is watched", DEADLINE)
-    wait_until(lambda: " late: v1 is loaded now." in server.printed(), "it is told", DEADLINE)
+    wait_until(lambda: " late: now loaded: v1." in server.printed(), "it is told", DEADLINE)
     assert admin(server, "/v2/repository/models/late/unload").status == 200
     wait_until(lambda: "late" not in names(server), "it is watched no more", DEADLINE)
-    gone = " late: no version is loaded now."
+    gone = " late: now loaded: no version."
     wait_until(lambda: gone in server.printed(), "that is told, too", DEADLINE)
     assert is_ready(server)
     assert counter(server, RELOADS, model="late") == 0
