@@ -34,6 +34,7 @@ from tests.waiting import wait_until
 
 CLIENTS = 8
 FROZEN = 12.0  # seconds; longer than the balancer waits for an answer
+LACKING = 8.0  # seconds; the gateways ask several times meanwhile what is loaded
 # Prints the processes that run the model in a container, and sends them a signal if told to.
 STUBS = """
 import os, pathlib, sys
@@ -43,6 +44,21 @@ for entry in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
         print(entry.parent.name)
         for number in sys.argv[1:]:
             os.kill(int(entry.parent.name), int(number))
+"""
+# Loads or unloads the model in a container; prints the status of the answer.
+REPOSITORY = f"""
+import http.client, pathlib, sys
+key = pathlib.Path("/tmp/run/admin-key").read_text()
+triton = http.client.HTTPConnection("127.0.0.1", 8000)
+path = "/v2/repository/models/{MODEL}/" + sys.argv[1]
+triton.request("POST", path, "{{}}", {{"X-EdgeLens-Admin": key}})
+print(triton.getresponse().status)
+"""
+READINESS = """
+import http.client
+launcher = http.client.HTTPConnection("127.0.0.1", 8003)
+launcher.request("GET", "/readyz")
+print(launcher.getresponse().read().decode())
 """
 
 
@@ -100,6 +116,23 @@ def test_nothing_is_lost_when_the_process_behind_a_model_is_killed(scaled: Stack
     assert killed, "no stub was found"
     wait_until(lambda: set(stubs_of(victim)) - killed, "the launcher brings it back", 60)
     expect_return(scaled, victim, losses)
+    load.expect_none_lost(began)
+
+
+def test_nothing_is_lost_while_one_of_the_replicas_lacks_the_model(scaled: Stack, load: Load):
+    """As after a restart of its Triton during which the model's process died."""
+    began, losses = time.monotonic(), scaled.losses()
+    victim = scaled.containers("triton")[1]
+    assert python_in(victim, REPOSITORY, "unload") == "200"
+    try:
+        wait_until(lambda: f'"{MODEL}"' not in python_in(victim, READINESS), "it is noticed", 60)
+        docker("exec", victim, "sh", "-c", "kill -9 $(pidof tritonserver)")
+        expect_return(scaled, victim, losses)
+        back = time.monotonic()
+        wait_until(lambda: time.monotonic() - back > LACKING, "all have met that replica", 60)
+        scaled.wait_for_replicas(3)
+    finally:
+        assert python_in(victim, REPOSITORY, "load") == "200"
     load.expect_none_lost(began)
 
 
