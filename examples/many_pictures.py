@@ -46,7 +46,8 @@ def main() -> int:
         parser.error("--url must be HOST:PORT or http://HOST:PORT")
     if options.at_once < 1:
         parser.error("--at-once must be at least 1")
-    pictures = sorted(p for p in options.directory.rglob("*") if p.suffix.lower() in KINDS)
+    found = (p for p in options.directory.rglob("*") if p.suffix.lower() in KINDS)
+    pictures = sorted(p for p in found if not p.is_fifo())  # reading a pipe would wait for ever
     if not pictures:
         parser.error(f"there is no picture below {options.directory}")
     named = 0

@@ -251,13 +251,7 @@ def test_ctrl_c_ends_the_gateways_client_without_a_trace() -> None:
 def test_many_pictures_that_are_interrupted_leave_the_others(
     triton: Running, tmp_path: Path
 ) -> None:
-    fill(tmp_path)
-    url = f"127.0.0.1:{triton.grpc_port}"
-    script = [sys.executable, EXAMPLES / "many_pictures.py", "--url", url, tmp_path]
-    command = ["env", "--default-signal=INT", *script]  # it is ignored below a shell's `&`
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with begin_many_pictures(triton, tmp_path) as process:
         assert process.stderr
         process.stderr.read(BAR)  # it has begun
         process.send_signal(signal.SIGINT)
@@ -270,12 +264,7 @@ def test_many_pictures_that_are_interrupted_leave_the_others(
 def test_many_pictures_that_nobody_reads_on_leave_the_others(
     triton: Running, tmp_path: Path
 ) -> None:
-    fill(tmp_path)
-    url = f"127.0.0.1:{triton.grpc_port}"
-    command = [sys.executable, EXAMPLES / "many_pictures.py", "--url", url, tmp_path]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with begin_many_pictures(triton, tmp_path) as process:
         assert process.stdout and process.stderr
         process.stdout.readline()
         process.stdout.close()
@@ -285,15 +274,22 @@ def test_many_pictures_that_nobody_reads_on_leave_the_others(
     assert "Traceback" not in said
 
 
-def fill(directory: Path) -> None:
-    """Make pictures for seconds of work."""
+def begin_many_pictures(triton: Running, directory: Path) -> "subprocess.Popen[str]":
+    """Start on pictures for seconds of work."""
     first = directory / "0.jpg"
     shutil.copy(PATHS[0], first)
     for number in range(1, 5_000):
         (directory / f"{number}.jpg").hardlink_to(first)
+    url = f"127.0.0.1:{triton.grpc_port}"
+    script = [sys.executable, EXAMPLES / "many_pictures.py", "--url", url, directory]
+    command = ["env", "--default-signal=INT", *script]  # it is ignored below a shell's `&`
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_many_pictures_takes_names_that_are_no_text(triton: Running, tmp_path: Path) -> None:
+def test_many_pictures_takes_files_of_any_name_but_no_pipes(
+    triton: Running, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
     name = b"caf\xe9.jpg"
     shutil.copy(PATHS[0], tmp_path / os.fsdecode(name))
     url = f"127.0.0.1:{triton.grpc_port}"
