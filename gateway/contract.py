@@ -1,7 +1,7 @@
 """How a picture becomes a model's input, as the model's own config.pbtxt states it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 LARGEST_SIDE = 4096
@@ -50,6 +50,16 @@ class Contract:
                 f"smaller than the crop; make it {longest} or more in config.pbtxt."
             )
         return contract
+
+    @property
+    def shape(self) -> list[int]:
+        """Return the shape of the tensor that a picture becomes."""
+        return [self.height, self.width, 3]
+
+    def fits(self, dims: Sequence[int]) -> bool:
+        """Tell whether that tensor fits an input of these dims, of which -1 may be any size."""
+        sizes = zip(dims, self.shape, strict=True)
+        return len(dims) == len(self.shape) and all(size in (-1, own) for size, own in sizes)
 
     def as_parameters(self) -> dict[str, str]:
         """Return the contract as the strings that config.pbtxt holds."""

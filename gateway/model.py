@@ -99,14 +99,12 @@ def _require_input(inputs: Any, contract: Contract) -> None:
     """Raise ContractError unless the model takes what this gateway sends."""
     if any(not other.optional for other in inputs[1:]):
         raise ContractError("The model needs more inputs than the picture.")
-    wanted = [contract.height, contract.width, 3]
     for given in inputs[:1]:
-        sizes = list(given.dims)
-        fits = len(sizes) == 3 and all(a in (-1, b) for a, b in zip(sizes, wanted, strict=True))
-        if fits and given.data_type == TYPE_UINT8:
+        if contract.fits(given.dims) and given.data_type == TYPE_UINT8:
             return
     raise ContractError(
-        f"By its own contract, the model's first input must be TYPE_UINT8 with dims {wanted}."
+        "By its own contract, the model's first input must be TYPE_UINT8 with dims"
+        f" {contract.shape}."
     )
 
 

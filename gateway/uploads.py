@@ -133,11 +133,16 @@ def _read(request: Request, limits: UploadLimits) -> list[Picture]:
     if kind == "application/json" or kind.endswith("+json"):
         return _from_json(request, limits)
     if not kind or kind.startswith(RAW_TYPES):
-        data = request.get_data(cache=False)
-        if not data:
-            raise BadRequest(f"{EMPTY} {NO_PICTURE}")
-        return [Picture(None, data)]
+        return [Picture(None, _body(request))]
     raise UnsupportedMediaType(f"This Content-Type is not accepted. {NO_PICTURE}")
+
+
+def _body(request: Request) -> bytes:
+    """Return what was sent; raise BadRequest for nothing."""
+    body = request.get_data(cache=False)
+    if not body:
+        raise BadRequest(f"{EMPTY} {NO_PICTURE}")
+    return body
 
 
 def _from_multipart(request: Request, limits: UploadLimits) -> list[Picture]:
@@ -209,9 +214,7 @@ def _from_fields(fields: list[tuple[str, str]], limits: UploadLimits) -> Iterato
 
 
 def _from_json(request: Request, limits: UploadLimits) -> list[Picture]:
-    body = request.get_data(cache=False)
-    if not body:
-        raise BadRequest(f"{EMPTY} {NO_PICTURE}")
+    body = _body(request)
     if b"\0" in body:
         raise BadRequest(NO_JSON)
     # Base64 has none of these bytes; a body full of them is meant to exhaust the memory.

@@ -14,7 +14,7 @@ from gateway.model_names import ensemble_name, is_apart
 from inference.contracts.answer import Answer
 from inference.contracts.endpoint import Array, Endpoint, Names
 from inference.contracts.errors import Deviation
-from inference.contracts.expectation import Expectation, contract_of, input_of, shape_of
+from inference.contracts.expectation import Expectation, contract_of, input_of
 from inference.contracts.judgement import judge, judge_ensemble
 from inference.contracts.report import Report
 
@@ -71,7 +71,7 @@ class Check:
         """Find out which version answers unversioned requests, by asking with zeros."""
         config = self.endpoints[0].config(self.model)
         contract = contract_of(config)
-        zeros = np.zeros(shape_of(contract), np.uint8)
+        zeros = np.zeros(contract.shape, np.uint8)
         tensors = Names(input_of(config, contract), config["output"][0]["name"], 1)
         batch = rows([zeros], int(config.get("max_batch_size", 0)))
         return self.endpoints[0].classify(self.model, "", batch, tensors).version

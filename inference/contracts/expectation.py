@@ -43,7 +43,7 @@ class Expectation:
         return cls(
             contract=contract,
             input=input_of(config, contract),
-            output=(output := _tensor(config, "output", "TYPE_FP32", None))["name"],
+            output=(output := _tensor(config, "output", "TYPE_FP32"))["name"],
             classes=_classes(output),
             max_batch_size=int(config.get("max_batch_size", 0)),
             precision=parameters.get("precision") or "auto",
@@ -105,35 +105,25 @@ def contract_of(config: Mapping[str, Any]) -> Contract:
 
 def input_of(config: Mapping[str, Any], contract: Contract) -> str:
     """Name the input that takes pictures. Raises Deviation if it does not fit the contract."""
-    name: str = _tensor(config, "input", "TYPE_UINT8", shape_of(contract))["name"]
+    name: str = _tensor(config, "input", "TYPE_UINT8", contract)["name"]
     return name
 
 
-def shape_of(contract: Contract) -> list[int]:
-    """Return the shape of the tensor that a picture becomes."""
-    return [contract.height, contract.width, 3]
-
-
 def _tensor(
-    config: Mapping[str, Any], side: str, kind: str, dims: list[int] | None
+    config: Mapping[str, Any], side: str, kind: str, contract: Contract | None = None
 ) -> Mapping[str, Any]:
-    """Find the first input or output and compare it with the contract."""
+    """Find the first input or output and compare its type and, given a contract, its dims."""
     entries = config.get(side, [])
     if not entries:
         raise Deviation(f"the configuration names no {side}")
     entry: Mapping[str, Any] = entries[0]
     found = [int(size) for size in entry.get("dims", [])]
-    if entry.get("data_type") != kind or (dims and not _may_be(found, dims)):
+    if entry.get("data_type") != kind or (contract and not contract.fits(found)):
         raise Deviation(
             f"{side} '{entry['name']}' is {entry.get('data_type')} {found}, but the contract says"
-            f" {kind} {dims or ''}".rstrip()
+            f" {kind} {contract.shape if contract else ''}".rstrip()
         )
     return entry
-
-
-def _may_be(found: list[int], dims: list[int]) -> bool:
-    """Compare sizes, of which -1 may be any."""
-    return len(found) == len(dims) and all(a in (-1, b) for a, b in zip(found, dims, strict=True))
 
 
 def _classes(output: Mapping[str, Any]) -> int:

@@ -36,7 +36,7 @@ class Configuration:
             contract=contract,
             limits=_limits(parameters),
             input=_only(config, "input", "TYPE_STRING", [1]),
-            output=_only(config, "output", "TYPE_UINT8", [contract.height, contract.width, 3]),
+            output=_only(config, "output", "TYPE_UINT8", contract.shape),
             instances=model_config.instances(config),
         )
 
