@@ -1,4 +1,4 @@
-"""Admit no more pictures than can be answered within the deadline; the limit adapts by itself."""
+"""Admit no more pictures than each model can answer in time; the limits adapt by themselves."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from gateway.deadline import Deadline
 from gateway.errors import Overloaded, TooManyRequests
 
 TICKET = "edgelens.ticket"  # the key of a request's ticket in the WSGI environment
-FIRST_LIMIT = 64.0
+FIRST_LIMIT = 32.0  # what a slow model can answer in time; a fast one soon has more
 LOWEST_LIMIT = 4.0
 HIGHEST_LIMIT = 512.0
 TARGET = 0.5  # of the deadline: admitted requests should be answered by then
@@ -45,7 +45,7 @@ class Ticket:
 
 
 class Admission:
-    """Count the pictures under way against a limit.
+    """Count the pictures that one model has under way against a limit.
 
     The limit grows by one per round while answers come well before the deadline, and doubles while
     they come very early. It shrinks by a fifth when they come later. In this way it adapts to the
@@ -173,3 +173,28 @@ class Admission:
             far = seconds < FAR * self.deadline_seconds
             step = ticket.weight if far else ticket.weight / self.limit
             self.limit = min(HIGHEST_LIMIT, self.limit + step)
+
+
+class Admissions:
+    """An admission for each model, so that a flood on a slow one takes no places of the others."""
+
+    def __init__(self, deadline_seconds: float) -> None:
+        self._deadline_seconds = deadline_seconds
+        self._lock = threading.Lock()
+        self._by_model: dict[str, Admission] = {}
+
+    def of(self, model: str) -> Admission:
+        """Return a model's admission."""
+        with self._lock:
+            if model not in self._by_model:
+                self._by_model[model] = Admission(self._deadline_seconds)
+            return self._by_model[model]
+
+    def by_model(self) -> dict[str, Admission]:
+        """Return the admission of every model that was ever asked."""
+        with self._lock:
+            return dict(self._by_model)
+
+    def retry_after(self) -> float:
+        """Return the seconds until the pictures now under way will be answered by all models."""
+        return max((one.retry_after() for one in self.by_model().values()), default=0.0)

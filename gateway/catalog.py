@@ -1,5 +1,6 @@
 """The models that can be asked now: refreshed in the background, never during a request."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -97,6 +98,12 @@ class Catalog:
             reason = self._unusable() or "No model is loaded yet; try again."
             raise TritonUnavailable(AWAY if self.is_away else reason)
         return preferred(served)
+
+    def asked(self, name: str) -> str:
+        """Return the model that a request for `name` asks, the default for ""; "" if unknown."""
+        with contextlib.suppress(TritonUnavailable):
+            name = name or self.default()
+        return name if name in self._models else ""
 
     def stands_in_for(self) -> str:
         """Return the model that the default stands in for; "" if none, or if MODEL is set."""

@@ -13,7 +13,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from gateway.admission import Admission
+from gateway.admission import Admissions
 from gateway.catalog import Catalog
 from gateway.errors import (
     EdgeLensError,
@@ -31,7 +31,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 class Metrics:
     """The gateway's counters and gauges."""
 
-    def __init__(self, admission: Admission, catalog: Catalog, ready: Callable[[], bool]) -> None:
+    def __init__(self, admissions: Admissions, catalog: Catalog, ready: Callable[[], bool]) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.requests = Counter(
@@ -61,8 +61,10 @@ class Metrics:
         )
         for error in (TooManyRequests, Overloaded, TritonUnavailable, KeysUnavailable):
             self.rejections.labels(error.code)  # from 0 on: `rate` cannot see a series' first step
-        self._add_admission(admission)
-        self._gauge("edgelens_triton_ready", "1 while real inferences succeed.", ready)
+        text = "1 while real inferences succeed."
+        ready_now = Gauge("edgelens_triton_ready", text, registry=self.registry)
+        ready_now.set_function(lambda: float(ready()))
+        self.registry.register(_Admitted(admissions))
         self.registry.register(_ModelInfo(catalog))
 
     def reject(self, error: EdgeLensError) -> None:
@@ -70,23 +72,31 @@ class Metrics:
         if error.retry_after is not None:
             self.rejections.labels(error.code).inc()
 
-    def _add_admission(self, admission: Admission) -> None:
-        self._gauge(
+
+class _Admitted(Collector):
+    def __init__(self, admissions: Admissions) -> None:
+        self._admissions = admissions
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        """Return what is under way and what may be, for every model that was asked."""
+        limit = GaugeMetricFamily(
             "edgelens_admission_limit",
             "Pictures that may be under way at the same time.",
-            admission.places,
+            labels=["model"],
         )
-        self._gauge(
-            "edgelens_in_flight", "Pictures under way or waiting.", lambda: admission.in_flight
+        in_flight = GaugeMetricFamily(
+            "edgelens_in_flight", "Pictures under way or waiting.", labels=["model"]
         )
-        self._gauge(
+        seconds = GaugeMetricFamily(
             "edgelens_picture_seconds",
             "Measured time per picture, from which Retry-After is computed.",
-            lambda: admission.seconds_per_picture,
+            labels=["model"],
         )
-
-    def _gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
-        Gauge(name, text, registry=self.registry).set_function(lambda: float(read()))
+        for model, admission in self._admissions.by_model().items():
+            limit.add_metric([model], admission.places())
+            in_flight.add_metric([model], admission.in_flight)
+            seconds.add_metric([model], admission.seconds_per_picture)
+        return [limit, in_flight, seconds]
 
 
 class _ModelInfo(Collector):

@@ -45,7 +45,7 @@ class Readiness:
         catalog: Catalog,
         triton: InferenceClient,
         clock: Callable[[], float] = time.monotonic,
-        measured: Callable[[float], None] = lambda _: None,
+        measured: Callable[[str, float], None] = lambda *_: None,
     ) -> None:
         self._measured = measured
         self._catalog = catalog
@@ -155,7 +155,7 @@ class Readiness:
         except EdgeLensError as error:
             self._note_failure(error, start)
         else:
-            self._measured(self._clock() - began)
+            self._measured(model.name, self._clock() - began)
             self._note_success()
 
     def _note_full_queue(self, error: Overloaded, start: float) -> None:

@@ -145,7 +145,7 @@ def predict_entry(result: Result) -> dict[str, Any]:
 def _classify(options: ClassifyOptions) -> Classification:
     parts = services()
     parts.readiness.require(options.model)
-    with _place() as ticket:
+    with _place(options.model) as ticket:
         with turn(request.content_length, ticket.deadline):
             pictures = read_pictures(request, parts.upload_limits)
         ticket.grow(len(pictures))
@@ -162,11 +162,12 @@ def _classify(options: ClassifyOptions) -> Classification:
 
 
 @contextmanager
-def _place() -> Iterator[Ticket]:
+def _place(model: str) -> Iterator[Ticket]:
     """Hold the request's place: the server's ticket, or our own if another server runs the app."""
     parts = services()
     given: Ticket | None = request.environ.get(TICKET)
-    ticket = given or parts.admission.enter(request.remote_addr or "")
+    admission = parts.admissions.of(parts.catalog.asked(model))
+    ticket = given or admission.enter(request.remote_addr or "")
     ticket.deadline.client_gone = request.environ.get(DISCONNECTED, ticket.deadline.client_gone)
     try:
         yield ticket

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from gateway.access import Access
-from gateway.admission import Admission
+from gateway.admission import Admissions
 from gateway.budget import Budget
 from gateway.catalog import Catalog
 from gateway.classifier import Classifier
@@ -29,7 +29,7 @@ class Services:
     triton: InferenceClient
     catalog: Catalog
     classifier: Classifier
-    admission: Admission
+    admissions: Admissions
     readiness: Readiness
     access: Access
     metrics: Metrics
@@ -42,8 +42,10 @@ class Services:
         """Make the parts from the settings; raise KeysError for a bad key file."""
         triton = triton or TritonClient(settings.triton_url, settings.triton_metrics_url)
         catalog = Catalog(triton, settings.model, shares=settings.version_shares)
-        admission = Admission(settings.deadline_seconds)
-        readiness = Readiness(catalog, triton, measured=admission.expect)
+        admissions = Admissions(settings.deadline_seconds)
+        readiness = Readiness(
+            catalog, triton, measured=lambda name, s: admissions.of(name).expect(s)
+        )
         decoder = Decoder(Limits(settings.max_upload_bytes, settings.max_pixels))
         keys = KeyRing(settings.api_keys_file) if settings.api_keys_file else None
         return cls(
@@ -51,10 +53,10 @@ class Services:
             triton=triton,
             catalog=catalog,
             classifier=Classifier(catalog, triton, decoder, dict(settings.version_shares)),
-            admission=admission,
+            admissions=admissions,
             readiness=readiness,
             access=Access(keys, RateLimiter(settings.client_rate)),
-            metrics=Metrics(admission, catalog, readiness.is_ready),
+            metrics=Metrics(admissions, catalog, readiness.is_ready),
             upload_limits=UploadLimits(settings.max_upload_bytes, settings.max_pictures),
             budget=Budget(LARGEST_AT_ONCE * settings.max_body_bytes),
             openapi=describe_api(keys is not None, settings.max_pictures),

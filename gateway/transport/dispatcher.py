@@ -1,7 +1,8 @@
 """Waitress's threads, behind the admission: only admitted requests get a thread for pictures.
 
-Everything else has a few threads of its own, so health checks and refusals never wait behind
-inferences. A request whose client has hung up leaves the queue.
+Each model has threads of its own, so that a fast one never waits behind a slow one. So has
+everything else: health checks and refusals never wait behind inferences. A request whose client has
+hung up leaves its queue.
 """
 
 import math
@@ -9,7 +10,7 @@ import threading
 
 from waitress.task import ThreadedTaskDispatcher
 
-from gateway.admission import Admission
+from gateway.admission import Admissions
 from gateway.errors import EdgeLensError, TritonUnavailable
 from gateway.transport.channel import Channel
 from gateway.transport.request import Request
@@ -20,10 +21,11 @@ LIGHT_THREADS = 4
 class Dispatcher:
     """Queue requests for the threads; the interface is that of waitress's own dispatcher."""
 
-    def __init__(self, admission: Admission, threads: int) -> None:
-        self._admission = admission
+    def __init__(self, admissions: Admissions, threads: int) -> None:
+        self._admissions = admissions
+        self._threads = threads
         self._lock = threading.Lock()
-        self._work = _Lane(threads)
+        self._lanes: dict[str, _Lane] = {}  # by model
         self._light = _Lane(LIGHT_THREADS)
         self._busy = 0
         self.draining_since = math.inf  # of the monotonic clock
@@ -41,14 +43,15 @@ class Dispatcher:
         if request.refusal and self.is_loop() and not channel.total_outbufs_len:
             channel.refuse_now = True
         elif request.ticket:
-            self._work.put(channel)
+            self._lane(request.model).put(channel)
         else:
             self._light.put(channel)
 
     def forget(self, channel: Channel) -> None:
         """Free the place of a client that hung up, if its request still waits."""
-        if self._work.drop(channel):
-            self.finish(channel, channel.requests[0])
+        request = channel.current
+        if request and request.ticket and self._lane(request.model).drop(channel):
+            self.finish(channel, request)
 
     def finish(self, channel: Channel, request: Request) -> None:
         """Free the place of a request that was answered, or that nobody waits for."""
@@ -69,8 +72,15 @@ class Dispatcher:
 
     def shutdown(self) -> None:
         """Let the threads end once they have answered their current requests."""
-        self._work.set_thread_count(0)
-        self._light.set_thread_count(0)
+        with self._lock:
+            for lane in (self._light, *self._lanes.values()):
+                lane.set_thread_count(0)
+
+    def _lane(self, model: str) -> "_Lane":
+        with self._lock:
+            if model not in self._lanes:
+                self._lanes[model] = _Lane(self._threads)
+            return self._lanes[model]
 
     def _admit(self, channel: Channel, request: Request) -> None:
         try:
@@ -78,8 +88,8 @@ class Dispatcher:
                 raise TritonUnavailable("The gateway is shutting down; try again.")
             client = request.client or channel.server.identify(channel, request)
             # Checked this early because every thread may be waiting for a Triton that hangs.
-            channel.server.require_model(request)
-            request.ticket = self._admission.enter(client)
+            request.model = channel.server.model_of(request)
+            request.ticket = self._admissions.of(request.model).enter(client)
         except EdgeLensError as error:
             request.refuse(error)
             channel.server.count_refusal(request, error)

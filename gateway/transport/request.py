@@ -29,6 +29,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         self.body: Body | None = None
         self.examined = False
         self.client = ""
+        self.model = ""
         self.ticket: Ticket | None = None
         self.refusal: EdgeLensError | None = None
 

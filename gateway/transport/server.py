@@ -65,7 +65,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._full_told = -math.inf
         self._doomed: list[Channel] = []
         self._replaced: list[Channel] = []  # by connections accepted in this turn
-        dispatcher = Dispatcher(services.admission, settings.threads)
+        dispatcher = Dispatcher(services.admissions, settings.threads)
         super().__init__(app, dispatcher=dispatcher, adj=adjust(settings))
         os.set_blocking(self.trigger.trigger, False)
 
@@ -169,7 +169,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def retry_after(self) -> float:
         """Return the seconds until the pictures now under way will be answered."""
-        return self._services.admission.retry_after()
+        return self._services.admissions.retry_after()
 
     def client_of(self, channel: Channel, request: Request) -> str:
         """Return the client's address; behind the trusted proxy, the one that the proxy saw."""
@@ -181,10 +181,14 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             return (match[1] if match else last) or address
         return address
 
-    def require_model(self, request: Request) -> None:
-        """Raise TritonUnavailable for a request that would wait in vain."""
-        asked = parse_qs(request.query).get("model", [""])
-        self._services.readiness.require(asked[0])
+    def model_of(self, request: Request) -> str:
+        """Return the model that a request asks, "" if nobody knows it.
+
+        Raises TritonUnavailable for a request that would wait in vain.
+        """
+        name = parse_qs(request.query).get("model", [""])[0]
+        self._services.readiness.require(name)
+        return self._services.catalog.asked(name)
 
     def count_refusal(self, request: Request, error: EdgeLensError) -> None:
         """Count a refusal that the application never saw; a made-up path counts as "other"."""

@@ -190,12 +190,8 @@ def test_a_signal_at_the_worst_moment_still_stops_it() -> None:
 
 
 def in_flight(url: str) -> float:
-    (line,) = [
-        line
-        for line in requests.get(f"{url}/metrics", timeout=10).text.splitlines()
-        if line.startswith("edgelens_in_flight ")
-    ]
-    return float(line.split()[1])
+    lines = requests.get(f"{url}/metrics", timeout=10).text.splitlines()
+    return sum(float(line.split()[1]) for line in lines if line.startswith("edgelens_in_flight{"))
 
 
 def test_what_was_admitted_is_answered_after_ctrl_c(serve: Callable[..., Serve]) -> None:

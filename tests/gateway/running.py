@@ -10,6 +10,7 @@ from typing import Any
 
 import requests
 
+from gateway.admission import Admission
 from gateway.services import Services
 from gateway.transport.server import Server
 from tests.gateway.stub import StubTriton, picture
@@ -29,6 +30,11 @@ class Running:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server.effective_port}"
+
+    @property
+    def admission(self) -> Admission:
+        """The admission of the stand-in's model."""
+        return self.services.admissions.of("colours")
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", int(self.server.effective_port)), 10)
@@ -116,7 +122,7 @@ def arrived(running: Running) -> int:
 
 def queued(running: Running) -> list[Any]:
     """List the connections whose request waits for a thread."""
-    return list(running.server.task_dispatcher._work.queue)
+    return list(running.server.task_dispatcher._lane("colours").queue)
 
 
 def maintain(running: Running) -> None:

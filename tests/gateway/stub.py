@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from tritonclient.grpc import model_config_pb2
 from werkzeug.test import TestResponse
 
+from gateway.admission import Admission
 from gateway.deadline import Deadline
 from gateway.errors import ModelNotReady, UnknownModel
 from gateway.labels import Prediction
@@ -117,6 +118,11 @@ class Gateway:
     client: FlaskClient
     services: Services
     triton: StubTriton
+
+    @property
+    def admission(self) -> Admission:
+        """The admission of the only model."""
+        return self.services.admissions.of("colours")
 
     def classify(self, data: bytes | None = None, query: str = "") -> TestResponse:
         """Post one raw picture."""

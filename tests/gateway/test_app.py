@@ -76,7 +76,7 @@ def test_a_wrong_method_is_counted_by_its_route(gateway: Gateway) -> None:
 def test_only_what_was_not_refused_is_timed_from_its_arrival_on(gateway: Gateway) -> None:
     gateway.client.post("/v1/classify", data=b"no picture", content_type="image/jpeg")
     for gateway.triton.failure in (None, Overloaded("full")):
-        ticket = gateway.services.admission.enter("somebody")
+        ticket = gateway.admission.enter("somebody")
         ticket.deadline.start -= 5  # it has waited for a thread
         gateway.client.post(
             "/v1/classify",

@@ -123,7 +123,7 @@ def test_a_client_that_hangs_up_while_waiting_frees_its_room(
         resting = running.services.budget.kept
         with running.connect() as connection:
             connection.sendall(LENGTH % 400_000 + b"x" * 400_000)
-            wait_until(lambda: running.services.admission.in_flight == 2, "it waits", 20)
+            wait_until(lambda: running.admission.in_flight == 2, "it waits", 20)
         wait_until(lambda: keeps(running, resting), "its room is free again", 20)
     wait_until(lambda: keeps(running, 0), "all room is free again", 20)
 

@@ -67,7 +67,7 @@ def test_who_reads_no_label_keeps_no_thread(serve: Serve) -> None:
     running = serve_through_a_narrow_pipe(serve)
     with silent_readers(running, 2, tiny_classify() * (FLOOD // len(tiny_classify()))):
         assert running.classify().status_code == 200
-        wait_until(lambda: running.services.admission.in_flight == 0, "all are answered", 20)
+        wait_until(lambda: running.admission.in_flight == 0, "all are answered", 20)
 
 
 def blocked(running: Running) -> list[object]:
@@ -136,7 +136,7 @@ def test_many_half_sent_requests_leave_room_for_others(serve: Serve) -> None:
 
 def test_a_path_with_more_slashes_is_admitted_like_any(serve: Serve, triton: StubTriton) -> None:
     running = serve(threads=1)
-    running.services.admission.limit = 1
+    running.admission.limit = 1
     hold = hold_inferences(triton)
     with silent_readers(running, 1, raw_classify()):
         assert triton.entered.acquire(timeout=20)
@@ -147,7 +147,7 @@ def test_a_path_with_more_slashes_is_admitted_like_any(serve: Serve, triton: Stu
 
 def test_only_a_few_requests_that_come_at_once_are_refused(serve: Serve) -> None:
     running = serve()
-    running.services.admission.limit = 0
+    running.admission.limit = 0
     answers = running.say(b"POST /predict HTTP/1.1\r\n\r\n" * 500)
     assert answers.count(b"HTTP/1.1 503 Refused") == 4
     assert answers.count(b"Connection: close") == 1
@@ -159,7 +159,7 @@ def test_a_refusal_behind_an_answer_is_sent_too(serve: Serve, triton: StubTriton
     with running.connect() as client:
         client.sendall(raw_classify() + b"POST /predict HTTP/1.1\r\nConnection: close\r\n\r\n")
         assert triton.entered.acquire(timeout=20)
-        running.services.admission.limit = -1  # the first answer adds one
+        running.admission.limit = -1  # the first answer adds one
         hold.set()
         answers = read_all(client)
     assert answers.count(b"HTTP/1.1 200 OK") == answers.count(b"HTTP/1.1 503 Refused") == 1
@@ -167,7 +167,7 @@ def test_a_refusal_behind_an_answer_is_sent_too(serve: Serve, triton: StubTriton
 
 def test_who_reads_no_answer_does_not_stop_the_loop_by_a_refusal(serve: Serve) -> None:
     running = serve()
-    running.services.admission.limit = 0
+    running.admission.limit = 0
     turning = threading.Event()
     with running.connect() as client:
         channel = answered(running, client)

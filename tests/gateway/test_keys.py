@@ -327,10 +327,10 @@ def test_each_key_has_a_share_of_its_own_though_the_address_is_the_same(
 ) -> None:
     keys = [add_key(file, name) for name in ("alice", "bob")]
     running = serve(api_keys_file=file)
-    running.services.admission.limit = 2
+    running.admission.limit = 2
     hold = hold_inferences(triton)
     asked = [in_background(lambda key=key: post_with_key(running, key)) for key in keys]
-    wait_until(lambda: running.services.admission.in_flight == 2, "all places are taken", 10)
+    wait_until(lambda: running.admission.in_flight == 2, "all places are taken", 10)
     refused = post_with_key(running, keys[0])
     stranger = post_with_key(running, "el_unknown")
     hold.set()

@@ -90,15 +90,15 @@ def test_a_model_that_answers_logits_is_not_ready(
 def test_a_probe_measures_the_models_speed(triton: WatchedTriton, clock: Clock) -> None:
     catalog = Catalog(triton, "colours")
     catalog.refresh()
-    measured: list[float] = []
+    measured: dict[str, float] = {}
 
     class SlowTriton(WatchedTriton):
         def infer(self, *arguments: Any) -> Any:
             clock.now += 0.25
             return triton.infer(*arguments)
 
-    Readiness(catalog, SlowTriton(), clock, measured.append).probe()
-    assert measured == [0.25]
+    Readiness(catalog, SlowTriton(), clock, measured.__setitem__).probe()
+    assert measured == {"colours": 0.25}
 
 
 def test_a_success_counts_until_the_next_probe_has_had_its_time(

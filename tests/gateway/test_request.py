@@ -208,7 +208,7 @@ def test_what_is_refused_behind_another_request_is_answered_too(
 
 def test_what_is_refused_behind_a_refusal_is_answered_too(serve: Serve) -> None:
     running = serve(max_upload_bytes=1024, max_body_bytes=1024)
-    running.services.admission.limit = 0
+    running.admission.limit = 0
     head = b"POST /v1/classify HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2000\r\n\r\n"
     with running.connect() as client:
         client.sendall(b"POST /predict HTTP/1.1\r\n\r\n" + head)

@@ -318,11 +318,12 @@ def test_metrics_count_answers_and_pictures(gateway: Gateway) -> None:
     assert 'edgelens_http_requests_total{route="/v1/classify",status="415"} 1.0' in text
     assert 'edgelens_pictures_total{model="colours",outcome="not_a_picture"} 1.0' in text
     assert "edgelens_triton_ready 1.0" in text
+    assert 'edgelens_in_flight{model="colours"} 0.0' in text
     assert 'edgelens_gateway_model_info{engine="unknown",model="colours"' in text
 
 
 def test_refused_pictures_teach_nothing_about_the_model(gateway: Gateway) -> None:
-    admission = gateway.services.admission
+    admission = gateway.admission
     gateway.classify()
     measured = admission.seconds_per_picture
     assert gateway.classify(b"no picture").status_code == 415
@@ -333,10 +334,10 @@ def test_refused_pictures_teach_nothing_about_the_model(gateway: Gateway) -> Non
 
 
 def test_a_late_answer_lowers_the_limit(gateway: Gateway) -> None:
-    before = gateway.services.admission.limit
+    before = gateway.admission.limit
     gateway.triton.failure = DeadlineExceeded("late")
     assert gateway.classify().status_code == 504
-    assert gateway.services.admission.limit < before
+    assert gateway.admission.limit < before
 
 
 @pytest.mark.parametrize(
@@ -354,7 +355,7 @@ def test_only_an_answered_client_spares_the_model_a_probe(
 
 
 def test_every_picture_of_a_request_takes_a_place(gateway: Gateway) -> None:
-    admission = gateway.services.admission
+    admission = gateway.admission
     admission.limit = 2
     admission.enter("another client")
     parts = [(io.BytesIO(picture()), f"{name}.jpg") for name in "ab"]
@@ -367,4 +368,4 @@ def test_every_place_is_free_after_the_answer(gateway: Gateway) -> None:
     gateway.classify()
     gateway.triton.failure = TritonUnavailable("away")
     gateway.classify()
-    assert gateway.services.admission.in_flight == 0
+    assert gateway.admission.in_flight == 0

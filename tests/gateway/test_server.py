@@ -12,7 +12,7 @@ from tests.gateway.running import (
     queued,
     raw_classify,
 )
-from tests.gateway.stub import StubTriton
+from tests.gateway.stub import StubTriton, model_config
 from tests.waiting import wait_until
 
 
@@ -25,8 +25,8 @@ def test_a_picture_is_classified_over_http(serve: Serve) -> None:
 
 def test_what_is_over_the_limit_is_refused_at_once(serve: Serve, triton: StubTriton) -> None:
     running = serve(threads=1)
-    running.services.admission.limit = 1
-    running.services.admission.seconds_per_picture = 3.5
+    running.admission.limit = 1
+    running.admission.seconds_per_picture = 3.5
     with held_request(running, triton) as results, requests.Session() as session:
         for _ in range(2):
             refused = session.post(f"{running.url}/predict", data={"image": "x"}, timeout=10)
@@ -38,19 +38,40 @@ def test_what_is_over_the_limit_is_refused_at_once(serve: Serve, triton: StubTri
         metrics = session.get(f"{running.url}/metrics", timeout=10).text
         assert 'edgelens_rejections_total{reason="overloaded"} 2.0' in metrics
     assert results[0].status_code == 200
-    assert running.services.admission.in_flight == 0
+    assert running.admission.in_flight == 0
+
+
+def test_a_slow_model_takes_no_threads_and_no_places_of_others(
+    serve: Serve, triton: StubTriton
+) -> None:
+    triton.configs["shades", "1"] = model_config("shades")
+    running = serve(threads=1)
+    running.admission.limit = 1
+    with held_request(running, triton):
+        triton.hold = None  # the others are fast
+        assert running.classify().status_code == 503
+        other = running.classify(params={"model": "shades"})
+        assert (other.status_code, other.json()["model"]) == (200, "shades")
+
+
+def test_models_that_nobody_knows_share_one_queue(serve: Serve, triton: StubTriton) -> None:
+    running = serve(threads=1)
+    with held_request(running, triton):
+        for name in ("flowers", "birds", "<b>"):
+            assert running.classify(params={"model": name}).status_code in (400, 404)
+    assert running.services.admissions.by_model().keys() == {"", "colours"}
 
 
 def test_a_waiting_client_that_hangs_up_frees_its_place(serve: Serve, triton: StubTriton) -> None:
     running = serve(threads=1)
-    running.services.admission.limit = 2
+    running.admission.limit = 2
     with held_request(running, triton) as results:
         waiting = running.connect()
         waiting.sendall(raw_classify())
-        wait_until(lambda: running.services.admission.in_flight == 2, "the second one waits", 10)
+        wait_until(lambda: running.admission.in_flight == 2, "the second one waits", 10)
         assert running.classify().status_code == 503
         waiting.close()
-        wait_until(lambda: running.services.admission.in_flight == 1, "its place is free", 10)
+        wait_until(lambda: running.admission.in_flight == 1, "its place is free", 10)
         third, more = in_background(running.classify)
         wait_until(lambda: any(c.connected for c in queued(running)), "its place is taken", 10)
     third.join(20)
@@ -62,15 +83,15 @@ def test_a_client_over_its_share_whose_waiting_request_hung_up_has_room_again(
     serve: Serve, triton: StubTriton
 ) -> None:
     running = serve(threads=1, trusted_proxy="*")
-    running.services.admission.limit = 2
+    running.admission.limit = 2
     hold = hold_inferences(triton)
     first, _ = in_background(lambda: post_as(running, "10.0.0.1"))
     assert triton.entered.acquire(timeout=20)
     with running.connect() as waiting:
         waiting.sendall(raw_classify().replace(b"\r\n", b"\r\nX-Forwarded-For: 10.0.0.2\r\n", 1))
-        wait_until(lambda: running.services.admission.in_flight == 2, "the second waits", 20)
+        wait_until(lambda: running.admission.in_flight == 2, "the second waits", 20)
         assert post_as(running, "10.0.0.2").status_code == 429
-    wait_until(lambda: running.services.admission.in_flight == 1, "its place is free", 20)
+    wait_until(lambda: running.admission.in_flight == 1, "its place is free", 20)
     again, results = in_background(lambda: post_as(running, "10.0.0.2"))
     wait_until(lambda: any(c.connected for c in queued(running)), "its place is taken", 20)
     hold.set()
@@ -81,7 +102,7 @@ def test_a_client_over_its_share_whose_waiting_request_hung_up_has_room_again(
 
 def test_a_request_that_was_told_its_mistake_holds_no_place_any_more(serve: Serve) -> None:
     running = serve()
-    running.services.admission.limit = 1
+    running.admission.limit = 1
     mistaken = raw_classify().replace(b"/v1/classify", b"/v1/classify?top_k=x")
     last = raw_classify().replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
     answers = running.say(mistaken + last)

@@ -22,12 +22,12 @@ def test_clients_behind_the_trusted_proxy_have_shares_of_their_own(
     serve: Serve, triton: StubTriton, proxy: str
 ) -> None:
     running = serve(threads=1, trusted_proxy=proxy)
-    running.services.admission.limit = 2
+    running.admission.limit = 2
     hold = hold_inferences(triton)
     answers: list[int] = []
     for client in ("10.0.0.1", "10.0.0.2"):
         in_background(lambda c=client: answers.append(post_as(running, c).status_code))
-    wait_until(lambda: running.services.admission.in_flight == 2, "all places are taken", 10)
+    wait_until(lambda: running.admission.in_flight == 2, "all places are taken", 10)
     refused = post_as(running, "10.0.0.1")
     assert refused.status_code == 429
     assert refused.json()["error"]["code"] == "too_many_requests"
@@ -39,14 +39,14 @@ def test_the_address_in_a_strangers_header_is_not_believed(
     serve: Serve, triton: StubTriton
 ) -> None:
     running = serve(threads=1)
-    running.services.admission.limit = 2
+    running.admission.limit = 2
     hold = hold_inferences(triton)
     for client in ("10.0.0.1", "10.0.0.2"):
         in_background(lambda c=client: post_as(running, c))
-    wait_until(lambda: running.services.admission.in_flight == 2, "all places are taken", 10)
+    wait_until(lambda: running.admission.in_flight == 2, "all places are taken", 10)
     assert post_as(running, "10.0.0.1").status_code == 503
     hold.set()
-    wait_until(lambda: running.services.admission.in_flight == 0, "all are answered", 10)
+    wait_until(lambda: running.admission.in_flight == 0, "all are answered", 10)
 
 
 @pytest.mark.parametrize("proxy", ["", "127.0.0.1", "*"])
