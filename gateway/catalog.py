@@ -1,6 +1,5 @@
 """The models that can be asked now: refreshed in the background, never during a request."""
 
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -100,9 +99,11 @@ class Catalog:
         return preferred(served)
 
     def asked(self, name: str) -> str:
-        """Return the model that a request for `name` asks, the default for ""; "" if unknown."""
-        with contextlib.suppress(TritonUnavailable):
-            name = name or self.default()
+        """Return the model that a request for `name` asks, the default one for ""; "" if unknown.
+
+        Raises TritonUnavailable if there is no default.
+        """
+        name = name or self.default()
         return name if name in self._models else ""
 
     def stands_in_for(self) -> str:

@@ -1,5 +1,7 @@
 """A server that was told to stop: what it still answers, and what it no longer accepts."""
 
+import threading
+
 import pytest
 import requests
 
@@ -21,6 +23,11 @@ from tests.gateway.stub import StubTriton
 from tests.waiting import wait_until
 
 
+def workers() -> set[threading.Thread]:
+    """Return the threads that answer requests, of all servers of this process."""
+    return {thread for thread in threading.enumerate() if thread.name.startswith("waitress")}
+
+
 def drain(running: Running) -> None:
     """Tell the server to stop, and wait until it takes nothing new."""
     running.server.stop()
@@ -30,8 +37,10 @@ def drain(running: Running) -> None:
 def test_draining_answers_what_was_admitted_and_nothing_else(
     serve: Serve, triton: StubTriton
 ) -> None:
+    before = workers()
     running = serve(threads=1)
     with held_request(running, triton) as results:
+        assert workers() - before
         drain(running)
         with pytest.raises(requests.ConnectionError):
             requests.get(f"{running.url}/healthz", timeout=10)
@@ -39,6 +48,7 @@ def test_draining_answers_what_was_admitted_and_nothing_else(
     running.thread.join(20)
     assert results[0].status_code == 200
     assert not running.thread.is_alive()
+    wait_until(lambda: not workers() - before, "its threads end", 20)
 
 
 def test_draining_closes_a_kept_connection_before_it_is_used_again(

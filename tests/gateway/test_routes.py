@@ -324,6 +324,7 @@ def test_metrics_count_answers_and_pictures(gateway: Gateway) -> None:
 
 def test_refused_pictures_teach_nothing_about_the_model(gateway: Gateway) -> None:
     admission = gateway.admission
+    assert admission.seconds_per_picture > 0  # of the fixture's probe
     gateway.classify()
     measured = admission.seconds_per_picture
     assert gateway.classify(b"no picture").status_code == 415
