@@ -76,9 +76,10 @@ def is_working(pid: int, samples: int = 5) -> bool:
 def _thread_states(pid: int) -> list[str]:
     """Read the state letters of a process's threads; none if it has ended."""
     states = []
-    for task in (PROC / str(pid) / "task").glob("*"):
-        with contextlib.suppress(OSError):
-            states.append(stat(task)[1][0])
+    with contextlib.suppress(OSError):  # it may end at any moment, and so may each thread
+        for task in (PROC / str(pid) / "task").iterdir():
+            with contextlib.suppress(OSError):
+                states.append(stat(task)[1][0])
     return states
 
 

@@ -48,6 +48,15 @@ def test_process_that_ended_is_not_alive_even_before_it_is_reaped(
     assert not is_working(child.pid)
 
 
+def test_a_process_that_ends_while_it_is_looked_at_does_not_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    monkeypatch.setattr(Path, "is_dir", lambda _: True)  # as it was a moment ago
+    assert not is_working(ended.pid)
+
+
 NAMED_WITHOUT_LETTERS = """
 import ctypes, time
 ctypes.CDLL(None).prctl(15, b"\\xff) Z 1")
