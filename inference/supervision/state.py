@@ -73,8 +73,11 @@ class State:
     def report(self, findings: list[Finding], given_up: Set[str] = frozenset()) -> None:
         """Take over a round's findings, and the names of the models that nothing could heal."""
         with self._lock:
+            before = self._findings
             self._findings, self._given_up, self._trouble = findings, given_up, None
-        self.metrics.healthy.clear()
+        # Not all at once: who reads the metrics at that moment would find some models missing.
+        for model, version in _versions(before) - _versions(findings):
+            self.metrics.healthy.remove(model, version)
         for finding in findings:
             self.metrics.healthy.labels(finding.model, finding.version).set(not finding.problem)
             self.metrics.reloads.labels(finding.model)  # from 0 on: `rate` cannot see a first step
@@ -116,3 +119,7 @@ class State:
             if not self._findings:
                 return ["No model is loaded."]
             return [f"{f.model}: {f.problem}" for f in self._findings if f.problem]
+
+
+def _versions(findings: list[Finding]) -> set[tuple[str, str]]:
+    return {(finding.model, finding.version) for finding in findings}

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from prometheus_client import Gauge
 
 from inference.supervision.health import HealthEndpoint
 from inference.supervision.state import Finding, State
@@ -115,3 +116,20 @@ def test_metrics_forget_models_that_were_unloaded(port: int, state: State) -> No
     state.report([Finding("a", "1")])
     state.report([])
     assert 'edgelens_model_healthy{model="a"' not in call(port, "/metrics").body.decode()
+
+
+def test_metrics_show_every_model_also_while_a_report_is_taken_over(
+    port: int, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    findings = [Finding("a", "1"), Finding("b", "2")]
+    state.report(findings)
+    seen = []
+    write = state.metrics.healthy.labels
+
+    def read_and_write(*names: str) -> Gauge:
+        seen.append(call(port, "/metrics").body.count(b"edgelens_model_healthy{"))
+        return write(*names)
+
+    monkeypatch.setattr(state.metrics.healthy, "labels", read_and_write)
+    state.report(findings)
+    assert seen == [2, 2]
