@@ -20,17 +20,19 @@ class Idle:
     def busy(self, large: bool) -> Iterator[None]:
         """Hold the action back while something runs."""
         with self._running:
-            if large:
-                self._large.set()
-            yield
+            try:
+                yield
+            finally:
+                if large:
+                    self._large.set()
 
     def _watch(self) -> None:
-        """Wait for a large batch, then for a pause, then act."""
+        """Wait for the end of a large batch, then for a pause, then act."""
         pause = threading.Event()
         while True:
             self._large.wait()
-            while self._large.is_set():
-                self._large.clear()
-                pause.wait(self._seconds)
+            self._large.clear()
+            pause.wait(self._seconds)
             with self._running:
-                self._action()
+                if not self._large.is_set():  # one may have begun in the pause and ended just now
+                    self._action()
