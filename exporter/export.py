@@ -32,6 +32,7 @@ from exporter.target import (
     Target,
     plan,
     publish,
+    reserved,
     staging,
 )
 from gateway.contract import Contract
@@ -48,6 +49,7 @@ def export(job: Job) -> str:
 
     An ExportError leaves nothing to load.
     """
+    versions = versions_in(job.repository / job.spec.name)
     target = plan(job.repository, job.spec.name, job.version, job.force)
     with steps(f"exporting {job.spec.name}", 4) as begin:
         begin("weights")
@@ -68,9 +70,10 @@ def export(job: Job) -> str:
             begin("checking")
             golden = _checked(source, staged / SAVED_MODEL, contract, labels)
             begin("moving into place")
-            _write_texts(target, source, labels, golden, fresh)
-            publish(staged, target)
-            write_companions(target, contract, labels, anew=fresh)
+            with reserved(target, versions):
+                _write_texts(target, source, labels, golden, fresh)
+                publish(staged, target)
+                write_companions(target, contract, labels, anew=fresh)
     return _report(target, source, golden)
 
 

@@ -81,6 +81,22 @@ def staging(repository: Path) -> Iterator[Path]:
             shutil.rmtree(stage, ignore_errors=True)
 
 
+@contextmanager
+def reserved(target: Target, versions: list[int]) -> Iterator[None]:
+    """Keep deployments and other exports of the model out; wait for those at work.
+
+    Raises an ExportError if its versions are no longer those with which this export began.
+    """
+    target.model_dir.mkdir(parents=True, exist_ok=True)
+    with locked(target.model_dir, wait=True):
+        if versions_in(target.model_dir) != versions:
+            raise ExportError(
+                f"the versions of {target.model} in {target.repository} have changed during this"
+                " export, as by another one; nothing was written: try again"
+            )
+        yield
+
+
 def publish(staged: Path, target: Target) -> None:
     """Move a complete version directory to its place, in one step unless it replaces another."""
     target.model_dir.mkdir(parents=True, exist_ok=True)

@@ -8,11 +8,14 @@ from pathlib import Path
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Hold a directory's lock, also while it is renamed. Raises BlockingIOError if it is taken."""
+def locked(directory: Path, wait: bool = False) -> Iterator[None]:
+    """Hold a directory's lock, also while it is renamed.
+
+    If it is taken, wait, or raise BlockingIOError.
+    """
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
     finally:
         os.close(descriptor)

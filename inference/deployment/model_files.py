@@ -71,13 +71,14 @@ class ModelFiles:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other deployments of this model out. Raises DeployError if one is at work."""
+        """Keep other deployments and exports of this model out. Raises DeployError if one works."""
         try:
             with locked(self.directory):
                 yield
         except BlockingIOError:
             raise DeployError(
-                f"another deployment of {self.model} is running; try again when it has ended"
+                f"another deployment or an export of {self.model} is at work; try again when it has"
+                " ended"
             ) from None
 
     def text(self) -> str:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -175,6 +176,23 @@ def test_a_taken_version_is_refused_at_once(
     before = files(repository)
     assert run(SMALL, "--version", "1", repository=repository) == 1
     assert "--force to replace it" in capsys.readouterr().err
+    assert files(repository) == before
+
+
+def test_an_export_replaces_no_version_that_another_one_adds_meanwhile(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write, others = savedmodel.write, repository / SMALL / "2/of another export"
+
+    def be_overtaken(*arguments: Any) -> None:
+        write(*arguments)
+        others.mkdir(parents=True)
+
+    monkeypatch.setattr(savedmodel, "write", be_overtaken)
+    before = files(repository)
+    assert run(SMALL, "--weights", "random", repository=repository) == 1
+    assert "have changed during this export" in capsys.readouterr().err
+    assert others.is_dir()
     assert files(repository) == before
 
 

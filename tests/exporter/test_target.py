@@ -1,9 +1,11 @@
+import threading
 from pathlib import Path
 
 import pytest
 
 from exporter.errors import ExportError
-from exporter.target import STAGED, Target, plan, publish, staging
+from exporter.target import STAGED, Target, plan, publish, reserved, staging
+from inference.deployment.model_files import ModelFiles
 from inference.repository import versions_in
 
 
@@ -84,3 +86,19 @@ def test_a_repository_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> 
 def test_a_disk_that_fills_up_is_one_sentence(tmp_path: Path, error: OSError, reason: str) -> None:
     with pytest.raises(ExportError, match=f"cannot write to .*: {reason}$"), staging(tmp_path):
         raise error
+
+
+def test_an_export_waits_for_a_deployment_that_is_at_work(tmp_path: Path) -> None:
+    target, entered = Target(tmp_path, "m", 1), threading.Event()
+    target.model_dir.mkdir()
+
+    def write() -> None:
+        with reserved(target, []):
+            entered.set()
+
+    with ModelFiles(tmp_path, "m").locked():
+        export = threading.Thread(target=write)
+        export.start()
+        assert not entered.wait(0.3)
+    export.join(10)
+    assert entered.is_set()

@@ -458,5 +458,5 @@ def test_roll_back_goes_to_the_version_before(files: ModelFiles) -> None:
 
 
 def test_a_second_deployment_at_the_same_time_is_refused(files: ModelFiles) -> None:
-    with files.locked(), pytest.raises(DeployError, match="another deployment of cat is running"):
+    with files.locked(), pytest.raises(DeployError, match="export of cat is at work"):
         deployment(files, Server(files, {1})).deploy(2, keep=1)
