@@ -69,8 +69,10 @@ def staging(repository: Path) -> Iterator[Path]:
     with ExitStack() as lock:
         try:
             repository.mkdir(parents=True, exist_ok=True)
-            _sweep(repository.resolve())
-            stage = _stage(repository.resolve(), lock)
+            # Others must not sweep a directory that is made, but not yet locked.
+            with locked(repository, wait=True):
+                _sweep(repository.resolve())
+                stage = _stage(repository.resolve(), lock)
         except OSError as error:
             raise ExportError(f"cannot write to {repository}: {error.strerror}") from error
         try:

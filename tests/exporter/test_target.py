@@ -1,5 +1,7 @@
+import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,6 +51,29 @@ def test_what_a_killed_export_left_is_swept_but_not_a_running_ones(tmp_path: Pat
     with staging(tmp_path / "models") as running:
         with staging(tmp_path / "models"):
             pass
+        assert list(tmp_path.rglob("*export*")) == [running]
+
+
+def test_what_an_export_has_just_made_is_not_swept_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, others = tempfile.mkdtemp, []
+
+    def stage() -> None:
+        with staging(tmp_path / "models"):
+            pass
+
+    def make_while_another_begins(**options: Any) -> str:
+        made = make(**options)
+        if not others:
+            others.append(threading.Thread(target=stage))
+            others[0].start()
+            others[0].join(0.3)
+        return made
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make_while_another_begins)
+    with staging(tmp_path / "models") as running:
+        others[0].join(10)
         assert list(tmp_path.rglob("*export*")) == [running]
 
 
