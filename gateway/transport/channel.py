@@ -35,7 +35,19 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.sent = 0
         self.pace = Pace(time.monotonic())
         self.current: Request | None = None  # waits for a thread, or is with one
+        self.active_at = self.pace.since
         super().__init__(*arguments, **options)
+
+    @property
+    def last_activity(self) -> float:
+        """Return when something last happened, by a clock that nobody sets."""
+        return self.active_at
+
+    @last_activity.setter
+    def last_activity(self, date: float) -> None:
+        """Take note that waitress sees something happen; it gives the date."""
+        del date
+        self.active_at = time.monotonic()
 
     def received(self, data: bytes) -> None:
         """Take in what has arrived, and answer refused requests at once.

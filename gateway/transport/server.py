@@ -40,7 +40,7 @@ ACCEPTED_AT_ONCE = 64  # connections
 # the refusal.
 REST = 0.01
 IDLE_SECONDS = 120  # a connection without a request is closed
-CLEANUP_SECONDS = 5
+MAINTENANCE_SECONDS = 5.0
 FULL_DISK_TOLD = 60.0  # seconds from one line in the log about it to the next
 HEADER_BYTES = 32 * 1024
 READ_ON = 4  # times the largest body: how much of a refused one is still read
@@ -53,6 +53,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     """One listening socket and its connections."""
 
     channel_class = Channel
+    next_channel_cleanup = math.inf  # waitress tells when by the date, which somebody may set
 
     def __init__(self, app: Flask, settings: Settings, services: Services) -> None:
         self.cors_origins = settings.cors_origins
@@ -62,6 +63,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._services = services
         self._stopping = False
         self._refused = False
+        self.next_maintenance = -math.inf  # of the monotonic clock
         self._full_told = -math.inf
         self._doomed: list[Channel] = []
         self._replaced: list[Channel] = []  # by connections accepted in this turn
@@ -116,10 +118,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def maintenance(self, now: float) -> None:
         """Close idle connections, as waitress does, and those that send or read too slowly."""
         super().maintenance(now)
-        monotonic = time.monotonic()
         for channel in list(self.active_channels.values()):
             channel.count()
-            if channel.is_stuck(monotonic):
+            if channel.is_stuck(now):
                 self._doomed.append(channel)
 
     def examine(self, channel: Channel, request: Request) -> None:
@@ -217,6 +218,10 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def _turn(self, seconds: float) -> None:
         self._refused = False
         self._replaced.clear()
+        now = time.monotonic()
+        if now >= self.next_maintenance:
+            self.next_maintenance = now + MAINTENANCE_SECONDS
+            self.maintenance(now)
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
         # A connection that has sent a request meanwhile is no longer idle.
         self._doomed += [channel for channel in self._replaced if not channel.requests]
@@ -272,7 +277,6 @@ def adjust(settings: Settings) -> Adjustments:
         "ident": None,
         "connection_limit": CONNECTIONS,
         "channel_timeout": IDLE_SECONDS,
-        "cleanup_interval": CLEANUP_SECONDS,
         "max_request_header_size": HEADER_BYTES,
         # Waitress closes at once, which resets a client that is still sending. A body that is too
         # large is refused by `require_size` and still read; only a hopelessly large one is cut off.

@@ -127,7 +127,7 @@ def queued(running: Running) -> list[Any]:
 
 def maintain(running: Running) -> None:
     """Make the server check its connections in the next turn of its loop."""
-    running.server.next_channel_cleanup = 0
+    running.server.next_maintenance = 0
     running.server.pull_trigger()
 
 

@@ -1,6 +1,7 @@
 """Clients that send too much, too slowly or without reading, over real connections."""
 
 import threading
+import time
 
 import pytest
 import requests
@@ -14,6 +15,7 @@ from tests.gateway.running import (
     Serve,
     answered,
     arrived,
+    arriving,
     hold_inferences,
     maintain,
     raw_classify,
@@ -188,6 +190,38 @@ def test_a_connection_without_a_request_is_closed_in_the_end(serve: Serve) -> No
     with running.connect() as client:
         channel = answered(running, client)
         wait_until(running.server.task_dispatcher.idle, "its thread is done with it", 20)
-        channel.last_activity -= IDLE_SECONDS + 1
+        channel.active_at -= IDLE_SECONDS + 1
         maintain(running)
         assert read_all(client) == b""
+
+
+def test_a_date_that_is_set_forward_closes_no_connection(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = serve()
+    with running.connect() as client:
+        channel = answered(running, client)
+        wait_until(running.server.task_dispatcher.idle, "its thread is done with it", 20)
+        set_date(monkeypatch, 3600)
+        before = channel.pace.since
+        let_time_pass(running)
+        wait_until(lambda: channel.pace.since >= before, "the server has looked at it", 10)
+        assert answered(running, client) is channel
+
+
+def test_a_date_that_is_set_back_lets_no_upload_stop(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = serve()
+    with running.connect() as client:
+        client.sendall(raw_classify()[:-10])
+        wait_until(lambda: arriving(running), "it has begun", 10)
+        set_date(monkeypatch, -3600)
+        for channel in arriving(running):
+            channel.request.pace.since -= LONG_AGO
+        assert read_all(client) == b""
+
+
+def set_date(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    date = time.time
+    monkeypatch.setattr(time, "time", lambda: date() + seconds)
