@@ -53,13 +53,22 @@ class Part:
             status = self._process.poll()
             if status is None:
                 return
-            steady = now - self._started > STEADY
-            self._pause = 1.0 if steady else min(self._pause * 2, LONGEST_PAUSE)
-            self._restart_at = now + (0.0 if steady else self._pause)
+            if now - self._started > STEADY:
+                self._pause, self._restart_at = 1.0, now
+            else:
+                self._wait_longer(now)
             self._process = None
             note(f"edgelens: {self.name} ended (status {status}); restarting it")
         if now >= self._restart_at:
-            self.start()
+            try:
+                self.start()
+            except OSError as error:  # there may be no memory left for a process, or no open file
+                self._wait_longer(now)
+                note(f"edgelens: {self.name} cannot be restarted now ({error.strerror})")
+
+    def _wait_longer(self, now: float) -> None:
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        self._restart_at = now + self._pause
 
     def check(self) -> None:
         """Kill a part that is frozen, but not one that lacks CPU time; `revive` restarts it."""
