@@ -129,7 +129,7 @@ def _serve(stop: Stop, places: Places, ready_file: Path) -> None:
         gateway.stop(places.gateway.grace_seconds + ENDING)
         inference.stop(0)
         gateway.finish(0)
-        inference.finish(TRITON_GRACE)
+        inference.finish(places.triton.leave_seconds + TRITON_GRACE)
 
 
 def _await_readiness(stop: Stop, parts: list[Part], inquiry: Inquiry) -> dict[str, Any]:

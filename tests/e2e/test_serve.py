@@ -162,6 +162,15 @@ def test_ctrl_c_stops_everything(serve: Callable[..., Serve]) -> None:
     assert "Traceback" not in running.log.read_text()
 
 
+def test_triton_may_leave_for_as_long_as_it_is_told_to(serve: Callable[..., Serve]) -> None:
+    running = serve(TRITON_LEAVE_SECONDS="15")
+    key = Path(running.environment["EDGELENS_RUNTIME_DIR"], "admin-key")
+    assert key.exists()
+    os.killpg(running.process.pid, signal.SIGTERM)
+    running.process.wait(HANGS)
+    assert not key.exists()  # the launcher takes it back at its own end, but not if it is killed
+
+
 def test_a_terminal_that_is_closed_ends_what_it_was_opened_for(serve: Callable[..., Serve]) -> None:
     # Under nohup, the tests ignore SIGHUP, and what they start would inherit that.
     heeding = ("env", "--default-signal=HUP")
