@@ -9,11 +9,15 @@ AFTER_FAILURE = 2.0  # seconds
 
 
 class Background:
-    """A thread that repeats its work, and pauses for the seconds that each run returns."""
+    """A thread that repeats its work, and pauses for the seconds that each run returns.
 
-    def __init__(self, name: str, work: Callable[[], float]) -> None:
+    Nobody can wake it in the first `rest` seconds of a pause.
+    """
+
+    def __init__(self, name: str, work: Callable[[], float], rest: float = 0.0) -> None:
         self._name = name
         self._work = work
+        self._rest = rest
         self._wake = threading.Event()
         self._stop = threading.Event()
 
@@ -22,7 +26,7 @@ class Background:
         threading.Thread(target=self.run, name=self._name, daemon=True).start()
 
     def wake(self) -> None:
-        """End the current pause, or skip the next one."""
+        """End the current pause after its rest, or skip the next one."""
         self._wake.set()
 
     def stop(self) -> None:
@@ -33,7 +37,9 @@ class Background:
     def run(self) -> None:
         """Work until `stop`, in the calling thread."""
         while not self._stop.is_set():
-            self._wake.wait(self._once())
+            pause = self._once()
+            self._stop.wait(self._rest)
+            self._wake.wait(max(0.0, pause - self._rest))
             self._wake.clear()
 
     def _once(self) -> float:

@@ -17,6 +17,9 @@ from gateway.triton import InferenceClient
 
 logger = logging.getLogger(__name__)
 REFRESH_SECONDS = 2.0
+# At least this long between two: every request for a model that is not there asks for one, which
+# costs more than its refusal.
+REST_SECONDS = 0.5
 REMEMBER_SECONDS = 30.0  # a model that vanished counts as reloading for this long
 FORGET_SECONDS = 4.0  # a version refused for this long was retired, and is not reloading
 AWAY = "Triton is still starting, or its metrics cannot be reached; try again shortly."
@@ -43,10 +46,10 @@ class Catalog:
         self._complaints: dict[tuple[str, str], str] = {}
         self.is_away = False  # whether Triton left the last refresh unanswered
         self._loaded = Loaded(frozenset(), {})
-        self._background = Background("catalog", self._refresh_again)
+        self._background = Background("catalog", self._refresh_again, REST_SECONDS)
 
     def start(self) -> None:
-        """Refresh every two seconds, or at once when `wake` is called, until `stop`."""
+        """Refresh every two seconds, or soon when `wake` is called, until `stop`."""
         self._background.start()
 
     def stop(self) -> None:

@@ -67,3 +67,21 @@ def test_who_is_woken_skips_one_pause() -> None:
         assert not again.wait(0.2)
     finally:
         works.stop()
+
+
+def test_who_is_woken_all_the_time_rests_nevertheless() -> None:
+    begun, again = threading.Event(), threading.Event()
+    events = iter((begun, again))
+
+    def work() -> float:
+        next(events).set()
+        works.wake()
+        return NEVER
+
+    works = Background("test", work, rest=NEVER)
+    works.start()
+    try:
+        assert begun.wait(10)
+        assert not again.wait(0.2)
+    finally:
+        works.stop()
