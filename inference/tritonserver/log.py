@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 LIMIT_BYTES = 10 << 20
+MOST_RECENT = 2000  # lines
 LONGEST_REASON = 300
 _ENTRY = re.compile(r'^[EF]\d{4} [\d:.]+ \d+ \S+\] "?(.*?)"?$')
 _FAILED_MODEL = re.compile(r"failed to load '([^']+)' version (\d+): (.*)")
@@ -27,14 +28,15 @@ class TritonLog:
     def __init__(self, path: Path, limit: int = LIMIT_BYTES) -> None:
         self.path = path
         self._limit = limit
-        self._recent: deque[str] = deque(maxlen=2000)
+        self._recent: deque[str] = deque()
         self._reader: threading.Thread | None = None
         self._rotate()
 
     def follow(self, stream: IO[str]) -> None:
         """Copy a process's output into the file, in the background, until it ends."""
-        self._recent.clear()
-        self._reader = threading.Thread(target=self._copy, args=(stream,), daemon=True)
+        # Not cleared: what the process before this one says late is none of this one's.
+        self._recent = deque(maxlen=MOST_RECENT)
+        self._reader = threading.Thread(target=self._copy, args=(stream, self._recent), daemon=True)
         self._reader.start()
 
     def is_drained(self) -> bool:
@@ -57,10 +59,10 @@ class TritonLog:
             self._reader.join(timeout=2.0)
         return explain(list(self._recent))
 
-    def _copy(self, stream: IO[str]) -> None:
+    def _copy(self, stream: IO[str], recent: deque[str]) -> None:
         with stream:
             for line in stream:
-                self._recent.append(line.rstrip("\n"))
+                recent.append(line.rstrip("\n"))
                 # A full disk loses the log; an unread pipe would stop Triton.
                 with contextlib.suppress(OSError):
                     self._write(line)

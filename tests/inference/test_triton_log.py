@@ -1,11 +1,13 @@
 """Triton's log file, and reasons found in it."""
 
 import io
+import os
 from pathlib import Path
 
 import pytest
 
 from inference.tritonserver.log import TritonLog, explain
+from tests.waiting import wait_until
 
 MODEL = (
     "E1125 02:06:06.241437 3398 model_lifecycle.cc:642] \"failed to load 'vgg16' version 1:"
@@ -144,6 +146,18 @@ def test_drained_triton_is_recognised(tmp_path: Path) -> None:
     log.follow(io.StringIO('I1125 02:06:07 9 server.cc:336] "All models are stopped, unloading"\n'))
     log.reason()
     assert log.is_drained()
+
+
+def test_what_the_process_before_says_late_is_none_of_the_new_ones(tmp_path: Path) -> None:
+    log = TritonLog(tmp_path / "triton.log")
+    reading, writing = os.pipe()
+    log.follow(os.fdopen(reading))
+    log.follow(io.StringIO("new\n"))
+    assert log.reason() == "new"
+    with os.fdopen(writing, "w") as before:
+        before.write('I1125 02:06:07 9 server.cc:336] "All models are stopped, unloading"\n')
+    wait_until(lambda: "stopped" in log.path.read_text(), "it is copied", 10)
+    assert not log.is_drained()
 
 
 def test_models_that_are_being_loaded_are_known(tmp_path: Path) -> None:
