@@ -28,33 +28,14 @@ class Deployment:
     say: Callable[[str], None]
     available: Callable[[], int] = available_memory
 
-    def deploy(self, version: int, keep: int, proven: Collection[int] = ()) -> None:
+    def deploy(self, version: int, keep: int) -> None:
         """Serve `version` to unversioned requests, and `keep` older ones beside it.
 
-        It is tested apart unless it is one of the `proven` ones. Raises DeployError; what was
-        served before is then still served.
+        Raises DeployError; what was served before is then still served.
         """
-        self.files.version(version)
+        self.files.require()
         with self.files.locked():
-            before = self.server.versions(self.files.model)
-            older = sorted((v for v in before if v < version), reverse=True)[:keep]
-            self._require_files(older)
-            self._require_golden(version)
-            if version not in proven:
-                self._require_same_answers(version)
-            self._require_ensemble()
-            serve = [version, *older]
-            with self._candidate(version):
-                if there := self._still_there(before):
-                    # A restart or a reload by the watchdog must not bring an untested version in.
-                    self.files.pin(sorted(there))
-                # A loaded version may have been replaced on disk since, so it is tested too.
-                if version not in proven:
-                    self._require_memory([version], f"Loading version {version} beside the others")
-                    self._try_apart(version)
-                    # Triton also reloads the old versions if config.pbtxt has changed since.
-                    self._require_memory(serve, f"Switching to version {_listed(serve)}")
-            self._switch(serve, before)
+            self._deploy(version, keep)
 
     def roll_back(self, keep: int) -> None:
         """Serve the version before the one that serves now. Raises DeployError if there is none.
@@ -62,15 +43,42 @@ class Deployment:
         A client that asks Triton itself for labels may get UNAVAILABLE once, and should try again:
         new requests go to the newest version until the moment it is unloaded.
         """
-        serving = self.server.versions(self.files.model)
-        if not serving:
-            raise DeployError(f"{self.files.model} is not loaded: there is nothing to roll back")
-        newest = max(serving)
-        older = [v for v in serving if v < newest]
-        older = older or [v for v in self.files.versions() if v < newest]
-        if not older:
-            raise DeployError(f"there is no version of {self.files.model} before {newest}")
-        self.deploy(max(older), keep, proven=serving)
+        self.files.require()
+        with self.files.locked():
+            serving = self.server.versions(self.files.model)
+            if not serving:
+                raise DeployError(
+                    f"{self.files.model} is not loaded: there is nothing to roll back"
+                )
+            newest = max(serving)
+            older = [v for v in serving if v < newest]
+            older = older or [v for v in self.files.versions() if v < newest]
+            if not older:
+                raise DeployError(f"there is no version of {self.files.model} before {newest}")
+            self._deploy(max(older), keep, proven=serving)
+
+    def _deploy(self, version: int, keep: int, proven: Collection[int] = ()) -> None:
+        """Serve a version; it is tested apart unless it is one of the `proven` ones."""
+        self.files.version(version)
+        before = self.server.versions(self.files.model)
+        older = sorted((v for v in before if v < version), reverse=True)[:keep]
+        self._require_files(older)
+        self._require_golden(version)
+        if version not in proven:
+            self._require_same_answers(version)
+        self._require_ensemble()
+        serve = [version, *older]
+        with self._candidate(version):
+            if there := self._still_there(before):
+                # A restart or a reload by the watchdog must not bring an untested version in.
+                self.files.pin(sorted(there))
+            # A loaded version may have been replaced on disk since, so it is tested too.
+            if version not in proven:
+                self._require_memory([version], f"Loading version {version} beside the others")
+                self._try_apart(version)
+                # Triton also reloads the old versions if config.pbtxt has changed since.
+                self._require_memory(serve, f"Switching to version {_listed(serve)}")
+        self._switch(serve, before)
 
     def _still_there(self, versions: set[int]) -> set[int]:
         """Leave out the versions that Triton has loaded, but could not load again."""

@@ -54,13 +54,17 @@ class ModelFiles:
         """List the versions on disk, ascending."""
         return versions_in(self.directory)
 
-    def version(self, number: int) -> Path:
-        """Name a version's directory. Raises DeployError if it is not there."""
+    def require(self) -> None:
+        """Raise DeployError if the repository has no such model."""
         if not self.directory.is_dir() or self.directory.parent != self.repository:
             raise DeployError(
                 f"there is no model {self.model} in {self.repository}; set MODEL_REPOSITORY to"
                 " the directory the server serves"
             )
+
+    def version(self, number: int) -> Path:
+        """Name a version's directory. Raises DeployError if it is not there."""
+        self.require()
         if number not in self.versions():
             there = ", ".join(str(version) for version in self.versions()) or "none"
             raise DeployError(

@@ -457,6 +457,26 @@ def test_roll_back_goes_to_the_version_before(files: ModelFiles) -> None:
         deployment(files, Server(files, set())).roll_back(keep=1)
 
 
+def test_a_roll_back_is_not_overtaken_by_a_deployment(files: ModelFiles) -> None:
+    server = Server(files, {1, 2})
+    versions, refusals = server.versions, []
+
+    def overtake(model: str) -> set[int]:
+        found = versions(model)
+        if not refusals:
+            with pytest.raises(DeployError) as refusal:
+                deployment(files, Server(files, {1, 2})).deploy(3, keep=1)
+            refusals.append(str(refusal.value))
+        return found
+
+    server.versions = overtake
+    deployment(files, server).roll_back(keep=1)
+    assert refusals == [
+        "another deployment or an export of cat is at work; try again when it has ended"
+    ]
+    assert server.serving == {1}
+
+
 def test_a_second_deployment_at_the_same_time_is_refused(files: ModelFiles) -> None:
     with files.locked(), pytest.raises(DeployError, match="export of cat is at work"):
         deployment(files, Server(files, {1})).deploy(2, keep=1)
