@@ -6,7 +6,7 @@ from pathlib import Path
 from exporter import deferred
 from exporter.architectures import ARCHITECTURES
 from exporter.companions import complete
-from exporter.errors import ExportError, WeightsUnavailable
+from exporter.errors import ExportError, Overtaken, WeightsUnavailable
 from exporter.job import Job
 from gateway.model_names import ensemble_name, is_classifier
 from gateway.preference import EMBEDDED, FLAGSHIP
@@ -24,10 +24,13 @@ def ensure_default(repository: Path, weights: str) -> None:
     ready = _ready(repository)
     for name in ready:
         _complete(repository, name)
-    if not ready:
-        _export_first(repository, weights or "imagenet")
-    elif weights not in ("", "imagenet"):
-        _export_beside(ready, repository, weights)
+    try:
+        if not ready:
+            _export_first(repository, weights or "imagenet")
+        elif weights not in ("", "imagenet"):
+            _export_beside(ready, repository, weights)
+    except Overtaken:  # by another start: what it has written is ready
+        ensure_default(repository, weights)
 
 
 def _complete(repository: Path, name: str) -> None:

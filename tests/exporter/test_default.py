@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from exporter import deferred
 from exporter.default import _ready, ensure_default
+from exporter.errors import Overtaken
+from exporter.job import Job
 from inference.pbtxt import parameters
 from tests.exporter.conftest import SMALL
 
@@ -108,3 +111,15 @@ def test_what_classifies_nothing_is_not_ready(tmp_path: Path, name: str) -> None
     (tmp_path / name / "1").mkdir(parents=True)
     (tmp_path / "vgg16").mkdir()
     assert _ready(tmp_path) == []
+
+
+def test_a_start_that_another_one_overtakes_serves_what_that_has_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def be_overtaken(job: Job) -> str:
+        (tmp_path / job.spec.name / "1").mkdir(parents=True)
+        raise Overtaken("try again")
+
+    monkeypatch.setattr(deferred, "export", be_overtaken)
+    ensure_default(tmp_path, "")
+    assert _ready(tmp_path) == ["vgg16"]
