@@ -1,6 +1,6 @@
 """Writes files that others, such as a running Triton, may read at any moment."""
 
-import os
+import secrets
 from pathlib import Path
 
 
@@ -11,8 +11,8 @@ def write_text(path: Path, text: str, private: bool = False) -> None:
     OSError, and then leaves nothing behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)  # a killed process may have had our PID
+    # Not our PID: in containers, every writer may be process 1.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         temporary.touch(0o600 if private else 0o666, exist_ok=False)
         temporary.write_text(text, encoding="utf-8")

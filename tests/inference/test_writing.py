@@ -1,6 +1,7 @@
 """Files that others may read while they are written."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,6 +43,23 @@ def test_a_private_file_is_its_owners_alone_whatever_it_was(tmp_path: Path) -> N
     path.chmod(0o644)
     write_text(path, "new", private=True)
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_two_writers_with_the_same_pid_do_not_share_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, others, write = tmp_path / "admin-key", ["other"], Path.write_text
+
+    def write_after_another(place: Path, text: str, **options: Any) -> int:
+        if others:  # as in another container, whose processes are numbered like ours
+            write_text(path, others.pop(), private=True)
+        return write(place, text, **options)
+
+    monkeypatch.setattr(Path, "write_text", write_after_another)
+    write_text(path, "mine", private=True)
+    assert path.read_text() == "mine"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in tmp_path.iterdir()] == ["admin-key"]
 
 
 def test_a_key_that_cannot_be_published_is_left_nowhere(tmp_path: Path) -> None:
