@@ -104,10 +104,11 @@ class Readiness:
         if answered < since and (is_default or self._catalog.is_away):
             raise TritonUnavailable(self._reason)
 
-    def doubted(self) -> None:
-        """Note that Triton failed a client: probe at once."""
-        self._failing = True
-        self._reason = "Triton failed the last inference."
+    def doubted(self, model: str = "") -> None:
+        """Note that this model, the default one if "", failed a client: probe at once."""
+        if model in ("", self._default()):  # another one may be broken while that infers
+            self._failing = True
+            self._reason = "Triton failed the last inference."
         self._background.wake()
 
     def check(self) -> None:

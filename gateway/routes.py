@@ -177,7 +177,7 @@ def _place(model: str) -> Iterator[Ticket]:
     except ModelNotReady:
         raise  # Triton itself answers, or was not even asked
     except TritonUnavailable:
-        parts.readiness.doubted()
+        parts.readiness.doubted(model)
         raise
     finally:
         # Before the answer is sent: a client's next request must find this place free.

@@ -19,7 +19,7 @@ from gateway.errors import (
 from gateway.readiness import FRESH_SECONDS, PROBE_SECONDS, Readiness
 from gateway.triton import Answer
 from tests.gateway.clock import Clock
-from tests.gateway.stub import StubTriton, as_base64, model_config
+from tests.gateway.stub import Start, StubTriton, as_base64, model_config
 from tests.waiting import wait_until
 
 
@@ -270,6 +270,18 @@ def test_one_clients_failure_refuses_nobody_and_is_followed_by_a_probe_at_once(
     assert readiness.as_json()["reason"] == "Triton failed the last inference."
     readiness.require()
     assert is_woken(readiness)
+
+
+def test_another_models_failure_leaves_this_gateway_ready(start: Start, triton: StubTriton) -> None:
+    gateway = start()
+    triton.configs["other", "1"] = model_config("other")
+    gateway.services.catalog.refresh()
+    triton.failure = TritonUnavailable("its process died")
+    assert gateway.classify(query="?model=other").status_code == 503
+    assert gateway.services.readiness.is_ready()
+    assert is_woken(gateway.services.readiness)
+    assert gateway.classify().status_code == 503
+    assert not gateway.services.readiness.is_ready()
 
 
 def test_other_models_are_asked_until_triton_itself_is_away(
