@@ -165,9 +165,10 @@ def _classify(options: ClassifyOptions) -> Classification:
 def _place(model: str) -> Iterator[Ticket]:
     """Hold the request's place: the server's ticket, or our own if another server runs the app."""
     parts = services()
-    given: Ticket | None = request.environ.get(TICKET)
-    admission = parts.admissions.of(parts.catalog.asked(model))
-    ticket = given or admission.enter(request.remote_addr or "")
+    ticket: Ticket | None = request.environ.get(TICKET)
+    if ticket is None:
+        admission = parts.admissions.of(parts.catalog.asked(model))
+        ticket = admission.enter(request.remote_addr or "")
     ticket.deadline.client_gone = request.environ.get(DISCONNECTED, ticket.deadline.client_gone)
     try:
         yield ticket
