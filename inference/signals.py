@@ -28,8 +28,7 @@ def undisturbed() -> Iterator[None]:
     """
     came: list[int] = []
 
-    def note(number: int, frame: FrameType | None) -> None:
-        del frame
+    def note(number: int, _: FrameType | None) -> None:
         came.append(number)
 
     before = {number: signal.getsignal(number) for number in ENDING}
@@ -47,11 +46,10 @@ def undisturbed() -> Iterator[None]:
 def stopped_by_signals() -> Iterator[None]:
     """End the block at the first signal, by Interrupted; later ones do not disturb the clean-up."""
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        del frame
-        for each in ENDING:
-            signal.signal(each, signal.SIG_IGN)
-        raise Interrupted(signal.Signals(number).name)
+    def stop(*_: object) -> None:
+        for number in ENDING:
+            signal.signal(number, signal.SIG_IGN)
+        raise Interrupted
 
     on_ending(stop)
     try:
