@@ -36,9 +36,11 @@ def find_installation(ngc: Path = NGC_ROOT) -> Installation:
     site = _wheel_site()
     if site and (site / "pytriton/tritonserver/bin/tritonserver").is_file():
         check_glibc(_glibc())
-        installation = _from_wheel(site)
+        root = site / "pytriton/tritonserver"
+        stub = root / "python_backend_stubs" / PYTHON
+        installation = _installed(root, stub, site / "nvidia_pytriton.libs")
     elif (ngc / "bin/tritonserver").is_file():
-        installation = _from_image(ngc)
+        installation = _installed(ngc, ngc / "backends/python", ngc / "lib")
     else:
         raise LaunchError(
             "No tritonserver found: install the wheel with `pip install -r"
@@ -57,24 +59,14 @@ def _wheel_site() -> Path | None:
     return Path(next(iter(spec.submodule_search_locations))).parent
 
 
-def _from_wheel(site: Path) -> Installation:
-    root = site / "pytriton" / "tritonserver"
+def _installed(root: Path, stub: Path, libraries: Path) -> Installation:
+    """Describe a server below `root`, and the directories of its stub and its libraries."""
     return Installation(
         server=root / "bin" / "tritonserver",
         backends=root / "backends",
         caches=root / "caches",
-        stub=root / "python_backend_stubs" / PYTHON / "triton_python_backend_stub",
-        libraries=(site / "nvidia_pytriton.libs", Path(sysconfig.get_config_var("LIBDIR"))),
-    )
-
-
-def _from_image(root: Path) -> Installation:
-    return Installation(
-        server=root / "bin" / "tritonserver",
-        backends=root / "backends",
-        caches=root / "caches",
-        stub=root / "backends" / "python" / "triton_python_backend_stub",
-        libraries=(root / "lib", Path(sysconfig.get_config_var("LIBDIR"))),
+        stub=stub / "triton_python_backend_stub",
+        libraries=(libraries, Path(sysconfig.get_config_var("LIBDIR"))),
     )
 
 
