@@ -38,20 +38,17 @@ class TensorFlowEngine:
 
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """Run the signature. Raises RequestError with TensorFlow's reason."""
-        constant = self._tf.constant
         try:
-            results = self._function(
-                **{name: constant(array.tolist() if array.dtype == np.object_ else array,
-                                  dtype=self._dtype(array), shape=array.shape)
-                   for name, array in inputs.items()}
-            )  # fmt: skip
+            results = self._function(**{n: self._constant(array) for n, array in inputs.items()})
             return {name: results[name].numpy() for name in self._outputs}
         except self._tf.errors.OpError as error:
             raise RequestError(reason(error)) from error
 
-    def _dtype(self, array: Array) -> Any:
-        """Name TensorFlow's type of an array; bytes objects are strings."""
-        return self._tf.string if array.dtype == np.object_ else array.dtype
+    def _constant(self, array: Array) -> Any:
+        """Make an array TensorFlow's own; bytes objects are strings."""
+        if array.dtype == np.object_:
+            return self._tf.constant(array.tolist(), self._tf.string, array.shape)
+        return self._tf.constant(array)
 
 
 def _import_tensorflow(task: Task) -> Any:
