@@ -1,9 +1,9 @@
 """What a client may choose about its classification, read from the query."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
@@ -12,7 +12,6 @@ from gateway.model_names import NAME
 from gateway.shares import Shares, SharesError
 
 NUMBER = re.compile(r"[+-]?(\d{1,20}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,3})?", re.ASCII)
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -33,23 +32,7 @@ class ClassifyOptions:
                 raise BadRequest(f"Unknown parameter; known ones: {', '.join(sorted(KNOWN))}.")
             if len(args.getlist(name)) > 1:
                 raise BadRequest(f"{name} is given more than once.")
-        return cls(
-            model=_read(args, "model", _model, ""),
-            version=_read(args, "version", _version, ""),
-            top_k=_read(args, "top_k", _top_k, cls.top_k),
-            min_score=_read(args, "min_score", _min_score, cls.min_score),
-            ab=_read(args, "ab", _shares, None),
-        )
-
-
-KNOWN = frozenset(entry.name for entry in fields(ClassifyOptions))
-
-
-def _read(
-    args: MultiDict[str, str], name: str, reader: Callable[[str], Value], default: Value
-) -> Value:
-    text = args.get(name)
-    return default if text is None else reader(text)
+        return cls(**{name: read(args[name]) for name, read in _READERS.items() if name in args})
 
 
 def _model(text: str) -> str:
@@ -81,3 +64,13 @@ def _shares(text: str) -> Shares:
         return Shares.parse(text)
     except SharesError:
         raise BadRequest("ab must give versions and weights, such as 1:90,2:10.") from None
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    "model": _model,
+    "version": _version,
+    "top_k": _top_k,
+    "min_score": _min_score,
+    "ab": _shares,
+}
+KNOWN = frozenset(_READERS)
