@@ -92,7 +92,8 @@ def _tune(settings: Settings, tuned: Tuned, seconds: int) -> None:
 
 def _report(curves: Mapping[str, Figures], found: Mapping[int, float], tried: str) -> None:
     for name, figures in curves.items():
-        say("\n  ".join([name, *map(str, figures.values())]))
+        lines = [f"clients {clients:3}: {load}" for clients, load in figures.items()]
+        say("\n  ".join([name, *lines]))
     gained = ", ".join(f"{gain - 1:+.1%} with {clients}" for clients, gain in found.items())
     say(f"{tried}; the best compared with the default: {gained or 'it failed'}.")
 

@@ -24,7 +24,7 @@ def draw(curves: Mapping[str, Figures], others: Iterable[Figures]) -> str:
     parts = [f'<path d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}" fill="none" stroke="black"/>']
     parts.append(_text(LEFT, BOTTOM + 36, "answers a second; vertical axis: median milliseconds"))
     for step in range(STEPS + 1):
-        mark = Load(0, widest * step / STEPS, highest * step / STEPS)
+        mark = Load(widest * step / STEPS, highest * step / STEPS)
         x, y = place(mark)
         parts.append(_text(x, BOTTOM + 18, f"{mark.throughput:.4g}"))
         parts.append(_text(8, y, f"{mark.p50_ms:.3g}"))

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 class Load:
     """What some clients together saw: answers a second, and the median milliseconds of one."""
 
-    clients: int
     throughput: float
     p50_ms: float
 
     def __str__(self) -> str:
-        return f"clients {self.clients:3}: {self.throughput:8.1f}/s, {self.p50_ms:7.1f} ms"
+        return f"{self.throughput:8.1f}/s, {self.p50_ms:7.1f} ms"
 
 
 Figures = Mapping[int, Load]  # by the number of clients; empty for what cannot be served
@@ -50,4 +49,4 @@ def press(
     times = [loop.result() for loop in loops]
     throughput = sum(len(own) / sum(own) for own in times)
     median = statistics.median(each for own in times for each in own)
-    return Load(clients, throughput, median * 1000)
+    return Load(throughput, median * 1000)

@@ -101,7 +101,6 @@ def middle(rounds: Sequence[Figures]) -> Figures:
         return {}
     return {
         clients: Load(
-            clients,
             statistics.median(figures[clients].throughput for figures in rounds),
             statistics.median(figures[clients].p50_ms for figures in rounds),
         )

@@ -11,4 +11,4 @@ def figures(speed: float, alone: float = 100.0) -> Figures:
     """Return the figures of `alone` answers a second for one client and `speed` for many."""
     if not speed:
         return {}
-    return {1: Load(1, alone, 1000 / alone), 16: Load(16, speed, 16000 / speed)}
+    return {1: Load(alone, 1000 / alone), 16: Load(speed, 16000 / speed)}

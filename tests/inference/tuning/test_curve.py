@@ -16,7 +16,7 @@ def test_curve_names_both_and_can_be_drawn() -> None:
 
 
 def test_more_answers_are_further_right_and_longer_waits_higher() -> None:
-    curves = {"best": {1: Load(1, 100, 10), 4: Load(4, 200, 20)}}
+    curves = {"best": {1: Load(100, 10), 4: Load(200, 20)}}
     drawn = ElementTree.fromstring(draw(curves, []))
     (line,) = (element for element in drawn.iter() if element.tag.endswith("polyline"))
     (one, four) = (

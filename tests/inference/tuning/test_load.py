@@ -21,7 +21,7 @@ def test_pressing_counts_what_clients_that_wait_for_answers_get_once_warm() -> N
         own.now = clock() + (1 / 32 if clock() else 9)  # the first call takes long
         calls.append(own.now)
 
-    assert press(infer, clients=4, seconds=0.5, clock=clock) == Load(4, 4 * 32, 1000 / 32)
+    assert press(infer, clients=4, seconds=0.5, clock=clock) == Load(4 * 32, 1000 / 32)
     assert len(calls) > 4 * 2
 
 

@@ -89,7 +89,7 @@ def test_only_what_is_faster_and_slower_for_nobody_wins(
 
 @pytest.mark.parametrize(("rate", "faster"), [(300, True), (299, False)])
 def test_what_a_few_clients_see_decides_nothing_unless_it_is_much(rate: int, faster: bool) -> None:
-    few = {4: Load(4, 400, 10)}, {4: Load(4, rate, 13)}
+    few = {4: Load(400, 10)}, {4: Load(rate, 13)}
     rounds = [(figures(100) | few[0], figures(130) | few[1])] * ROUNDS
     assert is_faster(rounds) is faster
     assert gains(rounds) == {1: 1.0, 16: 1.3}
