@@ -77,12 +77,8 @@ class Check:
         return self.endpoints[0].classify(self.model, "", batch, tensors).version
 
     def _check_tensor(self, endpoint: Endpoint, expected: Expectation, tensor: Pixels) -> None:
-        problem = judge(
-            self._ask(endpoint, expected, tensor),
-            expected,
-            lambda other: self._ask(endpoint, expected, other),
-        )
-        if problem:
+        ask = partial(self._ask, endpoint, expected)
+        if problem := judge(ask(tensor), expected, ask):
             raise Deviation(problem)
 
     def _ask(self, endpoint: Endpoint, expected: Expectation, tensor: Pixels) -> Answer:
@@ -140,8 +136,7 @@ class Check:
             mistake: self._ask(endpoint, expected, other)
             for mistake, other in expected.tensors_gone_wrong().items()
         }
-        problem = judge_ensemble(answer, direct, expected, self._wrong)
-        if problem:
+        if problem := judge_ensemble(answer, direct, expected, self._wrong):
             raise Deviation(problem)
 
 

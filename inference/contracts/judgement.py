@@ -44,12 +44,11 @@ def judge(answer: Answer, expected: Expectation, ask: Ask) -> str | None:
 def _explanation(off: float, fits: bool, expected: Expectation, ask: Ask) -> str | None:
     """Name the mistake whose tensor the model answers as it should answer the right one."""
     # Another interpolation changes no more than low precision does.
-    tensors = {
-        mistake: tensor
+    answers = {
+        mistake: ask(tensor)
         for mistake, tensor in expected.tensors_gone_wrong().items()
         if not (fits and "interpolation" in mistake)
     }
-    answers = {mistake: ask(tensor) for mistake, tensor in tensors.items()}
     gaps = {m: expected.gap(a) for m, a in answers.items() if a.label == expected.label}
     nearest = min(gaps, key=lambda mistake: gaps[mistake], default=None)
     if nearest and gaps[nearest] < min(off / SUSPICION, expected.tolerance):
