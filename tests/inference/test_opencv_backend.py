@@ -11,9 +11,8 @@ from gateway.errors import EdgeLensError
 from gateway.image import Limits, to_tensor
 from inference.backends.opencv import decoder as decoding
 from inference.backends.opencv.batch import answers, pictures
-from inference.backends.opencv.configuration import Configuration
+from inference.backends.opencv.configuration import Configuration, LoadError
 from inference.backends.opencv.decoder import InstanceDecoder
-from inference.backends.opencv.errors import LoadError
 from tests.photos import DATA, photos
 from tests.pictures import CONTRACT
 

@@ -8,7 +8,10 @@ from typing import Any
 from gateway.contract import Contract, ContractError
 from gateway.image import Limits
 from inference import model_config
-from inference.backends.opencv.errors import LoadError
+
+
+class LoadError(Exception):
+    """A configuration that cannot be followed; the message says what to change."""
 
 
 @dataclass(frozen=True)

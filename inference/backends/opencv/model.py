@@ -12,9 +12,8 @@ sys.path.insert(0, os.environ.get("EDGELENS_HOME") or str(Path(__file__).resolve
 import triton_python_backend_utils as pb_utils
 
 from inference.backends.opencv.batch import answers, pictures
-from inference.backends.opencv.configuration import Configuration
+from inference.backends.opencv.configuration import Configuration, LoadError
 from inference.backends.opencv.decoder import InstanceDecoder
-from inference.backends.opencv.errors import LoadError
 
 
 class TritonPythonModel:
