@@ -60,7 +60,7 @@ class Limits:
         return self.max_pixels * 4
 
 
-def to_tensor(data: bytes | memoryview, contract: Contract, limits: Limits | None = None) -> Pixels:
+def to_tensor(data: bytes, contract: Contract, limits: Limits | None = None) -> Pixels:
     """Turn an encoded picture into UINT8 [height, width, 3] as the contract says.
 
     The first frame or page counts, EXIF orientation is honoured, transparency becomes white.
@@ -72,19 +72,18 @@ def to_tensor(data: bytes | memoryview, contract: Contract, limits: Limits | Non
     limits = limits or Limits()
     if len(data) > limits.max_bytes:
         raise TooLarge.over(limits.max_bytes)
-    encoded = bytes(data)
-    header = read_header(encoded)
+    header = read_header(data)
     scale, flag = _scale(header, contract)
     _check_size(header, scale, limits)
     if header.format == "PNG":
-        encoded = without_extras(encoded)
+        data = without_extras(data)
     elif header.format == "TIFF" and header.orientation != 1:
-        encoded = without_orientation(encoded)
+        data = without_orientation(data)
     try:
         if header.by_pillow:
-            crop, framed, turned = _decode_with_pillow(encoded, header, contract)
+            crop, framed, turned = _decode_with_pillow(data, header, contract)
         else:
-            crop, framed, turned = _decode_with_opencv(encoded, header, contract, flag)
+            crop, framed, turned = _decode_with_opencv(data, header, contract, flag)
     except EdgeLensError:
         raise
     except Exception as exc:  # the decoders raise almost anything for a broken file

@@ -47,11 +47,6 @@ def test_the_tensor_has_the_contracts_shape_and_type() -> None:
     assert result.flags.c_contiguous
 
 
-def test_a_view_of_an_upload_is_as_good_as_bytes() -> None:
-    data = photos()[0].data
-    assert (to_tensor(memoryview(data), CONTRACT) == to_tensor(data, CONTRACT)).all()
-
-
 def test_colours_come_in_the_contracts_order() -> None:
     red = encode(Image.new("RGB", (300, 300), (250, 20, 5)), "PNG")
     assert to_tensor(red, CONTRACT)[0, 0].tolist() == [250, 20, 5]
