@@ -15,16 +15,15 @@ class Answer:
     labels: Mapping[int, str]
 
     @classmethod
-    def from_strings(cls, rows: Iterable[bytes | str], version: str = "") -> "Answer":
+    def from_strings(cls, rows: Iterable[bytes], version: str) -> "Answer":
         """Read Triton's classification strings, `score:index[:label]`, the best first."""
         scores, labels = {}, {}
         for row in rows:
-            text = row.decode(errors="replace") if isinstance(row, bytes) else row
-            score, index, *label = text.split(":", 2)
+            score, index, *label = row.decode(errors="replace").split(":", 2)
             scores[int(index)] = float(score)
             if label:
                 labels[int(index)] = label[0]
-        return cls(str(version), next(iter(scores)), scores, labels)
+        return cls(version, next(iter(scores)), scores, labels)
 
     @property
     def label(self) -> str:

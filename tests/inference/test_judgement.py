@@ -43,7 +43,7 @@ def ask(tensor: Pixels, off: float = 0.0) -> Answer:
     best = int(scores.argmax())
     scores[best] += off
     order = [best, *(i for i in range(len(scores)) if i != best)]
-    return Answer.from_strings([f"{scores[i]}:{i}:{LABELS[i]}" for i in order])
+    return Answer.from_strings([f"{scores[i]}:{i}:{LABELS[i]}".encode() for i in order], "1")
 
 
 @pytest.mark.parametrize("precision", ["f32", "auto"])
@@ -102,7 +102,8 @@ def test_only_of_classes_as_good_as_equal_may_another_lead(
     told = {"golden_label_v1": LABELS[0], "golden_probability_v1": str(stated)}
     expected = Expectation.from_config(configuration(precision="auto", **told), "1")
     scores = {1: 0.5 + lead / 2, 0: 0.5 - lead / 2} | dict.fromkeys(range(2, 10), 0.0)
-    answer = Answer.from_strings([f"{score}:{i}:{LABELS[i]}" for i, score in scores.items()])
+    rows = [f"{score}:{i}:{LABELS[i]}".encode() for i, score in scores.items()]
+    answer = Answer.from_strings(rows, "1")
     assert (judge(answer, expected, lambda tensor: answer) is None) == is_right
 
 
@@ -129,7 +130,7 @@ def test_a_probability_that_is_not_a_number_is_never_right(number: int) -> None:
 )
 def test_an_ensemble_has_to_answer_as_its_model_does(changes: dict, sentence: str | None) -> None:
     expected = expectation(PICTURE, CONTRACT, "auto")
-    direct = replace(ask(expected.tensor()), version="1")
+    direct = ask(expected.tensor())
     wrong = {mistake: ask(tensor) for mistake, tensor in expected.tensors_gone_wrong().items()}
     found = judge_ensemble(replace(direct, **changes), direct, expected, wrong)
     assert found is None if sentence is None else str(found).startswith(sentence)

@@ -340,10 +340,10 @@ def test_the_usual_mistakes_are_all_different_and_none_is_right(
 
 
 def test_classification_strings_may_lack_a_label_or_hold_colons() -> None:
-    answer = Answer.from_strings([b"0.75:3:n00000003 a: b", "0.25:1"])
+    answer = Answer.from_strings([b"0.75:3:n00000003 a: b", b"0.25:1"], "1")
     assert (answer.best, answer.label, answer.probability) == (3, "n00000003 a: b", 0.75)
     assert answer.labels == {3: "n00000003 a: b"}
-    assert str(Answer.from_strings(["1.0:5"])) == "'class 5' (1.0000)"
+    assert str(Answer.from_strings([b"1.0:5"], "1")) == "'class 5' (1.0000)"
 
 
 def test_a_newest_version_that_refuses_is_a_deviation_of_another_ones_check() -> None:
