@@ -58,8 +58,7 @@ def _quantise(model: str, pictures: Path) -> float | None:
         found = AGREEMENT.search(said)
         known = {"pictures": key, "agreement": float(found[1]) / 100 if found else None}
         note.write_text(json.dumps(known))
-    agreement: float | None = known["agreement"]
-    return agreement
+    return known["agreement"]
 
 
 def _export(*arguments: str) -> str:
@@ -84,8 +83,7 @@ def digest(paths: Iterable[Path]) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
-        return found
+        return json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
 

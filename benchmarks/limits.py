@@ -49,10 +49,8 @@ class Limits:
 
     def _labels(self, model: str, photo: Path) -> list[str]:
         path, names = self.repositories.saved_model(model), self.repositories.labels(model)
-        best: list[str] = _said(INFERENCE, "-m", "benchmarks.raw", "labels", path, names, photo)[
-            "best"
-        ]
-        return best
+        command = (INFERENCE, "-m", "benchmarks.raw", "labels", path, names, photo)
+        return _said(*command)["best"]
 
 
 def _said(*command: object) -> dict[str, Any]:
@@ -61,5 +59,4 @@ def _said(*command: object) -> dict[str, Any]:
     run = subprocess.run(words, cwd=HOME, capture_output=True, text=True, timeout=LONGEST)
     if run.returncode != 0:
         raise RuntimeError(f"{' '.join(words[1:4])} failed: {run.stderr[-2000:]}")
-    answer: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-    return answer
+    return json.loads(run.stdout.splitlines()[-1])
