@@ -18,7 +18,7 @@ LEFT_TO_RESIZE = 1.5
 class Frame:
     """The crop in stored pixels, the whole factor to shrink it by, and the size to resize to.
 
-    `width` and `height` are multiples of `shrink`.
+    `width` and `height` are multiples of `shrink`; `orientation` says how to turn the result.
     """
 
     left: int
@@ -28,6 +28,7 @@ class Frame:
     shrink: int
     out_width: int
     out_height: int
+    orientation: int
 
 
 def frame(width: int, height: int, orientation: int, contract: Contract) -> Frame:
@@ -41,7 +42,7 @@ def frame(width: int, height: int, orientation: int, contract: Contract) -> Fram
     # An odd margin leaves its extra pixel at the right and bottom of the upright picture.
     left = (width - kept[0] + (orientation in FLIPPED_X)) // 2
     top = (height - kept[1] + (orientation in FLIPPED_Y)) // 2
-    return Frame(left, top, *kept, shrink, *out)
+    return Frame(left, top, *kept, shrink, *out, orientation)
 
 
 def turn_upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

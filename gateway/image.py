@@ -81,14 +81,14 @@ def to_tensor(data: bytes, contract: Contract, limits: Limits | None = None) -> 
         data = without_orientation(data)
     try:
         if header.by_pillow:
-            crop, framed, turned = _decode_with_pillow(data, header, contract)
+            crop, framed = _decode_with_pillow(data, header, contract)
         else:
-            crop, framed, turned = _decode_with_opencv(data, header, contract, flag)
+            crop, framed = _decode_with_opencv(data, header, contract, flag)
     except EdgeLensError:
         raise
     except Exception as exc:  # the decoders raise almost anything for a broken file
         raise damaged(header.format) from exc
-    return _finish(crop, framed, turned, contract)
+    return _finish(crop, framed, contract)
 
 
 def _scale(header: Header, contract: Contract) -> tuple[int, int]:
@@ -125,7 +125,7 @@ def _check_size(header: Header, scale: int, limits: Limits) -> None:
 
 def _decode_with_opencv(
     encoded: bytes, header: Header, contract: Contract, flag: int
-) -> tuple[Pixels, Frame, int]:
+) -> tuple[Pixels, Frame]:
     buffer = np.frombuffer(encoded, np.uint8)
     pixels = cv2.imdecode(buffer, flag | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
@@ -134,12 +134,10 @@ def _decode_with_opencv(
     framed = frame(width, height, header.orientation, contract)
     rows = slice(framed.top, framed.top + framed.height)
     columns = slice(framed.left, framed.left + framed.width)
-    return _shrink(pixels[rows, columns], framed.shrink), framed, header.orientation
+    return _shrink(pixels[rows, columns], framed.shrink), framed
 
 
-def _decode_with_pillow(
-    encoded: bytes, header: Header, contract: Contract
-) -> tuple[Pixels, Frame, int]:
+def _decode_with_pillow(encoded: bytes, header: Header, contract: Contract) -> tuple[Pixels, Frame]:
     """Decode the first frame, then flatten and shrink it band by band to spare memory."""
     with Image.open(io.BytesIO(encoded), formats=[header.format]) as picture:
         if picture.width * picture.height > header.width * header.height:
@@ -155,7 +153,7 @@ def _decode_with_pillow(
             _shrink(_flatten(picture, framed, top, min(top + rows, end)), framed.shrink)
             for top in range(framed.top, end, rows)
         ]
-    return np.concatenate(bands), framed, turned
+    return np.concatenate(bands), framed
 
 
 def _flatten(picture: Image.Image, framed: Frame, top: int, bottom: int) -> Pixels:
@@ -180,9 +178,9 @@ def _shrink(pixels: Pixels, factor: int) -> Pixels:
     return shrunk
 
 
-def _finish(crop: Pixels, framed: Frame, turned: int, contract: Contract) -> Pixels:
+def _finish(crop: Pixels, framed: Frame, contract: Contract) -> Pixels:
     size = (framed.out_width, framed.out_height)
     pixels = cv2.resize(crop, size, interpolation=INTERPOLATIONS[contract.interpolation])
     if contract.colour_order == "RGB":
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-    return turn_upright(pixels, turned)
+    return turn_upright(pixels, framed.orientation)
