@@ -1,7 +1,6 @@
 """How soon EdgeLens is ready on a prepared machine, and how much memory Triton holds at rest."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from benchmarks.servers import Server, running
 
 IDLE = 4  # seconds: the backend gives memory back after three without a large batch
 SERVED = ((VGG16, FLOAT), (VGG16, "int8"), (LITE0, FLOAT))
-SERVER, STUB = "tritonserver", "triton_python_backend_stub"
+PROGRAMS = ("tritonserver", "triton_python_backend_stub")
 
 
 def measure(repositories: Repositories) -> dict[str, dict[str, Any]]:
@@ -30,23 +29,18 @@ def measure(repositories: Repositories) -> dict[str, dict[str, Any]]:
 
 
 def _memory(server: Server, repository: Path) -> dict[str, Any]:
-    parts = {name: size / 1e6 for name, size in _parts(server, repository)}
+    """Return the megabytes that Triton's server and the models' processes hold."""
+    parts = {
+        _name(command, repository): size / 1e6
+        for command, size in server.processes()
+        if command and Path(command[0]).name in PROGRAMS
+    }
     return {"mb": sum(parts.values()), "parts_mb": parts}
 
 
-def _parts(server: Server, repository: Path) -> Iterator[tuple[str, int]]:
-    """Yield the server and the models' processes by name, with their size in bytes."""
-    for command, size in server.processes():
-        program = Path(command[0]).name if command else ""
-        if program == SERVER:
-            yield SERVER, size
-        elif program == STUB:
-            yield _model_of(command, repository), size
-
-
-def _model_of(command: list[str], repository: Path) -> str:
-    """Return the name of a stub's model, in whose directory one of its arguments is."""
+def _name(command: list[str], repository: Path) -> str:
+    """Return the name of a stub's model, in whose directory one of its arguments is, or its own."""
     for word in command[1:]:
         if Path(word).is_relative_to(repository):
             return Path(word).relative_to(repository).parts[0]
-    return STUB
+    return Path(command[0]).name
