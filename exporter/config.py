@@ -112,7 +112,6 @@ def _served(text: str) -> list[int]:
     return list(parse(text).version_policy.specific.versions)
 
 
-def with_version(text: str, version: int, weights: str, golden: Golden) -> str:
-    """Add a new version's weights, and what it must answer, to a config.pbtxt."""
-    named = {"weights": weights, f"weights_v{version}": weights}
-    return with_parameters(text, {**named, **golden.parameters(version)})
+def about_version(version: int, weights: str, golden: Golden) -> dict[str, str]:
+    """Return the parameters about a new version: its weights, and what it must answer."""
+    return {"weights": weights, f"weights_v{version}": weights, **golden.parameters(version)}

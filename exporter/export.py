@@ -11,12 +11,12 @@ from exporter.architectures import INPUT, OUTPUT, ModelSpec
 from exporter.companions import write_companions
 from exporter.config import (
     LABEL_FILE,
+    about_version,
     classifier_config,
     contract_in,
     read_config,
     served_version,
     serving,
-    with_version,
 )
 from exporter.errors import ExportError
 from exporter.golden import Golden, golden_of, golden_tensor
@@ -38,6 +38,7 @@ from exporter.target import (
 from gateway.contract import Contract
 from gateway.model_names import companions
 from inference.label_file import label_text
+from inference.pbtxt import with_parameters
 from inference.repository import versions_in
 from inference.writing import write_text
 
@@ -195,7 +196,6 @@ def _write_texts(
     others = _others(target)
     if fresh or not others:
         text = serving(text, max(others, default=target.version))
-    write_text(config, with_version(text, target.version, source.weights, golden))
-    amend_host_configs(
-        target.model_dir, target.version, source.weights, golden, anew=fresh or not others
-    )
+    added = about_version(target.version, source.weights, golden)
+    write_text(config, with_parameters(text, added))
+    amend_host_configs(target.model_dir, added, anew=fresh or not others)

@@ -6,12 +6,12 @@ from tritonclient.grpc.model_config_pb2 import TYPE_FP32, TYPE_STRING, TYPE_UINT
 
 from exporter.architectures import ARCHITECTURES
 from exporter.companions import decode_config, ensemble_config
-from exporter.config import classifier_config, contract_in, read_config, serving, with_version
+from exporter.config import about_version, classifier_config, contract_in, read_config, serving
 from exporter.errors import ExportError
 from exporter.golden import PICTURE, Golden, golden_tensor
 from gateway.contract import Contract
 from inference.contracts.expectation import sha256
-from inference.pbtxt import parameters, parse
+from inference.pbtxt import parameters, parse, with_parameters
 
 SPEC = ARCHITECTURES["inception_v3"]  # 299 pixels: nothing may assume 224
 GOLDEN = Golden("n03481172 hammer", 0.9731234, "ab12", "cd34")
@@ -45,9 +45,9 @@ def test_the_contract_and_the_golden_picture_travel_with_the_model() -> None:
 
 
 def test_each_version_adds_what_it_must_answer() -> None:
-    text = with_version(classifier_config(SPEC, 7), 1, "imagenet", GOLDEN)
+    text = with_parameters(classifier_config(SPEC, 7), about_version(1, "imagenet", GOLDEN))
     second = Golden("n01 cat", 0.5, "ab12", "cd34")
-    found = parameters(with_version(text, 2, "random", second))
+    found = parameters(with_parameters(text, about_version(2, "random", second)))
     assert found["golden_label_v1"] == "n03481172 hammer"
     assert found["golden_probability_v1"] == "0.973123"
     assert (found["golden_label_v2"], found["golden_probability_v2"]) == ("n01 cat", "0.500000")
@@ -88,9 +88,8 @@ def test_a_new_version_is_served_only_where_it_is_the_first() -> None:
     assert list(parse(text).version_policy.specific.versions) == [1]
     third = parse(serving(text, 3))
     assert list(third.version_policy.specific.versions) == [3]
-    assert list(
-        parse(with_version(text, 2, "random", GOLDEN)).version_policy.specific.versions
-    ) == [1]
+    added = with_parameters(text, about_version(2, "random", GOLDEN))
+    assert list(parse(added).version_policy.specific.versions) == [1]
 
 
 def test_a_policy_of_the_users_own_is_kept() -> None:
