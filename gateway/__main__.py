@@ -20,7 +20,7 @@ from gateway.key_ring import KeysError
 from gateway.services import Services
 from gateway.setting import SettingError
 from gateway.terminal import say
-from gateway.transport.server import Server, stop_on_signals
+from gateway.transport.server import Server
 from gateway.triton import InferenceClient
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
@@ -49,7 +49,8 @@ def main(triton: InferenceClient | None = None) -> int:
         )
         return 1
     _prepare_process()
-    stop_on_signals(server.stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, server.stop)
     services.start()
     say(f"gateway: listening on http://{bracketed(settings.host)}:{server.effective_port}/")
     server.serve()

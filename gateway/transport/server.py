@@ -6,12 +6,10 @@ import math
 import os
 import re
 import resource
-import signal
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from types import FrameType
 from typing import Any
 from urllib.parse import parse_qs
@@ -291,9 +289,3 @@ def adjust(settings: Settings) -> Adjustments:
         return Adjustments(**chosen)
     except ValueError:  # all other settings were checked before
         raise SettingError(f"HOST={settings.host!r} cannot be used: no such address") from None
-
-
-def stop_on_signals(stop: Callable[..., None]) -> None:
-    """Drain on SIGTERM and Ctrl-C."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
