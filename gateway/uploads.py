@@ -26,17 +26,12 @@ SPARE_FIELDS = 32  # form fields and JSON values that may come besides the pictu
 LONGEST_NAME = 200
 BASE64_ESCAPES = (
     (b"%2B", b"-"),  # the same in URL-safe base64; a bare "+" would be read as a blank
-    (b"%2b", b"-"),
     (b"%20", b"+"),
     (b"%2F", b"/"),
-    (b"%2f", b"/"),
     (b"%3D", b"="),
-    (b"%3d", b"="),
     # Tools break base64 into lines.
     (b"%0A", b""),
-    (b"%0a", b""),
     (b"%0D", b""),
-    (b"%0d", b""),
 )
 LINE_ENDS = dict.fromkeys(map(ord, "\t\n\r\v\f"))
 SHORTEST_LINE = 60
@@ -191,7 +186,8 @@ def _from_form(request: Request, limits: UploadLimits) -> list[Picture]:
         raise BadRequest(FORM_IS_JSON)
     # Urllib takes a microsecond per escape: base64's own are decoded here, and others are few.
     for escape, mark in BASE64_ESCAPES:
-        body = body.replace(escape, mark)
+        for spelled in (escape, escape.lower()):
+            body = body.replace(spelled, mark)
     if body.count(b"%") > MOST_ESCAPES:
         raise BadRequest("The form has more escapes than base64 needs.")
     try:
