@@ -105,11 +105,22 @@ def await_ready(process: "subprocess.Popen[bytes]", file: Path) -> dict:
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """Stop the launcher cleanly, or by force if need be; Triton dies with it."""
+    """Stop the launcher cleanly, or by force if need be; Triton dies with it.
+
+    Nobody needs an orderly end of its models, for which Triton takes up to three seconds.
+    """
     if process.poll() is None:
         process.terminate()
+        kill_children(process.pid)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(STOP_SECONDS)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def kill_children(pid: int) -> None:
+    """Kill what the main thread of a process has started, which it cleans up after."""
+    with contextlib.suppress(OSError):  # it has ended, or they have
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)

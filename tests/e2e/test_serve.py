@@ -25,7 +25,7 @@ from tests.lite import MODEL, copy_repository
 from tests.logs import shown_on_failure
 from tests.photos import photos
 from tests.places import HOME
-from tests.servers import Running
+from tests.servers import Running, kill_children
 from tests.waiting import wait_until
 
 PHOTO = photos()[0]
@@ -57,6 +57,15 @@ class Serve:
         with contextlib.suppress(LookupError, psutil.NoSuchProcess):
             return bool(self.child(*words))
         return False
+
+    def stop(self) -> None:
+        """End it, without waiting until Triton has unloaded its models."""
+        os.killpg(self.process.pid, signal.SIGTERM)
+        with contextlib.suppress(LookupError, psutil.Error):
+            launcher = self.child("-m", "inference")
+            launcher.terminate()
+            kill_children(launcher.pid)
+        self.process.wait(HANGS)
 
 
 @pytest.fixture
@@ -100,8 +109,7 @@ def launch(repository: Path, tmp_path: Path) -> Iterator[Callable[..., Serve]]:
     yield start
     for running in started:
         if running.process.poll() is None:
-            os.killpg(running.process.pid, signal.SIGTERM)
-            running.process.wait(HANGS)
+            running.stop()
 
 
 @pytest.fixture
