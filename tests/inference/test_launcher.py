@@ -8,18 +8,21 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 import tritonclient.grpc
 
 from tests.inference import standins
-from tests.inference.calls import Answer, call, command, infer, pids, run_of, stubs_of
+from tests.inference.calls import Answer, call, command, infer, pids, run_of, stubs_of, triton_of
 from tests.inference.contracted import add_ensemble
 from tests.places import HOME
 from tests.servers import Running, inference_env, launched, start_inference
 from tests.waiting import wait_until
 
+FEW_FILES = 512
 GRPC_KEY = "triton-grpc-protocol-x-edgelens-admin"
 CLOSED = [
     ("get_model_repository_index",),
@@ -75,20 +78,43 @@ def test_terminal_shows_a_few_lines_and_the_file_has_the_log(server: Running) ->
     assert "Started HTTPService" in server.log.read_text()
 
 
-def test_a_misnamed_model_does_not_keep_the_others_from_being_served(repository: Path) -> None:
-    standins.add_model(repository, "echo (copy)")
-    with start_inference(repository) as running:
-        assert "Not served: 'echo (copy)' is no name for a model" in running.printed()
-        assert infer(running, [1, 2, 3, 4]).status == 200
+@pytest.fixture(scope="module")
+def hindered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A launcher whose key was chosen by hand, with much that must not keep it from serving."""
+    directory = tmp_path_factory.mktemp("hindered")
+    (directory / "file").touch()
+    models = directory / "models"
+    for name in ("echo", "echo (copy)"):
+        standins.add_model(models, name)
+    add_ensemble(models, "removed")
+    odd = {"TRITON_ADMIN_KEY": "chosen-by-hand", "EDGELENS_CACHE_DIR": str(directory / "file")}
+    with ExitStack() as stack:
+        with few_open_files():
+            running = stack.enter_context(start_inference(models, **odd))
+        yield running
+
+
+@contextmanager
+def few_open_files() -> Iterator[None]:
+    """Let what the block starts open few files, unless it asks for more."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FEW_FILES, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_misnamed_model_does_not_keep_the_others_from_being_served(hindered: Running) -> None:
+    assert "Not served: 'echo (copy)' is no name for a model" in hindered.printed()
+    assert infer(hindered, [1, 2, 3, 4]).status == 200
 
 
 def test_what_is_left_of_a_removed_model_does_not_keep_the_others_from_being_served(
-    repository: Path,
+    hindered: Running,
 ) -> None:
-    add_ensemble(repository, "removed")
-    with start_inference(repository) as running:
-        assert "Not served: removed_image leads to removed" in running.printed()
-        assert infer(running, [1, 2, 3, 4]).status == 200
+    assert "Not served: removed_image leads to removed" in hindered.printed()
+    assert infer(hindered, [1, 2, 3, 4]).status == 200
 
 
 def test_only_the_key_opens_the_repository_over_http(server: Running) -> None:
@@ -142,15 +168,10 @@ def test_nobody_prints_the_key(server: Running) -> None:
     assert server.admin_key not in server.log.read_text()
 
 
-def test_triton_may_open_as_many_files_as_the_launcher_could(repository: Path) -> None:
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
-    try:
-        with start_inference(repository) as running:
-            (triton,) = pids("tritonserver", f"--http-port={running.http_port}")
-            assert resource.prlimit(triton, resource.RLIMIT_NOFILE) == (before[1], before[1])
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+def test_triton_may_open_as_many_files_as_the_launcher_could(hindered: Running) -> None:
+    few, most = resource.prlimit(hindered.process.pid, resource.RLIMIT_NOFILE)
+    assert few == FEW_FILES < most
+    assert resource.prlimit(triton_of(hindered), resource.RLIMIT_NOFILE) == (most, most)
 
 
 def test_a_limit_of_open_files_that_is_too_low_is_one_sentence(
@@ -191,11 +212,10 @@ def test_other_users_cannot_read_the_shared_memory(server: Running) -> None:
     assert {path.stat().st_mode & 0o077 for path in segments} == {0}
 
 
-def test_models_do_not_get_the_key(repository: Path) -> None:
-    with start_inference(repository, TRITON_ADMIN_KEY="chosen-by-hand") as server:
-        (stub,) = stubs_of(server, "echo")
-        assert server.admin_key == "chosen-by-hand"
-        assert b"chosen-by-hand" not in Path(f"/proc/{stub}/environ").read_bytes()
+def test_models_do_not_get_the_key(hindered: Running) -> None:
+    (stub,) = stubs_of(hindered, "echo")
+    assert hindered.admin_key == "chosen-by-hand"
+    assert b"chosen-by-hand" not in Path(f"/proc/{stub}/environ").read_bytes()
 
 
 def test_sigterm_answers_what_was_admitted_and_leaves_nothing(repository: Path) -> None:
@@ -332,13 +352,13 @@ def test_runtime_directory_that_cannot_be_used_is_one_line(
 
 
 def test_cache_that_cannot_be_used_is_one_line_and_the_models_are_served(
-    repository: Path, tmp_path: Path
+    hindered: Running,
 ) -> None:
-    (tmp_path / "file").touch()
-    with start_inference(repository, EDGELENS_CACHE_DIR=str(tmp_path / "file")) as server:
-        assert infer(server, [1, 2, 3, 4]).status == 200
-        (line,) = [line for line in server.printed().splitlines() if "EDGELENS_CACHE_DIR" in line]
-        assert line.startswith(f"Cannot keep converted models in {tmp_path / 'file'} (")
+    assert infer(hindered, [1, 2, 3, 4]).status == 200
+    (line,) = [line for line in hindered.printed().splitlines() if "EDGELENS_CACHE_DIR" in line]
+    assert line.startswith(
+        f"Cannot keep converted models in {hindered.env['EDGELENS_CACHE_DIR']} ("
+    )
 
 
 def test_runtime_directory_of_another_launcher_is_left_to_it(
