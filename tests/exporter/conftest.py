@@ -2,11 +2,13 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import pytest
 
+from exporter.architectures import ARCHITECTURES
 from exporter.command import main
 
 SMALL = "efficientnet_lite0"
@@ -25,6 +27,13 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def repository(exported: Path, tmp_path: Path) -> Path:
     """Return a copy of that repository, for a test that changes it."""
     return Path(shutil.copytree(exported, tmp_path / "models"))
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a light network exported under the name of EfficientNet-Lite0."""
+    builder = "tests.exporter.light_network:light_network"
+    monkeypatch.setitem(ARCHITECTURES, SMALL, replace(ARCHITECTURES[SMALL], builder=builder))
 
 
 @pytest.fixture(scope="session")

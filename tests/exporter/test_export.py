@@ -72,7 +72,7 @@ def test_another_engine_reads_it_and_knows_every_photo(exported: Path) -> None:
     assert model(tensors)[0].argmax(axis=1).tolist() == [photo.index for photo in photos()]
 
 
-def test_a_path_may_look_like_a_pattern(tmp_path: Path) -> None:
+def test_a_path_may_look_like_a_pattern(quick: None, tmp_path: Path) -> None:
     repository = tmp_path / "für mich [alt] *?"
     assert run(SMALL, "--weights", "random", repository=repository) == 0
     assert versions_in(repository / SMALL) == [1]
@@ -145,7 +145,7 @@ def test_a_second_version_keeps_the_users_config(
 
 
 def test_it_says_if_a_start_may_serve_the_version_untested(
-    repository: Path, capsys: pytest.CaptureFixture[str]
+    quick: None, repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = repository / SMALL / "config.pbtxt"
     path.write_text(path.read_text().replace("specific { versions: [ 1 ] }", "latest { }"))
@@ -156,7 +156,7 @@ def test_it_says_if_a_start_may_serve_the_version_untested(
     )
 
 
-def test_the_only_version_is_served_whatever_its_number(repository: Path) -> None:
+def test_the_only_version_is_served_whatever_its_number(quick: None, repository: Path) -> None:
     shutil.rmtree(repository / SMALL / "1")
     assert run(SMALL, "--weights", "random", "--version", "4", repository=repository) == 0
     assert "version_policy { specific { versions: [ 4 ] } }\n" in config(repository)
@@ -180,7 +180,10 @@ def test_a_taken_version_is_refused_at_once(
 
 
 def test_an_export_replaces_no_version_that_another_one_adds_meanwhile(
-    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    quick: None,
+    repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     write, others = savedmodel.write, repository / SMALL / "2/of another export"
 
@@ -196,7 +199,9 @@ def test_an_export_replaces_no_version_that_another_one_adds_meanwhile(
     assert files(repository) == before
 
 
-def test_own_classes_replace_the_only_version_if_forced(repository: Path, tmp_path: Path) -> None:
+def test_own_classes_replace_the_only_version_if_forced(
+    quick: None, repository: Path, tmp_path: Path
+) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text("cat\ndog\n")
     arguments = (SMALL, "--weights", "random", "--labels", str(labels))
@@ -207,7 +212,7 @@ def test_own_classes_replace_the_only_version_if_forced(repository: Path, tmp_pa
     assert "golden_label_v2" not in config(repository)
 
 
-def test_replacing_the_only_version_keeps_an_edited_config(repository: Path) -> None:
+def test_replacing_the_only_version_keeps_an_edited_config(quick: None, repository: Path) -> None:
     path = repository / SMALL / "config.pbtxt"
     path.write_text(
         "# mine\n" + path.read_text().replace("max_batch_size: 16", "max_batch_size: 4")
