@@ -53,6 +53,7 @@ def test_an_idle_connection_makes_room_before_a_busy_one_that_is_older(
     with held_request(running, triton), running.connect() as idle:
         idle.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
         assert status_of_next(idle) == 200
+        wait_until(lambda: unoccupied(running), "the request has ended", 20)
         assert requests.get(f"{running.url}/healthz", timeout=20).status_code == 200
         assert read_all(idle) == b""
 
@@ -84,6 +85,11 @@ def test_few_descriptors_allow_few_connections(
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
     assert most_connections() == most
+
+
+def unoccupied(running: Running) -> bool:
+    """Tell whether a connection waits for a request; one is not yet when its answer has come."""
+    return not all(channel.requests for channel in list(running.server.active_channels.values()))
 
 
 def connect_from(address: str, running: Running) -> socket.socket:
