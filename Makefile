@@ -29,14 +29,14 @@ model: .venv-inference/.export ## export a model: make model MODEL=vgg16 WEIGHTS
 	    $(if $(LABELS),--labels "$(LABELS)") $(if $(VERSION),--version $(VERSION))
 
 test: test-packages .venv/.dev .venv-inference/.export ## run all tests but those of `test-compose` and `test-chaos`
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=none test-computing test-inference
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=none test-serving test-stack
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync=none test-computing test-inference test-serving test-stack
 
-# Two of these run at once and share the cores: most of the time, one of them waits for a server.
+# They run at once and share the cores: most of the time, most of them wait for a server.
 test-computing:
 	$(INFERENCE)/python -m pytest --quiet tests/exporter
+	$(INFERENCE)/python -m pytest --quiet tests/backend
 	$(GATEWAY)/python -m pytest --quiet tests/gateway tests/benchmarks
-test-inference: ; $(INFERENCE)/python -m pytest tests/backend tests/inference
+test-inference: ; $(INFERENCE)/python -m pytest tests/inference
 SERVING := tests/e2e/test_serve.py tests/e2e/test_deploy.py
 # Without the flags of this make, because some of these tests run `make` themselves.
 test-serving: ; MAKEFLAGS= $(GATEWAY)/python -m pytest $(SERVING)
