@@ -24,7 +24,7 @@ import triton_python_backend_utils as pb_utils
 
 class TritonPythonModel:
     def initialize(self, args):
-        self.pause = 0.03 / json.loads(args["model_config"])["instance_group"][0]["count"]
+        self.pause = 0.05 / json.loads(args["model_config"])["instance_group"][0]["count"]
 
     def execute(self, requests):
         answers = []
@@ -67,7 +67,7 @@ def test_real_triton_finds_the_faster_configuration_and_serves_it(tmp_path: Path
     repository = tmp_path / "models"
     model = standins.add_model(repository, "sleeper", UNBATCHED, SLEEPER)
     env = inference_env(repository, tmp_path)
-    done = tune(env, "--seconds", "12")
+    done = tune(env, "--seconds", "20")
     assert done.returncode == 0, done.stderr
     (written,) = (model / "configs").glob("*.pbtxt")
     assert f"Wrote {written}" in done.stdout
