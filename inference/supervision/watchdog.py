@@ -20,7 +20,11 @@ Clock = Callable[[], float]
 BUSY = (429, 503, 504)  # the queue is full, or the request waited in it for too long
 DEAD_STUB = "stub process"
 SLOWEST_BATCHES = 3
+# A model whose process computes gets this long, and longer if other work takes its processors:
+# until it has computed so long, in processor time, that it must be going round in circles.
 STARVED_SECONDS = 15.0
+ENDLESS_SECONDS = 10.0
+LONGEST_STARVED_SECONDS = 60.0
 
 
 class Watchdog:
@@ -96,7 +100,7 @@ class _Watched:
         self._has_inferred = False
         self._count = 0
         self._ended: str | None = None  # says how many of its processes have
-        self._progress_at = self._clock()
+        self._progressed()
 
     def check(self, living: Mapping[ModelVersion, int]) -> Finding:
         """Probe once; a model that is only overloaded is no problem.
@@ -168,7 +172,8 @@ class _Watched:
             if exc.status in BUSY:
                 return self._judge(before, str(exc))
             raise
-        self._has_inferred, self._progress_at, self._count = True, self._clock(), before + 1
+        self._has_inferred, self._count = True, before + 1
+        self._progressed()
         return self._finding()
 
     def _proved_by_clients(self, count: int) -> bool:
@@ -178,20 +183,32 @@ class _Watched:
         """
         busy, self._count = count > self._count and self._has_inferred, count
         if busy:
-            self._progress_at = self._clock()
+            self._progressed()
         return busy
 
     def _judge(self, before: int, problem: str) -> Finding:
         """Tell a busy model, whose other inferences go on, from one that hangs."""
         after, slowest = self._inferences()
         if after > before:
-            self._progress_at = self._clock()
-        patience = max(self._timeout, SLOWEST_BATCHES * slowest)
-        if self._stubs.is_working(self._model, self._version):
-            patience = max(patience, STARVED_SECONDS)
-        if self._clock() - self._progress_at < patience:
+            self._progressed()
+        waited = self._clock() - self._progress_at
+        if waited < max(self._timeout, SLOWEST_BATCHES * slowest) or self._is_starved(waited):
             return self._finding()
         return self._finding(f"it does not infer: {problem}", hung=True)
+
+    def _progressed(self) -> None:
+        self._progress_at = self._clock()
+        self._computed: float | None = None  # what its process had used when it was first awaited
+
+    def _is_starved(self, waited: float) -> bool:
+        """Tell whether its process computes, but has not had enough processor time to be judged."""
+        key = self._model, self._version
+        if waited >= LONGEST_STARVED_SECONDS or not self._stubs.is_working(*key):
+            return False
+        used = self._stubs.computed(*key)
+        if self._computed is None:
+            self._computed = used
+        return waited < STARVED_SECONDS or used - self._computed < ENDLESS_SECONDS
 
     def _inferences(self) -> tuple[int, float]:
         """Fetch how many inferences were made and how long the slowest batch size takes, in s.

@@ -73,6 +73,14 @@ def is_working(pid: int, samples: int = 5) -> bool:
     return seen * 2 > samples
 
 
+def computed(pid: int) -> float:
+    """Return for how many seconds of processor time a process has run; 0 if it has ended."""
+    with contextlib.suppress(OSError):
+        _, fields = stat(PROC / str(pid))
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
 def _thread_states(pid: int) -> list[str]:
     """Read the state letters of a process's threads; none if it has ended."""
     states = []

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from inference.tritonserver.identity import Run
-from inference.tritonserver.processes import dead_stubs, is_working, kill, stubs
+from inference.tritonserver.processes import computed, dead_stubs, is_working, kill, stubs
 
 
 class ModelStubs:
@@ -40,6 +40,10 @@ class ModelStubs:
     def is_working(self, model: str, version: str) -> bool:
         """Tell whether a model's Python process computes or waits for a processor."""
         return any(is_working(pid) for pid in self.pids(model, version))
+
+    def computed(self, model: str, version: str) -> float:
+        """Return how many seconds of processor time a model's Python processes have used."""
+        return sum(computed(pid) for pid in self.pids(model, version))
 
     def dead(self) -> set[int]:
         """Return the processes of any model that ended without Triton noticing."""

@@ -12,6 +12,7 @@ from inference.signals import ENDING, on_ending
 from inference.tritonserver.processes import (
     children,
     command_line,
+    computed,
     dead_stubs,
     is_alive,
     is_working,
@@ -31,11 +32,13 @@ def child(request: pytest.FixtureRequest) -> Iterator["subprocess.Popen[bytes]"]
 @pytest.mark.parametrize("child", ["while True: pass"], indirect=True)
 def test_computing_process_works(child: "subprocess.Popen[bytes]") -> None:
     wait_until(lambda: is_working(child.pid), "the loop was seen", 20)
+    wait_until(lambda: computed(child.pid) > 0.5, "it has had half a second of a core", 60)
 
 
 @pytest.mark.parametrize("child", ["import time; time.sleep(600)"], indirect=True)
 def test_sleeping_process_does_not_work(child: "subprocess.Popen[bytes]") -> None:
     wait_until(lambda: not is_working(child.pid), "it has started and sleeps", 20)
+    assert computed(child.pid) < 0.5
     assert is_alive(child.pid)
 
 

@@ -62,6 +62,7 @@ class ScriptedStubs:
     """Answers for the models' processes."""
 
     lives, works = 1, False
+    used, share = 0.0, 1.0  # the processor time its process had, and what it gets of each call's
 
     def is_python_based(self, backend: str) -> bool:
         return backend == "python"
@@ -71,6 +72,10 @@ class ScriptedStubs:
 
     def is_working(self, model: str, version: str) -> bool:
         return self.works
+
+    def computed(self, model: str, version: str) -> float:
+        self.used += self.share * 6.0
+        return self.used
 
 
 @pytest.fixture
@@ -194,13 +199,28 @@ def test_the_time_that_a_model_gets_begins_with_the_last_inference_of_others(
     assert problem(watchdog).hung
 
 
-def test_starved_model_gets_more_time_but_not_for_ever(
+@pytest.mark.parametrize(
+    ("share", "seconds"), [(2.0, 12), (1.0, 12), (0.2, 54)], ids=["two cores", "one", "a fifth"]
+)
+def test_a_model_that_computes_gets_time_as_it_gets_processors_but_not_for_ever(
+    watchdog: Watchdog, triton: ScriptedTriton, stubs: ScriptedStubs, share: float, seconds: int
+) -> None:
+    triton.answer, stubs.works, stubs.share = SILENT, True, share
+    while triton.now < seconds:
+        assert problem(watchdog).problem is None
+    assert problem(watchdog).hung
+
+
+def test_what_a_model_computed_for_others_is_not_held_against_it(
     watchdog: Watchdog, triton: ScriptedTriton, stubs: ScriptedStubs
 ) -> None:
     triton.answer, stubs.works = SILENT, True
-    assert problem(watchdog).problem is None
-    assert problem(watchdog).problem is None
-    assert problem(watchdog).hung
+    for _ in range(3):
+        assert problem(watchdog).problem is None
+        assert problem(watchdog).problem is None
+        triton.progress = 1
+        assert problem(watchdog).problem is None
+        triton.progress = 0
 
 
 def test_dead_stub_is_ill_at_once(watchdog: Watchdog, triton: ScriptedTriton) -> None:
