@@ -23,14 +23,17 @@ def read(data: bytes) -> Header:
     """Read the first page's header; memory holds an unpacked strip or tile beside the picture."""
     tags = read_tags(data)
     width, height = _largest(tags, WIDTH, 0), _largest(tags, HEIGHT, 0)
+    pixels = width * height
     if TILE_WIDTH in tags or TILE_HEIGHT in tags:
-        unit = _largest(tags, TILE_WIDTH, 0) * _largest(tags, TILE_HEIGHT, 0)
+        tile = _largest(tags, TILE_WIDTH, 0), _largest(tags, TILE_HEIGHT, 0)
+        unit = tile[0] * tile[1]
+        # Tiles are unpacked whole: thousands of huge ones may stand for a narrow picture.
+        pixels = unit and _count(width, tile[0]) * _count(height, tile[1]) * unit
     else:
         unit = width * min(height, _largest(tags, ROWS, height))
     if not unit:
         raise damaged("TIFF")
     unit *= max(4, _largest(tags, SAMPLES, 1) * -(-_largest(tags, BITS, 1) // 8))
-    pixels = width * height
     if _largest(tags, COMPRESSION, 1) not in COMPRESSIONS:
         raise unsupported("TIFF", "it uncompressed, or with LZW or Deflate")
     if _is_strange(tags):
@@ -68,6 +71,11 @@ def _is_flattened(tags: Tags) -> bool:
     if planes == 1 and samples >= 4:
         return True
     return bits == 8 and kind == (STRAIGHT,) and (planes, samples) in ((1, 2), (2, 4))
+
+
+def _count(length: int, tile: int) -> int:
+    """Return how many tiles it takes to cover a length."""
+    return -(-length // tile)
 
 
 def _largest(tags: Tags, tag: int, default: int) -> int:

@@ -11,6 +11,7 @@ from PIL import Image
 from gateway.errors import NotAPicture, UndecodablePicture
 from gateway.formats import ACCEPTED, jpeg, read_header
 from gateway.formats.exif import ORIENTATION, read_tags, without_orientation
+from gateway.image import Limits
 from tests.photos import DATA
 from tests.pictures import encode, exif, scene
 from tests.places import HOME
@@ -285,6 +286,12 @@ def test_a_tiff_strip_or_tile_counts_however_small_the_picture() -> None:
     small = read_header(encode(scene(64, 48), "TIFF")).memory
     lie = read_header(tiff({256: 64, 257: 48, 322: 65_536, 323: 65_536}))
     assert small < 1_000_000 < 65_536**2 < lie.memory
+
+
+def test_every_tile_of_a_tiff_counts_as_a_whole() -> None:
+    tiles = {258: 8, 277: 3, 322: 1_500_000, 323: 16}
+    one = read_header(tiff({256: 16, 257: 16} | tiles)).memory
+    assert one < Limits().max_memory < read_header(tiff({256: 16, 257: 17} | tiles)).memory
 
 
 @pytest.mark.parametrize(
