@@ -1,6 +1,7 @@
 """Read the pictures of a request, in whichever way they were sent."""
 
 import binascii
+import codecs
 import io
 import json
 import re
@@ -33,6 +34,9 @@ BASE64_ESCAPES = (
     (b"%0A", b""),
     (b"%0D", b""),
 )
+ASCII = bytes(range(128))
+NOT_ASCII = re.compile(rb"[\x80-\xff]+")
+MOST_NOT_ASCII = 1024  # bytes for each value: file systems take names of 255
 LINE_ENDS = dict.fromkeys(map(ord, "\t\n\r\v\f"))
 SHORTEST_LINE = 60
 MOST_ESCAPES = 10_000  # besides those
@@ -55,6 +59,7 @@ FORM_IS_JSON = (
     "The body is JSON, although its Content-Type says that it is a form: send it with "
     "`Content-Type: application/json` (curl: --json instead of -d)."
 )
+NO_BASE64 = "The picture is not valid base64."
 EMPTY = "The body is empty."
 DISK_FULL = "The server has no space left to store this request; its log says where."
 NO_FILENAME = (
@@ -190,10 +195,13 @@ def _from_form(request: Request, limits: UploadLimits) -> list[Picture]:
             body = body.replace(spelled, mark)
     if body.count(b"%") > MOST_ESCAPES:
         raise BadRequest("The form has more escapes than base64 needs.")
+    text = body.decode("ascii")
+    del body  # as large as the request
     try:
         fields = parse_qsl(
-            body.decode("ascii"),
+            text,
             keep_blank_values=True,
+            encoding="latin-1",  # base64 is ASCII; one wide character would widen all others
             max_num_fields=limits.pictures + SPARE_FIELDS,
         )
     except ValueError:
@@ -216,8 +224,10 @@ def _from_json(request: Request, limits: UploadLimits) -> list[Picture]:
     # Base64 has none of these bytes; a body full of them is meant to exhaust the memory.
     if sum(body.count(mark) for mark in b"[{,") > 8 * limits.pictures + SPARE_FIELDS:
         raise BadRequest(f"The JSON has too many values. {_most(limits)}")
+    if not body.isascii():
+        body = _as_ascii(body, limits)
     try:
-        text = body.decode("utf-8-sig")
+        text = body.decode("ascii")
         del body  # each of these is as large as the request
         document = json.loads(text)
         del text
@@ -226,6 +236,22 @@ def _from_json(request: Request, limits: UploadLimits) -> list[Picture]:
     if not isinstance(document, dict):
         raise BadRequest('The JSON must be an object: {"image": "<base64>"}.')
     return [_from_entry(entry, limits) for entry in _entries(document)]
+
+
+def _as_ascii(body: bytes, limits: UploadLimits) -> bytes:
+    """Write JSON's other characters as escapes; raise BadRequest if they are not UTF-8, or many.
+
+    One wide character in a name would make a text of four bytes for each character of base64.
+    """
+    if len(body.translate(None, ASCII)) > MOST_NOT_ASCII * (limits.pictures + SPARE_FIELDS):
+        raise BadRequest("The JSON has too much text besides base64.")
+    try:
+        return NOT_ASCII.sub(
+            lambda found: json.dumps(found[0].decode())[1:-1].encode(),
+            body.removeprefix(codecs.BOM_UTF8),
+        )
+    except UnicodeDecodeError:
+        raise BadRequest("The body is not valid JSON.") from None
 
 
 def _refuse_options(names: Iterable[str]) -> None:
@@ -259,6 +285,8 @@ def _from_base64(name: str | None, text: str, limits: UploadLimits) -> Picture:
     """Decode base64 with or without padding, blanks and a data URI's prefix."""
     if len(text) > limits.base64_bytes:
         return Picture(name, error=TooLarge.over(limits.picture_bytes))
+    if not text.isascii():  # before it is copied, at four bytes for each character
+        return Picture(name, error=BadRequest(NO_BASE64))
     text = text.strip()
     match = DATA_URI.match(text)
     bare = _mend_blanks(text[match.end() :].lstrip() if match else text).rstrip("=")
@@ -266,7 +294,7 @@ def _from_base64(name: str | None, text: str, limits: UploadLimits) -> Picture:
     try:
         data = binascii.a2b_base64(bare + "=" * (-len(bare) % 4), strict_mode=True)
     except ValueError:
-        return Picture(name, error=BadRequest("The picture is not valid base64."))
+        return Picture(name, error=BadRequest(NO_BASE64))
     return Picture(name, data)
 
 
@@ -286,5 +314,6 @@ def clean_name(name: str | None) -> str | None:
     """Keep a client's file name only as a short printable label, without its folders."""
     if not name:
         return None
-    last = re.split(r"[/\\]", name)[-1]
-    return "".join(c for c in last if c.isprintable())[:LONGEST_NAME] or None
+    start = max(name.rfind("/"), name.rfind("\\")) + 1
+    last = name[start : start + LONGEST_NAME]  # cut first: a name may be as long as the request
+    return "".join(c for c in last if c.isprintable()) or None

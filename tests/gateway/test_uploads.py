@@ -7,7 +7,7 @@ import random
 import tempfile
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 from flask import Request
@@ -18,6 +18,7 @@ from werkzeug.test import EnvironBuilder
 from gateway.errors import BadRequest, EdgeLensError, Overloaded, TooLarge, UnsupportedMediaType
 from gateway.uploads import Picture, UploadLimits, clean_name, read_pictures
 from tests.gateway.stub import as_base64
+from tests.memory import MEGABYTE, peak_of
 
 LIMITS = UploadLimits(picture_bytes=1000, pictures=4)
 DATA = bytes(range(256))
@@ -191,6 +192,46 @@ def test_json_of_another_shape_is_refused(document: Any) -> None:
 def test_hostile_json_is_refused(body: bytes) -> None:
     with pytest.raises(BadRequest):
         read(data=body, content_type="application/json")
+
+
+WIDE = "\U0001f600"
+LONG = "A" * (16 * MEGABYTE)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (f'{{"image": "{WIDE}{LONG}"}}', "application/json"),
+        (f'{{"images": [{{"filename": "{WIDE}{LONG}", "data": "YQ=="}}]}}', "application/json"),
+        (f"image={quote(WIDE)}{LONG}", "application/x-www-form-urlencoded"),
+        (
+            f'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\n{WIDE}{LONG}\r\n--x--\r\n',
+            "multipart/form-data; boundary=x",
+        ),
+    ],
+    ids=["JSON", "a name", "form", "multipart"],
+)
+def test_one_wide_character_does_not_multiply_a_request(body: str, kind: str) -> None:
+    limits = UploadLimits(picture_bytes=len(LONG), pictures=4)
+    builder = EnvironBuilder("/", method="POST", data=body.encode(), content_type=kind)
+    request = Request(builder.get_environ())
+    assert peak_of(lambda: read_pictures(request, limits)) < 9 * len(LONG)
+
+
+def test_json_may_hold_names_in_any_script() -> None:
+    names = ["фото.jpg", "写真.jpg", f"{WIDE}.jpg", '\u00e9\\"é.jpg']
+    text = json.dumps(
+        {"images": [{"filename": name, "data": "YQ=="} for name in names]}, ensure_ascii=False
+    )
+    read_names = [
+        picture.filename for picture in read(data=text.encode(), content_type="application/json")
+    ]
+    assert read_names == [*names[:3], '"é.jpg']
+
+
+def test_json_may_hold_little_other_text_than_base64() -> None:
+    with pytest.raises(BadRequest, match="too much text"):
+        read(data=f'{{"image": "{"é" * 50_000}"}}'.encode(), content_type="application/json")
 
 
 def test_json_may_hold_few_values_besides_the_pictures() -> None:
