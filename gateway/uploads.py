@@ -7,12 +7,14 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl
 
 from flask import Request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
-from werkzeug.formparser import FormDataParser
+from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 from gateway.errors import (
     BadRequest,
@@ -40,7 +42,7 @@ MOST_NOT_ASCII = 1024  # bytes for each value: file systems take names of 255
 LINE_ENDS = dict.fromkeys(map(ord, "\t\n\r\v\f"))
 SHORTEST_LINE = 60
 MOST_ESCAPES = 10_000  # besides those
-LEAST_FORM_MEMORY = 512 * 1024  # bytes; werkzeug counts the 64 KB it reads at once
+LONGEST_HEAD = FORM_PIECE = 16 * 1024  # bytes of a part of a form; bytes parsed at a time
 DATA_URI = re.compile(r"data:[^,]{0,400},", re.IGNORECASE)  # base64 has no colon
 RAW_TYPES = ("image/", "application/octet-stream")
 NO_PICTURE = (
@@ -148,39 +150,44 @@ def _body(request: Request) -> bytes:
 def _from_multipart(request: Request, limits: UploadLimits) -> list[Picture]:
     if not request.mimetype_params.get("boundary"):
         raise BadRequest(NO_BOUNDARY)
-    # Werkzeug's own `request.files` groups parts by field and so loses the order they came in.
-    parser = FormDataParser(
-        stream_factory=_in_memory,
-        max_form_memory_size=max(limits.base64_bytes, LEAST_FORM_MEMORY),
-        max_form_parts=limits.pictures + SPARE_FIELDS,
-        silent=False,
-        cls=list,  # type: ignore[arg-type]
-    )
+    pictures, fields = [], []
     try:
-        parsed: Any = parser.parse(
-            request.stream, request.mimetype, request.content_length, request.mimetype_params
-        )
+        for part, content in _parts(request, limits):
+            if isinstance(part, Field):
+                fields.append((part.name, content.getvalue().decode("utf-8", "replace")))
+            elif part.filename or content.tell():  # a browser's empty field has neither
+                pictures.append(Picture(clean_name(part.filename), content.getvalue()))
     except RequestEntityTooLarge:
         raise TooLarge(f"The form has too many parts or too much text. {_most(limits)}") from None
     except UnicodeDecodeError:
         raise BadRequest(NO_UTF8_NAME) from None
     except ValueError:
         raise BadRequest("The multipart form is malformed or cut short.") from None
-    fields: list[tuple[str, str]] = parsed[1]
-    # The bytes are kept once: `getvalue` copies nothing, and there are no temporary files.
-    pictures = [
-        Picture(clean_name(part.filename), part.stream.getvalue())
-        for _, part in parsed[2]
-        if part.filename or part.stream.read(1)  # a browser's empty field has neither
-    ]
     if any("\ufffd" in text for _, text in fields):
         raise BadRequest(NO_FILENAME)
     return pictures + list(_from_fields(fields, limits))
 
 
-def _in_memory(*_: Any, **__: Any) -> io.BytesIO:
-    """Open the buffer for one part of the form; the size of the whole body is bounded already."""
-    return io.BytesIO()
+def _parts(request: Request, limits: UploadLimits) -> Iterator[tuple[Field | File, io.BytesIO]]:
+    """Yield the form's parts in the order they came in. Raises RequestEntityTooLarge, ValueError.
+
+    Werkzeug's own parser groups parts by field, and allows a part's head as many bytes as its text:
+    a head of many options takes forty times its size.
+    """
+    boundary = request.mimetype_params["boundary"].encode("ascii")
+    most = limits.pictures + SPARE_FIELDS
+    decoder = MultipartDecoder(boundary, LONGEST_HEAD + FORM_PIECE, max_parts=most)
+    for piece in chain(iter(partial(request.stream.read, FORM_PIECE), b""), [None]):
+        decoder.receive_data(piece)
+        while not isinstance(event := decoder.next_event(), NeedData | Epilogue):
+            if isinstance(event, Field | File):
+                part, content = event, io.BytesIO()  # its size is bounded by the whole body's
+            elif isinstance(event, Data):
+                content.write(event.data)
+                if isinstance(part, Field) and content.tell() > limits.base64_bytes:
+                    raise RequestEntityTooLarge
+                if not event.more_data:
+                    yield part, content
 
 
 def _from_form(request: Request, limits: UploadLimits) -> list[Picture]:

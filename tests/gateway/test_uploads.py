@@ -218,6 +218,17 @@ def test_one_wide_character_does_not_multiply_a_request(body: str, kind: str) ->
     assert peak_of(lambda: read_pictures(request, limits)) < 9 * len(LONG)
 
 
+@pytest.mark.parametrize(
+    "head", [b"Content-Type: text/plain; " + b"a=b;" * 10_000, b"a:\r\n" * 9000]
+)
+def test_the_head_of_a_part_is_short(head: bytes) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="image"\r\n%s\r\n\r\nYQ==\r\n--x--\r\n'
+    send = partial(read, content_type="multipart/form-data; boundary=x")
+    assert send(data=body % head[:8000]) == [Picture(None, b"a")]
+    with pytest.raises(TooLarge):
+        send(data=body % head)
+
+
 def test_json_may_hold_names_in_any_script() -> None:
     names = ["фото.jpg", "写真.jpg", f"{WIDE}.jpg", '\u00e9\\"é.jpg']
     text = json.dumps(
