@@ -45,6 +45,7 @@ CHANNEL_OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
 )
+BROKE_OFF = "The model broke off this inference; try again."
 Tensor = NDArray[np.uint8]
 Metadata = Sequence[tuple[str, str]]
 Row = list[Prediction] | InferenceFailed  # a picture's labels, or why there are none
@@ -116,9 +117,18 @@ class TritonClient:
 
         Raises the matching EdgeLensError, or ClientGone if the client hung up before it began.
         """
-        request = infer_request(model, version, tensors, min(top_k, model.classes))
-        response = self._call_with_retries(request, deadline)
-        return read_answer(response, len(tensors))
+        batches = [tensors]
+        if len(tensors) < model.max_batch_size:
+            batches.append([*tensors, tensors[-1]])
+        for batch in batches:
+            request = infer_request(model, version, batch, min(top_k, model.classes))
+            response = self._call_with_retries(request, deadline)
+            # Triton's cache repeats every failure as an empty answer, until it restarts. It knows
+            # nothing of a batch with one more row.
+            if response.raw_output_contents:
+                break
+        answer = read_answer(response, len(batch))
+        return Answer(answer.version, answer.rows[: len(tensors)])
 
     def config(self, name: str, version: str) -> Any:
         """Return Triton's ModelConfig of a loaded version; raises the matching EdgeLensError."""
@@ -193,8 +203,7 @@ def infer_request(model: Model, version: str, tensors: Sequence[Tensor], top_k: 
 def read_answer(response: Any, pictures: int) -> Answer:
     """Read the classification strings of a response, the same number for every picture."""
     if not response.raw_output_contents:
-        # Triton's cache repeats the failure of a stub that died as an empty answer, until healed.
-        raise TritonUnavailable("The model's process died and is being restarted; try again.")
+        raise TritonUnavailable(BROKE_OFF)
     try:
         texts = deserialize_bytes_tensor(response.raw_output_contents[0])
     except (struct.error, ValueError):
@@ -227,8 +236,11 @@ def translate(exc: grpc.RpcError) -> EdgeLensError:
     cut_off = code == grpc.StatusCode.INTERNAL and "rst_stream" in details
     if cut_off or code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
         return _absence(details)
-    if code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN) and "stub" in details:
-        return TritonUnavailable("The model's process died and is being restarted; try again.")
+    # The process died, or another program sent an empty batch: Triton 24.10 counts that by its
+    # height, and fails all requests that it has batched with it.
+    passing = "stub" in details or "max allowed is" in details
+    if passing and code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN):
+        return TritonUnavailable(BROKE_OFF)
     return InferenceFailed(f"Triton refused this inference ({code.name}).")
 
 

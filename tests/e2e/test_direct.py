@@ -4,11 +4,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
+import grpc
 import numpy as np
 import pytest
 import requests
 import tritonclient.grpc
 import tritonclient.http
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from gateway.image import to_tensor
@@ -16,6 +18,7 @@ from inference.admin_client import AdminClient
 from tests.e2e.test_stack import contract_of
 from tests.lite import MODEL
 from tests.photos import DATA, odd_images, photos
+from tests.pictures import encode, scene
 from tests.servers import Running
 from tests.waiting import wait_until
 
@@ -163,3 +166,20 @@ def test_the_version_that_answered_stands_in_the_response(triton: Running, proto
         response = client.infer(MODEL, [image], model_version="1").get_response()
     version = response["model_version"] if protocol == "HTTP" else response.model_version
     assert version == "1"
+
+
+def test_an_empty_batch_of_another_program_costs_no_picture_its_answer(
+    triton: Running, gateway_url: str
+) -> None:
+    """Triton 24.10 fails what is batched with it, and caches that: see SECURITY.md."""
+    picture = encode(scene(640, 480).rotate(90), "PNG")
+    tensor = to_tensor(picture, contract_of(triton))
+    request = service_pb2.ModelInferRequest(model_name=MODEL)
+    request.inputs.add(name="image", datatype="UINT8", shape=[0, *tensor.shape])
+    request.raw_input_contents.append(tensor.tobytes())
+    with grpc.insecure_channel(f"127.0.0.1:{triton.grpc_port}") as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        with pytest.raises(grpc.RpcError, match="max allowed is 16"):
+            stub.ModelInfer(request)
+    answer = requests.post(f"{gateway_url}/v1/classify", data=picture, timeout=30)
+    assert answer.status_code == 200, answer.text

@@ -37,6 +37,7 @@ class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     def __init__(self) -> None:
         self.failures: list[tuple[grpc.StatusCode, str]] = []
+        self.failed: set[int] = set()  # the pictures in the batches that the cache calls empty
         self.requests: list[Any] = []
         self.metadata: list[dict[str, Any]] = []
         self.hold: threading.Event | None = None
@@ -51,6 +52,8 @@ class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
         if self.hold:
             self.hold.wait(20)
         pictures = request.inputs[0].shape[0]
+        if pictures in self.failed:
+            return service_pb2.ModelInferResponse(model_name=request.model_name)
         labels = [b"0.75:1:n00000001 one", b"0.25:2:n00000002 two"] * pictures
         raw = b"".join(len(label).to_bytes(4, "little") + label for label in labels)
         response = service_pb2.ModelInferResponse(model_name=request.model_name, model_version="3")
@@ -114,6 +117,25 @@ def test_a_batch_goes_as_one_request_and_comes_back_by_picture(
     assert list(tensor.shape) == [2, 224, 224, 3]
     assert request.raw_input_contents[0] == TENSOR.tobytes() + (TENSOR + 1).tobytes()
     assert output.parameters["classification"].int64_param == 2
+
+
+def test_a_failure_that_the_cache_repeats_is_asked_for_with_one_more_row(
+    standin: Standin, model: Model
+) -> None:
+    standin.servicer.failed = {1}
+    answer = infer(standin, model)
+    assert [[p.label for p in row] for row in answer.rows] == [["one", "two"]]
+    request = standin.servicer.requests[-1]
+    assert request.raw_input_contents == [TENSOR.tobytes() * 2]
+
+
+def test_a_failure_that_remains_is_triton_unavailable(standin: Standin, model: Model) -> None:
+    most = model.max_batch_size
+    standin.servicer.failed = {1, 2, most}
+    for pictures in (1, most):
+        with pytest.raises(TritonUnavailable):
+            standin.client.infer(model, "", [TENSOR] * pictures, 2, Deadline(10))
+    assert [r.inputs[0].shape[0] for r in standin.servicer.requests] == [1, 2, most]
 
 
 def test_only_a_first_attempt_is_spared_the_balancers_own_retries(
@@ -203,6 +225,7 @@ CASES: list[tuple[grpc.StatusCode, str, type[EdgeLensError]]] = [
     (grpc.StatusCode.INTERNAL, "Stub process 'x' is not healthy.", TritonUnavailable),
     (grpc.StatusCode.INTERNAL, "Received RST_STREAM with error code 2", TritonUnavailable),
     (grpc.StatusCode.UNKNOWN, "Stub process 'x' is not healthy.", TritonUnavailable),
+    (grpc.StatusCode.INTERNAL, "batch size 224 for 'm', max allowed is 16", TritonUnavailable),
     (grpc.StatusCode.INTERNAL, "division by zero", InferenceFailed),
     (grpc.StatusCode.INVALID_ARGUMENT, "unexpected shape", InferenceFailed),
 ]
