@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
-SEQUENCE_HEADER = 1
+SEQUENCE_HEADER, FRAME_HEADER, FRAME = 1, 3, 6
 MAX_UNITS = 1024
+# A still picture has one, or one for each layer; a file can have the decoder pass over hundreds.
+MAX_FRAMES = 8
 HEADER_BYTES = 128
 
 
@@ -30,17 +32,21 @@ def largest_frame(data: memoryview) -> tuple[int, int]:
 
 
 def _sequence_headers(data: memoryview) -> Iterator[bytes]:
-    at = 0
+    at, frames = 0, 0
     for _ in range(MAX_UNITS):
         if at >= len(data):
             return
         flags = data[at]
         at += 2 if flags & 4 else 1
         size, at = _leb128(data, at) if flags & 2 else (len(data) - at, at)
-        if flags >> 3 & 15 == SEQUENCE_HEADER:
+        kind = flags >> 3 & 15
+        frames += kind in (FRAME_HEADER, FRAME)
+        if frames > MAX_FRAMES:
+            break
+        if kind == SEQUENCE_HEADER:
             yield bytes(data[at : at + min(size, HEADER_BYTES)])
         at += size
-    raise ValueError("too many units")
+    raise ValueError("too many units or frames")
 
 
 def _leb128(data: memoryview, at: int) -> tuple[int, int]:

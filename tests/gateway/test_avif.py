@@ -80,6 +80,13 @@ def test_up_to_256_items_are_accepted() -> None:
         read_header(avif(REDUCED, items=257))
 
 
+@pytest.mark.parametrize("unit", [b"\x32\1\0", b"\x1a\1\0"], ids=["frame", "its header"])
+def test_an_item_may_hold_a_frame_for_each_layer_but_no_film(unit: bytes) -> None:
+    assert read_header(avif(REDUCED + unit * 4)).width == 1000
+    with pytest.raises(UndecodablePicture):
+        read_header(avif(REDUCED + unit * 20))
+
+
 @pytest.mark.parametrize(
     "data",
     [
