@@ -1,6 +1,7 @@
 """Turn encoded pictures into model inputs, for the gateway, the exporter and inside Triton."""
 
 import io
+import warnings
 from dataclasses import dataclass
 
 import cv2
@@ -21,6 +22,8 @@ cv2.setNumThreads(1)
 # `Limits` bounds a picture's pixels, from its header, so Pillow's own limit is off.
 Image.MAX_IMAGE_PIXELS = None
 # A broken picture concerns its sender: the answer reports it, and the log needs no line for it.
+# Pillow would write two for each of a TIFF's tags, of which there may be thousands.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 SILENT = 0
 if hasattr(cv2, "setLogLevel"):  # OpenCV 4; in 5 it has moved
     cv2.setLogLevel(SILENT)

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -102,6 +103,10 @@ def broken_pictures() -> Iterator[bytes]:
         sound = encode(scene(96, 72), kind)
         for at in range(30, len(sound) - 40, max(40, len(sound) // 20)):
             yield sound[:at] + SECRET.encode() * 3 + sound[at + 3 * len(SECRET) :]
+    transparent = encode(scene(96, 72).convert("RGBA"), "TIFF")
+    size = struct.pack("<HHI", 279, 4, 1)  # of the only strip
+    assert transparent.count(size) == 1
+    yield transparent.replace(size, struct.pack("<HHI", 279, 4, 1_000_000))
 
 
 def say(url: str, raw: bytes) -> None:
