@@ -152,7 +152,10 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         now = time.monotonic()
         if now - self._full_told >= FULL_DISK_TOLD:
             self._full_told = now
-            logger.error("requests cannot be kept in %s: %s", tempfile.gettempdir(), error)
+            place = (
+                tempfile.tempdir or "a temporary directory"
+            )  # none was found: the error says why
+            logger.error("requests cannot be kept in %s: %s", place, error)
 
     def refuse_greediest(self) -> None:
         """Refuse the largest upload of the client with the most bytes arriving.

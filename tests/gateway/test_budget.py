@@ -170,6 +170,19 @@ def test_a_full_temporary_directory_is_an_honest_refusal(
     assert running.classify().status_code == 200
 
 
+def test_a_server_without_any_temporary_directory_refuses_as_honestly(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = serve()
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/dev/null/full"])
+    refused = requests.post(
+        f"{running.url}/v1/classify", data=bytes(2_000_000), headers=JPEG, timeout=20
+    )
+    assert refused.status_code == 503
+    assert "No usable temporary directory found in ['/dev/null/full']" in caplog.text
+
+
 def test_without_a_valid_key_no_body_is_kept(serve: Serve, tmp_path: Path) -> None:
     file = tmp_path / "keys"
     key = add_key(file, "alice")
