@@ -5,6 +5,7 @@ import json
 import math
 import sys
 import time
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -37,10 +38,14 @@ class Inquiry:
                 said: dict[str, Any] = json.load(answer)
                 return said
         except HTTPError as refusal:
-            with contextlib.suppress(OSError, ValueError, KeyError):
+            with contextlib.suppress(OSError, ValueError, KeyError, HTTPException):
                 self._tell(json.load(refusal)["reason"])
             return {}
-        except (OSError, ValueError):
+        except (
+            OSError,
+            ValueError,
+            HTTPException,
+        ):  # a gateway may end in the middle of its answer
             return {}
 
     def _tell(self, reason: str) -> None:
