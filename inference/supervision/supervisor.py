@@ -127,8 +127,9 @@ class Supervisor:
         if not ill:
             self._tell_changes(findings)
         self._treat(ill)
-        for files in ModelFiles.under_test(self._settings.repository):
-            self._clear_away(files)
+        with contextlib.suppress(OSError):  # what is loaded infers without the repository's disk
+            for files in ModelFiles.under_test(self._settings.repository):
+                self._clear_away(files)
         return findings
 
     def _tell_changes(self, findings: list[Finding]) -> None:
@@ -180,7 +181,10 @@ class Supervisor:
 
     def _loading(self, timeout: float) -> list[tuple[str, str]]:
         """List what Triton is loading. Raises TritonError."""
-        return self._while_it_runs(lambda: self._client.loading(timeout))
+        try:
+            return self._while_it_runs(lambda: self._client.loading(timeout))
+        except TritonRefused:  # it cannot read its repository, so it loads nothing from there
+            return []
 
     def _restart_if_lost(self, loading: list[tuple[str, str]]) -> bool:
         """Restart a Triton that waits for a process that died during a load."""

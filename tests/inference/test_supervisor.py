@@ -1,5 +1,6 @@
 """What the supervisor does to a Triton, and when it gives up on it."""
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from inference.deployment.model_files import ModelFiles
-from inference.errors import LaunchError, ProcessLost, TritonSilent
+from inference.errors import LaunchError, ProcessLost, TritonRefused, TritonSilent
 from inference.settings import Settings
 from inference.signals import Interrupted
 from inference.supervision.state import Finding, State
@@ -466,6 +467,22 @@ def test_what_a_killed_deployment_was_testing_is_unloaded_and_later_removed(
     assert triton.done == (["unload .m_candidate"] if unloads else [])
     removes = not works and state in ("UNAVAILABLE", None) and age
     assert candidate.exists() != bool(removes)
+
+
+def test_what_infers_is_served_while_the_repository_cannot_be_read(
+    clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> list[ModelFiles]:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def refuse(timeout: float) -> list[tuple[str, str]]:
+        raise TritonRefused(500, "failed to open directory /models")
+
+    triton, state = ScriptedTriton(clock, [WELL], [WELL]), State()
+    monkeypatch.setattr(triton, "loading", refuse)
+    monkeypatch.setattr(ModelFiles, "under_test", fail)
+    run(triton, tmp_path, "m", state=state)
+    assert state.is_ready()
 
 
 def test_processes_that_models_left_behind_are_reaped(clock: Clock, tmp_path: Path) -> None:
