@@ -181,7 +181,7 @@ class Deployment:
         except BaseException as error:
             with undisturbed():
                 outcome = self._go_back(before, kept)
-            if not isinstance(error, DeployError | Unreachable):
+            if not isinstance(error, DeployError | Unreachable | OSError):
                 self.say(f"interrupted in service; {outcome}")
                 raise
             raise DeployError(f"version {version} failed in service: {error}; {outcome}") from None
@@ -190,13 +190,13 @@ class Deployment:
     def _go_back(self, before: set[int], kept: list[tuple[ModelFiles, str]]) -> str:
         """Serve what was served before, now or from the server's next start; say which."""
         there = self._still_there(before)
-        if there:
-            self.files.pin(sorted(there))
-            self._pin_ensemble(max(there))  # before the server is asked: it may be gone
-        elif not before:
-            for files, text in kept:
-                files.write(text)
         try:
+            if there:
+                self.files.pin(sorted(there))
+                self._pin_ensemble(max(there))  # before the server is asked: it may be gone
+            elif not before:
+                for files, text in kept:
+                    files.write(text)
             if not before:
                 self.server.unload(self.files.model)
                 return "nothing is served"
@@ -205,6 +205,8 @@ class Deployment:
                 return f"the previous version's files are gone; version {serving} serves"
             self.server.load(self.files.model)
             self._load_companions(max(there))
+        except OSError as error:  # such as a full disk, on which the switch failed, too
+            return f"the rollback failed too: {error}; it may serve, now and after a restart"
         except (DeployError, Unreachable) as error:
             then = f"serves version {max(there)}" if there else "serves what config.pbtxt says"
             return f"the rollback failed too: {error}; after a restart, the server {then}"

@@ -1,13 +1,18 @@
 """The steps of a deployment and the files they change; tests/e2e uses the real server."""
 
+import errno
+import os
 import shutil
 import signal
+from pathlib import Path
 
 import pytest
 
+from inference.deployment import model_files
 from inference.deployment.deployment import Deployment
 from inference.deployment.errors import DeployError
 from inference.deployment.model_files import ModelFiles
+from inference.writing import write_text
 from tests.inference.deployed import CONFIG
 
 PLENTY = 1 << 40
@@ -354,6 +359,31 @@ def test_a_server_that_is_away_hides_neither_the_failure_nor_what_comes(files: M
         deployment(files, Away(files, loaded={1, 2})).deploy(3, keep=1)
     assert "after a restart, the server serves version 2" in str(told.value)
     assert "versions: [ 1, 2 ]" in policy(files)
+
+
+@pytest.mark.parametrize(
+    ("failures", "outcome"),
+    [(1, "version 1 serves again"), (9, "the rollback failed too: .*; it may serve")],
+    ids=["once", "for good"],
+)
+def test_a_disk_that_fills_up_during_the_switch_hides_neither_that_nor_what_serves(
+    files: ModelFiles,
+    beside: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    failures: int,
+    outcome: str,
+) -> None:
+    failing = iter(range(failures))
+
+    def write(path: Path, text: str) -> None:
+        if "load cat" in beside.calls and next(failing, None) is not None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        write_text(path, text)
+
+    monkeypatch.setattr(model_files, "write_text", write)
+    with pytest.raises(DeployError, match=f"failed in service: .*No space left.*{outcome}"):
+        deployment(files, beside).deploy(2, keep=1)
+    assert beside.serving == ({1} if failures == 1 else {1, 2})
 
 
 def test_a_first_version_that_ends_the_server_leaves_its_next_start_to_the_configuration(
