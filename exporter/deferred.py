@@ -17,9 +17,11 @@ def export(job: Job) -> str:
 
 
 def _require_file(path: Path) -> None:
-    """Fail at once if a file of weights is missing. Raises ExportError."""
+    """Fail at once if a file of weights is missing or unreadable. Raises ExportError."""
     try:
         is_file, is_directory = path.is_file(), path.is_dir()
+        if is_file:
+            path.open("rb").close()  # later, libraries would call it damaged
     except OSError as error:  # such as a directory on the way that this user may not enter
         raise ExportError(f"cannot read {path}: {error.strerror}") from None
     if is_directory:

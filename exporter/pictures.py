@@ -19,8 +19,11 @@ Tensors = npt.NDArray[np.uint8]
 
 
 def files_in(directory: Path) -> list[Path]:
-    """List a directory's files, in the order of their names."""
-    return sorted(path for path in directory.iterdir() if path.is_file())
+    """List a directory's files, in the order of their names. Raises ExportError."""
+    try:
+        return sorted(path for path in directory.iterdir() if path.is_file())
+    except OSError as error:
+        raise ExportError(f"cannot read the pictures in {directory}: {error.strerror}") from error
 
 
 def require_enough(files: Iterable[Path], contract: Contract) -> None:

@@ -1,9 +1,11 @@
+import errno
 import os
 import resource
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -141,3 +143,29 @@ def test_weights_that_cannot_be_looked_at_are_one_sentence(
     weights = str(tmp_path / ("long" * 100))
     assert main(["vgg16", "--weights", weights, "--repository", str(tmp_path)]) == 1
     assert capsys.readouterr().err == f"export_model: cannot read {weights}: File name too long\n"
+
+
+@pytest.mark.parametrize("name", ["weights.keras", "weights.h5"])
+def test_weights_of_somebody_else_are_not_called_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    weights = tmp_path / name
+    weights.write_bytes(b"secret")
+    monkeypatch.setattr(Path, "open", refuse)
+    command = ["vgg16", "--weights", str(weights), "--repository", str(tmp_path)]
+    assert main(command) == 1
+    assert capsys.readouterr().err == f"export_model: cannot read {weights}: Permission denied\n"
+
+
+def test_pictures_of_somebody_else_are_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    command = ["vgg16", "--quantize", str(tmp_path), "--repository", str(tmp_path / "models")]
+    assert main(command) == 1
+    told = f"cannot read the pictures in {tmp_path}: Permission denied"
+    assert capsys.readouterr().err == f"export_model: {told}\n"
+
+
+def refuse(*_: object, **__: object) -> NoReturn:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
