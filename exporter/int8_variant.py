@@ -19,6 +19,7 @@ from exporter.config import contract_in
 from exporter.errors import ExportError
 from exporter.pictures import Tensors, files_in, read_pictures
 from exporter.target import SAVED_MODEL, staging
+from inference.backends.tensorflow.errors import reason
 from inference.backends.tensorflow.precision import INT8_MODEL
 
 INT8_WEIGHTS = "model.int8.bin"
@@ -53,7 +54,7 @@ def quantize(version_dir: Path, pictures: Path, minimum: float) -> str:
     files = files_in(pictures)
     tensors = read_pictures(files, contract)
     core = openvino.Core()
-    full = core.read_model(version_dir / SAVED_MODEL)
+    full = _read(core, version_dir / SAVED_MODEL)
     # Folds batch normalisation into the convolutions: only their own biases can be corrected.
     apply_moc_transformations(full, cf=False)
     small = _quantized(full, tensors[::2])
@@ -72,6 +73,13 @@ def quantize(version_dir: Path, pictures: Path, minimum: float) -> str:
         f"  `make deploy MODEL={model} VERSION={version}` brings it into a server that is already"
         " running (in containers: deploy/README.md)"
     )
+
+
+def _read(core: Any, path: Path) -> Any:
+    try:
+        return core.read_model(path)
+    except RuntimeError as error:
+        raise ExportError(f"OpenVINO cannot read {path}: {reason(error)}") from error
 
 
 def compare(core: Any, full: Any, small: Any, tensors: Tensors) -> Agreement:

@@ -1,3 +1,4 @@
+import os
 import resource
 import shutil
 from dataclasses import replace
@@ -113,6 +114,16 @@ def test_a_full_disk_is_one_sentence_and_writes_nothing(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in light_version.iterdir()] == ["model.savedmodel"]
+
+
+@pytest.mark.parametrize("part", ["saved_model.pb", "variables/variables.data-00000-of-00001"])
+def test_a_version_that_is_cut_short_is_one_sentence(
+    exported: Path, pictures: Path, tmp_path: Path, part: str
+) -> None:
+    version = shutil.copytree(exported, tmp_path / "models") / SMALL / "1"
+    os.truncate(version / "model.savedmodel" / part, 1000)
+    with pytest.raises(ExportError, match=r"^OpenVINO cannot read .*model\.savedmodel: .+$"):
+        quantize(version, pictures, 0.95)
 
 
 def test_models_that_differ_are_seen_to_differ(exported: Path, pictures: Path) -> None:
