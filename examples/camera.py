@@ -117,11 +117,12 @@ def classify(
             headers={"Content-Type": "image/jpeg", "X-API-Key": os.environ.get("API_KEY")},
             timeout=30,
         )
-    except (requests.ConnectionError, requests.Timeout):
+    except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
         wait(AWAY, f"{options.url} does not answer")
         return None
     if answer.status_code in BUSY:  # by the time it is free, there is a newer frame
-        wait(float(answer.headers.get("Retry-After", AWAY)), reason(answer))
+        after = answer.headers.get("Retry-After", "")  # a proxy may give a date
+        wait(float(after) if after.isdecimal() else AWAY, reason(answer))
         return None
     if not answer.ok:
         sys.exit(f"camera.py: {reason(answer)}")

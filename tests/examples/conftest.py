@@ -38,13 +38,14 @@ class StandIn(BaseHTTPRequestHandler):
     """Gives the prepared answers one after the other, and then repeats the last."""
 
     left: list[tuple[int, str]]
+    again = "0"
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         status, body = self.left.pop(0) if len(self.left) > 1 else self.left[0]
         self.send_response(status)
-        self.send_header("Retry-After", "0")
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Retry-After", self.again)
+        self.send_header("Content-Length", str(len(body) or 100))  # an empty one is cut short
         self.end_headers()
         self.wfile.write(body.encode())
 

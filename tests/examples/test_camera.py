@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.examples.conftest import ANSWERS, StandIn
 from tests.examples.test_examples import EXAMPLES, PHOTOS, python
 from tests.photos import Photo
 
@@ -130,6 +131,18 @@ def test_a_server_that_is_away_is_waited_for(stand_in_url: str, video: str) -> N
     away, starting = finished.stderr.splitlines()
     assert away.endswith("answers 502 Bad Gateway")
     assert starting == "camera.py: asking again in 0 s: The model is starting."
+
+
+def test_a_server_that_breaks_off_and_a_proxy_that_gives_a_date_are_waited_for(
+    stand_in_url: str, video: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StandIn, "left", [(200, ""), (503, "<html>"), ANSWERS[-1]])
+    monkeypatch.setattr(StandIn, "again", "Wed, 21 Oct 2026 07:28:00 GMT")
+    finished = python("camera.py", "--url", stand_in_url, video)
+    assert finished.stdout == "0:00:00 bolt (100.0%)\n"
+    cut, busy = finished.stderr.splitlines()
+    assert cut == f"camera.py: asking again in 2 s: {stand_in_url} does not answer"
+    assert busy.startswith("camera.py: asking again in 2 s: ")
 
 
 def test_a_network_camera_is_followed_until_it_ends(watching: "subprocess.Popen[str]") -> None:
