@@ -75,13 +75,18 @@ def prepared(settings: Settings) -> Iterator[tuple[Setup, TritonLog]]:
 
 
 def require_open_files() -> None:
-    """Refuse a limit under which Triton starts and answers nobody. Raises LaunchError."""
+    """Raise the limit of open files; refuse one with which Triton answers nobody.
+
+    Each connection takes one, and many shells allow only 1024 unless asked for more. Raises
+    LaunchError.
+    """
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if 0 <= most < LEAST_FILES:  # -1: no limit
         raise LaunchError(
             f"A process may have only {most} files open here, but Triton needs {LEAST_FILES}:"
             " raise that limit (`ulimit -n 1024`, or LimitNOFILE= of a service)."
         )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def require_plain_temporary_directory() -> None:

@@ -12,6 +12,7 @@ from inference.supervision.state import State
 from inference.tritonserver.ports import take
 
 RETRY_AFTER_SECONDS = "2"
+MOST_THREADS = 128  # of this process, one for each connection: the watchdog needs open files, too
 
 
 class HealthEndpoint:
@@ -39,6 +40,10 @@ class HealthEndpoint:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+
+    def verify_request(self, *_: Any) -> bool:
+        """Close a connection at once if there are too many."""
+        return threading.active_count() < MOST_THREADS
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Keep quiet about clients that hang up."""

@@ -23,9 +23,6 @@ def main() -> None:
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
     wanted = STACK if hard == resource.RLIM_INFINITY else min(STACK, hard)
     resource.setrlimit(resource.RLIMIT_STACK, (wanted, hard))
-    # Each connection takes an open file, and many shells allow only 1024 unless asked for more.
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 -- becoming the command is the purpose
 
 

@@ -1,15 +1,18 @@
 """The launcher's own endpoint."""
 
+import contextlib
 import json
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
 from prometheus_client import Gauge
 
-from inference.supervision.health import HealthEndpoint
+from inference.supervision.health import MOST_THREADS, HealthEndpoint
 from inference.supervision.state import Finding, State
 from tests.inference.calls import call
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -133,3 +136,18 @@ def test_metrics_show_every_model_also_while_a_report_is_taken_over(
     monkeypatch.setattr(state.metrics.healthy, "labels", read_and_write)
     state.report(findings)
     assert seen == [2, 2]
+
+
+def test_connections_that_say_nothing_leave_open_files_for_the_watchdog(port: int) -> None:
+    with contextlib.ExitStack() as stack:
+
+        def connect() -> socket.socket:
+            return stack.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+
+        first, *_, last = [connect() for _ in range(MOST_THREADS)]
+        assert last.recv(1) == b""
+        first.setblocking(False)
+        with pytest.raises(BlockingIOError):  # it is held until its time is up
+            first.recv(1)
+    wait_until(lambda: threading.active_count() < MOST_THREADS, "they are gone", 20)
+    assert call(port, "/healthz").status == 200
