@@ -53,25 +53,26 @@ def main() -> int:
     named = 0
     sys.stdout.reconfigure(errors="surrogateescape")  # a file's name may hold any bytes
     table = csv.writer(sys.stdout)
-    table.writerow(["picture", "label", "probability", "error"])
     with (
         triton.InferenceServerClient(address) as client,
         ThreadPoolExecutor(options.at_once) as pool,
     ):
         jobs = [pool.submit(classify, client, options.model, picture) for picture in pictures]
         try:
+            table.writerow(["picture", "label", "probability", "error"])
             for done, job in enumerate(as_completed(jobs), start=1):
                 row = job.result()
                 table.writerow(row)
                 named += bool(row[1])
                 show(done, len(pictures))
+            sys.stdout.flush()
         except KeyboardInterrupt:  # otherwise the pool would first classify all the others
             pool.shutdown(cancel_futures=True)
             sys.exit(f"\nmany_pictures.py: interrupted; {named} of {len(pictures)} named")
-        except BrokenPipeError:  # nobody reads on: `| head`
+        except OSError as error:  # a full disk, or nobody reads on: `| head`
             pool.shutdown(cancel_futures=True)
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last lines
-            sys.exit("\nmany_pictures.py: the output was closed")
+            sys.exit(f"\nmany_pictures.py: the output cannot be written: {error.strerror}")
     print(f"\n{named} of {len(pictures)} named", file=sys.stderr)
     return 0 if named else 1
 

@@ -270,8 +270,24 @@ def test_many_pictures_that_nobody_reads_on_leave_the_others(
         process.stdout.close()
         said = process.stderr.read()
     assert process.returncode == 1
-    assert said.splitlines()[-1] == "many_pictures.py: the output was closed"
+    assert said.splitlines()[-1] == "many_pictures.py: the output cannot be written: Broken pipe"
     assert "Traceback" not in said
+
+
+def test_many_pictures_that_fill_the_disk_are_no_success(triton: Running, tmp_path: Path) -> None:
+    shutil.copy(PATHS[0], tmp_path)
+    command = [sys.executable, EXAMPLES / "many_pictures.py", tmp_path]
+    with Path("/dev/full").open("w") as full:
+        finished = subprocess.run(
+            [*command, "--url", f"127.0.0.1:{triton.grpc_port}"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=SECONDS,
+        )
+    assert finished.returncode == 1
+    told = "many_pictures.py: the output cannot be written: No space left on device"
+    assert finished.stderr.splitlines()[-1] == told
 
 
 def begin_many_pictures(triton: Running, directory: Path) -> "subprocess.Popen[str]":
