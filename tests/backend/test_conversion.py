@@ -43,7 +43,7 @@ def test_the_second_start_converts_nothing(task, lines):
 
 
 @pytest.mark.parametrize("file", ["model.xml", "model.bin", "checksum"])
-@pytest.mark.parametrize("damage", [b"", b"\0" * 64], ids=["empty", "zeros"])
+@pytest.mark.parametrize("damage", [b"", b"\0" * 64, b"\xff" * 64], ids=["empty", "zeros", "noise"])
 def test_a_damaged_entry_is_made_anew(task, lines, file, damage):
     answer(task, lines)
     (entries(task)[0].parent / file).write_bytes(damage)

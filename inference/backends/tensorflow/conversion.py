@@ -142,7 +142,7 @@ def _mark_used(entry: Path) -> None:
 def _is_sound(entry: Path) -> bool:
     """Tell whether an entry is there and is what was written."""
     try:
-        return (entry / CHECKSUM).read_text() == _checksum(entry)
+        return (entry / CHECKSUM).read_bytes() == _checksum(entry).encode()
     except OSError:
         return False
 
