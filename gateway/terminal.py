@@ -1,6 +1,8 @@
 """Output for whoever started the program, to a terminal, a pipe or a file."""
 
+import atexit
 import contextlib
+import os
 import sys
 import time
 from typing import TextIO
@@ -9,7 +11,22 @@ from typing import TextIO
 def say(text: str, stream: TextIO | None = None) -> None:
     """Print a line at once; a reader that is gone or a full disk must not stop the work."""
     with contextlib.suppress(OSError):
-        print(text, file=stream or sys.stdout, flush=True)
+        show(text, stream)
+
+
+def show(text: str, stream: TextIO | None = None) -> None:
+    """Print a line at once. Raises OSError."""
+    print(text, file=stream or sys.stdout, flush=True)
+
+
+@atexit.register
+def _drop_the_rest() -> None:
+    """Drop what could not be printed: Python would try again, and end with status 120."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def note(text: str) -> None:

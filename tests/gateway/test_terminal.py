@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SPEAKS = "import os, gateway.terminal; gateway.terminal.say('It works on.'); os._exit(7)"
 
 
@@ -25,3 +27,16 @@ def test_neither_does_a_pipe_that_nobody_reads() -> None:
         assert status(begin) == 7
     finally:
         os.close(begin)
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_the_end_of_who_spoke_to_a_full_disk_is_a_success(stream: str) -> None:
+    speaks = f"import sys, gateway.terminal; gateway.terminal.say('Done.', sys.{stream})"
+    buffered = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    other = {"stdout": "stderr", "stderr": "stdout"}[stream]
+    with Path("/dev/full").open("w") as full:
+        streams = {stream: full, other: subprocess.PIPE}
+        done = subprocess.run([sys.executable, "-c", speaks], env=buffered, **streams)
+    assert done.returncode == 0
+    assert not done.stdout
+    assert not done.stderr
