@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gateway import setting
 from gateway.key_ring import NAME, Key, KeysError, hash_key, parse_keys, read_text, without_comment
+from gateway.terminal import show
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +50,12 @@ def _run(arguments: argparse.Namespace) -> None:
         for key in parse_keys(read_text(arguments.file)):
             print(key.name + (f" ({key.rate:g} requests a second)" if key.rate else ""))
     elif arguments.command == "add":
-        print(add_key(arguments.file, arguments.name, arguments.rate))
+        made = add_key(arguments.file, arguments.name, arguments.rate)
+        try:
+            show(made)
+        except OSError as error:  # nobody has seen it, and nobody can show it again
+            revoke_key(arguments.file, arguments.name)
+            raise KeysError(f"no key was added: it cannot be shown ({error.strerror})") from None
     else:
         revoke_key(arguments.file, arguments.name)
 

@@ -3,6 +3,7 @@
 import math
 import os
 import stat
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,18 @@ def test_anything_else_is_unauthorised(file: Path, presented: str) -> None:
     add_key(file, "alice")
     with pytest.raises(Unauthorized):
         KeyRing(file).check(presented)
+
+
+def test_a_key_that_nobody_has_seen_is_not_added(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Path("/dev/full").open("w", buffering=1) as full, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        assert main(["--file", str(file), "add", "alice"]) == 1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())  # lest closing it fail, too
+    told = "edgelens: no key was added: it cannot be shown (No space left on device)\n"
+    assert capsys.readouterr().err == told
+    assert add_key(file, "alice")
 
 
 def test_a_revoked_key_is_invalid_without_a_restart(file: Path) -> None:
