@@ -56,6 +56,10 @@ def main() -> int:
     except (ServeError, SettingError) as error:
         print(f"edgelens: {error}", file=sys.stderr)
         return 1
+    except OSError as error:  # there is no temporary directory, or no room for a process
+        told = error.strerror or error
+        print(f"edgelens: the system refuses what is needed: {told}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -1,5 +1,6 @@
 """Import TensorFlow only when it is needed: that takes seconds, and `--help` must not wait."""
 
+import tempfile
 from pathlib import Path
 
 from exporter.errors import ExportError
@@ -11,6 +12,7 @@ def export(job: Job) -> str:
     """Export a version; return what to tell the user. Raises ExportError."""
     if job.file:
         _require_file(job.file)
+    _require_temporary_directory()
     with quiet_stderr():
         from exporter.export import export  # noqa: PLC0415
     return export(job)
@@ -36,8 +38,17 @@ def _require_file(path: Path) -> None:
         )
 
 
+def _require_temporary_directory() -> None:
+    """Fail at once where libraries could keep nothing: on a full disk. Raises ExportError."""
+    try:
+        tempfile.gettempdir()
+    except OSError as error:
+        raise ExportError(f"{error.strerror}: make room there, or set TMPDIR") from None
+
+
 def quantize(version_dir: Path, pictures: Path, minimum: float) -> str:
     """Write a version's int8 variant; return what to tell the user. Raises ExportError."""
+    _require_temporary_directory()
     with quiet_stderr():
         from exporter.int8_variant import quantize  # noqa: PLC0415
     return quantize(version_dir, pictures, minimum)

@@ -91,7 +91,11 @@ def require_open_files() -> None:
 
 def require_plain_temporary_directory() -> None:
     """Refuse a place for the stubs in which none would start. Raises LaunchError."""
-    if not is_plain(place := Path(tempfile.gettempdir())):
+    try:
+        place = Path(tempfile.gettempdir())
+    except OSError as exc:  # above all a full disk
+        raise LaunchError(f"{exc.strerror}: make room there, or set TMPDIR.") from None
+    if not is_plain(place):
         raise LaunchError(
             f"Triton cannot start models from {place}: set TMPDIR to a directory without blanks,"
             " umlauts and the like in its path, such as /tmp."

@@ -302,6 +302,16 @@ def test_ports_that_are_taken_or_given_twice_are_one_sentence_and_nothing_is_sta
         assert "Starting Triton" not in running.log.read_text()
 
 
+def test_a_full_disk_without_room_for_temporary_files_is_told(
+    launch: Callable[..., Serve],
+) -> None:
+    # The limit stands in for it, and must not apply to the log.
+    full = 'said=$(prlimit --fsize=0 "$0" serve.py 2>&1); status=$?; echo "$said"; exit $status'
+    running = launch(command=("sh", "-c", full, sys.executable))
+    refusal = "edgelens: the system refuses what is needed: No usable temporary directory"
+    assert complaint(running).startswith(refusal)
+
+
 def test_a_triton_that_is_not_where_it_should_be_is_told(launch: Callable[..., Serve]) -> None:
     running = launch(TRITON_URL="127.0.0.1:1")
     sentence = "edgelens: not ready yet (TRITON_URL=127.0.0.1:1): "

@@ -54,6 +54,15 @@ def test_a_full_disk_under_the_repository_is_one_sentence(tmp_path: Path) -> Non
     assert list((tmp_path / "models").iterdir()) == []
 
 
+def test_a_full_disk_without_room_for_temporary_files_is_one_sentence(tmp_path: Path) -> None:
+    command = ["prlimit", "--fsize=0", sys.executable, "export_model.py", "mobilenet_v3_small"]
+    options = ["--weights", "random", "--repository", str(tmp_path)]
+    done = subprocess.run([*command, *options], cwd=HOME, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("export_model: No usable temporary directory found in ")
+    assert done.stderr.count("\n") == 1
+
+
 def test_weights_of_spaces_are_not_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

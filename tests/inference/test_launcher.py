@@ -186,6 +186,17 @@ def test_a_limit_of_open_files_that_is_too_low_is_one_sentence(
     assert "ulimit -n 1024" in sentence
 
 
+def test_a_full_disk_without_room_for_temporary_files_is_one_sentence(
+    repository: Path, tmp_path: Path
+) -> None:
+    full = ["prlimit", "--fsize=0", sys.executable, "-m", "inference"]
+    env = inference_env(repository, tmp_path)
+    ended = subprocess.run(full, cwd=HOME, env=env, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Error: No usable temporary directory found in ")
+    assert ended.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("name", ["my files", "für", "$HOME"])
 def test_a_temporary_directory_from_which_no_model_starts_is_one_sentence(
     repository: Path, tmp_path: Path, name: str
