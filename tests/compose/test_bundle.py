@@ -1,6 +1,9 @@
 """One archive takes the stack to a machine that has no network at all."""
 
 import json
+import os
+import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,3 +59,34 @@ def test_what_is_no_bundle_is_refused_in_one_sentence(engine: None, tmp_path: Pa
     with pytest.raises(AssertionError, match=r"x\.tar is not an archive that scripts/bundle wrote"):
         run(HOME / "scripts/unbundle", archive)
     assert docker("version")
+
+
+DOCKER = """#!/bin/sh
+case "$*" in
+    *--format*) echo '  "name": "x",' ;;
+    *--images*) echo edgelens-inference:1 ;;
+    save*) echo the images; echo begun >&2; exec sleep 60 ;;
+esac
+"""
+
+
+def test_a_terminal_that_is_closed_leaves_nothing_of_the_archive(tmp_path: Path) -> None:
+    engine = tmp_path / "bin/docker"
+    engine.parent.mkdir()
+    engine.write_text(DOCKER)
+    engine.chmod(0o755)
+    path = f"{engine.parent}:{os.environ['PATH']}"
+    saving = subprocess.Popen(
+        ["scripts/bundle", tmp_path / "out/edgelens.tar"],
+        cwd=HOME,
+        env={**os.environ, "PATH": path},
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    with saving:
+        assert saving.stderr
+        assert saving.stderr.readline() == b"begun\n"
+        os.killpg(saving.pid, signal.SIGHUP)
+        saving.stderr.read()
+    assert saving.returncode == 130
+    assert list((tmp_path / "out").iterdir()) == []
