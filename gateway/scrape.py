@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.ask import ask
 from gateway.errors import TritonUnavailable
 
+TRITONS = "nv_"  # how Triton's own metrics begin; it has some without any model
 LOADED = "nv_inference_pending_request_count"
 MODEL_INFO = "edgelens_model_info"
 INFERRED = "nv_inference_count"
@@ -30,6 +31,8 @@ def scrape(url: str) -> Loaded:
     try:
         with ask(url, TIMEOUT) as answer:
             text = answer.read(MOST_BYTES).decode("utf-8", "replace")
+        if TRITONS not in text:
+            raise ValueError("something else answers there")
         return parse_loaded(text)
     # A server that ends in the middle of its answer leaves half a line, or half an HTTP message.
     except (OSError, ValueError, LookupError, http.client.HTTPException) as exc:

@@ -63,7 +63,7 @@ def test_metrics_that_cannot_be_had_are_triton_unavailable(url: str) -> None:
 
 
 class Cut(BaseHTTPRequestHandler):
-    """Answer half a line, a line that trips the parser, half a chunk, or not HTTP at all."""
+    """Answer half a line, a line that trips the parser, half a chunk, a page, or no HTTP."""
 
     def do_GET(self) -> None:
         if self.path == "/line":
@@ -76,6 +76,8 @@ class Cut(BaseHTTPRequestHandler):
             self.wfile.write(b'nv_inference_count{model="vgg16",\t="1"} 0\n')
         elif self.path == "/chunk":
             self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nnv")
+        elif self.path == "/proxy":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n<html>Sign in</html>")
         else:
             self.wfile.write(b"\x00\x00\x12\x04\x00")
 
@@ -83,7 +85,7 @@ class Cut(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.mark.parametrize("path", ["/line", "/odd", "/chunk", "/binary"])
+@pytest.mark.parametrize("path", ["/line", "/odd", "/chunk", "/proxy", "/binary"])
 def test_an_answer_that_cannot_be_read_is_triton_unavailable(path: str) -> None:
     with HTTPServer(("127.0.0.1", 0), Cut) as server:
         thread = threading.Thread(target=server.handle_request)
