@@ -41,11 +41,7 @@ class Inquiry:
             with contextlib.suppress(OSError, ValueError, KeyError, HTTPException):
                 self._tell(json.load(refusal)["reason"])
             return {}
-        except (
-            OSError,
-            ValueError,
-            HTTPException,
-        ):  # a gateway may end in the middle of its answer
+        except (OSError, ValueError, HTTPException):  # it may end in the middle of its answer
             return {}
 
     def _tell(self, reason: str) -> None:

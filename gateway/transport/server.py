@@ -152,9 +152,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         now = time.monotonic()
         if now - self._full_told >= FULL_DISK_TOLD:
             self._full_told = now
-            place = (
-                tempfile.tempdir or "a temporary directory"
-            )  # none was found: the error says why
+            place = tempfile.tempdir or "a temporary directory"  # none was found: see the error
             logger.error("requests cannot be kept in %s: %s", place, error)
 
     def refuse_greediest(self) -> None:
