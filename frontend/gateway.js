@@ -8,7 +8,11 @@ export class Gateway {
 
   /** Return the models that can be asked, and the limits of a request. */
   async models() {
-    return this.#ask("v1/models", {});
+    const answer = await this.#ask("v1/models", {});
+    if (!answer?.models || !answer.limits) {
+      throw new Refusal("unknown", "The server's answer is not a list of models.");
+    }
+    return answer;
   }
 
   /** Return the answer for these files, one result each; raise Refusal or AbortError. */
@@ -19,7 +23,9 @@ export class Gateway {
     }
     const query = model ? `?model=${encodeURIComponent(model)}` : "";
     const answer = await this.#ask(`v1/classify${query}`, { method: "POST", body, signal });
-    if (answer.results?.length !== files.length) {
+    const results = answer?.results ?? [];
+    const known = results.filter((result) => result?.error ?? result?.predictions);
+    if (results.length !== files.length || known.length !== files.length) {
       throw new Refusal("unknown", "The server's answer does not match the pictures sent.");
     }
     return answer;

@@ -22,7 +22,8 @@ export class Refusal extends Error {
     const unexplained = large
       ? "This picture is larger than the server, or a proxy in front of it, accepts."
       : `The server answered ${response.status}.${later}`;
-    const { code = large ? "too_large" : "unknown", message = unexplained } = body.error ?? {};
+    const ours = typeof body?.error?.message === "string" ? body.error : {};
+    const { code = large ? "too_large" : "unknown", message = unexplained } = ours;
     return new Refusal(code, message, response.status, patience(response));
   }
 }

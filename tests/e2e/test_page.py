@@ -48,6 +48,21 @@ window.fetch = async (address, ...more) => {
   return Response.json(body);
 };
 """
+# Something between the page and the server answers in JSON, but not as the server would.
+WITH_A_FOREIGN_ANSWER = """
+const real = fetch;
+window.fetch = async (address, ...more) => {
+  if (!String(address).includes("ADDRESS")) {
+    return real(address, ...more);
+  }
+  return new Response('BODY', { status: STATUS, headers: { "Content-Type": "application/json" } });
+};
+"""
+
+
+def with_a_foreign_answer(address: str, body: str, status: int = 200) -> str:
+    script = WITH_A_FOREIGN_ANSWER.replace("ADDRESS", address).replace("BODY", body)
+    return script.replace("STATUS", str(status))
 
 
 @pytest.mark.parametrize("photo", PHOTOS, ids=[photo.path.stem for photo in PHOTOS])
@@ -225,6 +240,36 @@ def test_a_request_of_the_page_arrives_in_time_on_the_slowest_line(
 def test_a_busy_proxy_that_does_not_say_how_long_is_asked_again(page: Page) -> None:
     page.open_ready(script=WITH_A_BUSY_PROXY)
     assert best(page.classify(PATHS[:2])) == LABELS[:2]
+
+
+@pytest.mark.parametrize("body", ["null", '{"results":[null]}', '{"results":[{}]}'])
+def test_an_answer_that_is_not_the_servers_fails_the_picture_and_not_the_page(
+    page: Page, body: str
+) -> None:
+    page.open_ready(script=with_a_foreign_answer("v1/classify", body))
+    [card] = page.classify(PATHS[:1])
+    assert "answer does not match the pictures sent" in card.text
+    assert page.retry(PATHS[0].name).is_enabled()
+    page.open_ready()
+
+
+@pytest.mark.parametrize("body", ["null", '{"error":{"message":{}}}', '{"error":{"message":null}}'])
+def test_an_error_in_a_foreign_shape_is_told_by_its_status(page: Page, body: str) -> None:
+    page.open_ready(script=with_a_foreign_answer("v1/classify", body, status=500))
+    [card] = page.classify(PATHS[:1])
+    assert "The server answered 500. Try again shortly." in card.text
+    page.open_ready()
+
+
+@pytest.mark.parametrize("body", ["null", "{}"])
+def test_pictures_can_be_added_whatever_answers_for_the_models(page: Page, body: str) -> None:
+    script = with_a_foreign_answer("v1/models", body)
+    added = page.cdp("Page.addScriptToEvaluateOnNewDocument", source=script)
+    page.open()
+    page.wait(lambda: "not a list of models" in page.text("model-line"), "it says what is wrong")
+    page.cdp("Page.removeScriptToEvaluateOnNewDocument", **added)
+    assert best(page.classify(PATHS[:1])) == LABELS[:1]
+    page.open_ready()
 
 
 def test_labels_that_only_their_names_tell_apart_are_shown_as_they_are(page: Page) -> None:
