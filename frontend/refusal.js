@@ -1,11 +1,12 @@
 const BUSY = [429, 503];
 const UNSTATED = 5; // seconds to wait for a busy server if a proxy does not pass on how long
+const LONGEST = 3600; // seconds; a browser's timer that is set for more than 24 days ends at once
 
 /** Return the seconds until it is worth trying again, 0 if it is not. */
 function patience(response) {
   const seconds = Number(response.headers.get("Retry-After"));
   const unstated = BUSY.includes(response.status) ? UNSTATED : 0;
-  return seconds > 0 ? seconds : unstated;
+  return seconds > 0 ? Math.min(seconds, LONGEST) : unstated;
 }
 
 /** Why something did not work, in a sentence for the reader; `retryAfter` in seconds. */

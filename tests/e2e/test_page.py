@@ -33,6 +33,16 @@ window.fetch = async (address, ...more) => {
   return new Response("<h1>Busy</h1>", { status: 503 });
 };
 """
+# Browsers cannot time so long a pause: the timer ends at once.
+WITH_A_MONTH_OF_REST = """
+const real = setTimeout;
+window.pauses = [];
+window.setTimeout = (action, milliseconds) => {
+  pauses.push(milliseconds);
+  return real(action, milliseconds);
+};
+window.fetch = async () => new Response("", { status: 503, headers: { "Retry-After": "2592000" } });
+"""
 # The model's label file has no WordNet identifiers, and one name for all classes.
 WITH_ONE_LABEL = """
 const real = fetch;
@@ -235,6 +245,15 @@ def test_a_request_of_the_page_arrives_in_time_on_the_slowest_line(
         Image.open(PATHS[2]).resize((side, side)).save(path)
     assert best(page.classify(paths)) == ["koala"] * 2
     assert page.requests("POST") == [f"{page.url}/v1/classify"] * 2
+
+
+def test_a_server_that_asks_for_a_month_is_not_asked_without_a_pause(page: Page) -> None:
+    added = page.cdp("Page.addScriptToEvaluateOnNewDocument", source=WITH_A_MONTH_OF_REST)
+    page.open()
+    page.wait(lambda: page.driver.execute_script("return pauses.length"), "the page rests")
+    page.cdp("Page.removeScriptToEvaluateOnNewDocument", **added)
+    assert page.driver.execute_script("return pauses[0]") == 3_600_000
+    page.open_ready()
 
 
 def test_a_busy_proxy_that_does_not_say_how_long_is_asked_again(page: Page) -> None:
