@@ -28,9 +28,9 @@ export class Models {
     try {
       const { models, limits } = await this.gateway.models();
       const before = this.asked; // "" follows the default, whichever it is now
-      this.#listed = models;
       this.#limit(limits);
-      if (this.#listed.length) {
+      if (models.length) { // else what was chosen stays so until it is served again
+        this.#listed = models;
         this.#fill(before);
         return;
       }

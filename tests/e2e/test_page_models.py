@@ -24,6 +24,22 @@ window.fetch = async (address, ...more) => {
   return Response.json(body);
 };
 """
+# While the server is away, it comes back with no model at first.
+WITH_A_RESTART = """
+const real = fetch;
+window.isAway = false;
+window.fetch = async (address, ...more) => {
+  if (!isAway) {
+    return real(address, ...more);
+  }
+  if (String(address).includes("v1/models")) {
+    const answer = await real(address, ...more);
+    return Response.json({ ...(await answer.json()), models: [] });
+  }
+  const error = { code: "unknown_model", message: "No such model is loaded." };
+  return Response.json({ error }, { status: 404 });
+};
+"""
 
 
 def test_the_page_says_which_model_answers(page: Page) -> None:
@@ -77,3 +93,16 @@ def test_a_model_that_is_served_no_longer_leaves_the_list(page: Page) -> None:
     assert best(page.finished()) == LABELS[:1]
     [complaint] = page.errors()  # the browser's own, about the status
     assert "404" in complaint
+
+
+def test_the_chosen_model_stays_chosen_while_the_server_restarts(page: Page) -> None:
+    page.open_ready(script=WITH_A_RESTART)
+    Select(page.element("model")).select_by_value("vgg16")
+    page.driver.execute_script("isAway = true")
+    page.classify(PATHS[:1])
+    page.wait(lambda: "No model is ready" in page.text("model-line"), "the list is empty")
+    page.driver.execute_script("isAway = false")
+    page.wait(lambda: "version" in page.text("model-line"), "the models are there again")
+    [card] = page.classify()
+    assert "vgg16 version 1" in card.text
+    page.open_ready()
