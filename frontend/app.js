@@ -70,6 +70,13 @@ class Page {
       chooser.addEventListener("change", take);
       take(); // what was chosen while this script was loading
     }
+    const once = (event) => {
+      if (event.detail > 1) {
+        event.preventDefault(); // a double click: another button may have taken the first one's place
+        event.stopPropagation();
+      }
+    };
+    find("upload").addEventListener("click", once, { capture: true });
     find("upload").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#start();

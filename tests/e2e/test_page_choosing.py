@@ -3,7 +3,9 @@
 import shutil
 from pathlib import Path
 
+import pytest
 from PIL import Image
+from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -158,6 +160,23 @@ def test_pictures_can_be_removed(page: Page) -> None:
     assert best(page.classify()) == [LABELS[0], LABELS[2]]
     page.element("clear").click()
     assert page.cards() == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_double_click_presses_one_button_only(page: Page, width: int) -> None:
+    page.resize(width, 844)
+    page.throttle(2000)
+    page.add(PATHS[:12])
+    submit = page.element("submit")
+    right_end = submit.size["width"] // 2 - 8
+    chain = webdriver.ActionChains(page.driver)
+    chain.move_to_element_with_offset(submit, right_end, 0).double_click().perform()
+    assert page.element("cancel").is_displayed()
+    chain = webdriver.ActionChains(page.driver)
+    chain.move_to_element(page.element("cancel")).double_click().perform()
+    page.wait(lambda: page.text("status").startswith("Cancelled"), "the run has ended")
+    assert [card.state for card in page.cards()] == ["waiting"] * 12
+    assert not page.element("cancel").is_displayed()
 
 
 def test_the_keyboard_keeps_its_place_beside_a_picture_that_runs(page: Page) -> None:
