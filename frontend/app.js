@@ -198,10 +198,7 @@ class Page {
       this.#say("The server asked for a longer pause; try again in a moment.");
       return;
     }
-    for (const picture of pictures) {
-      picture.wait();
-      this.#run?.forget(picture);
-    }
+    pictures.forEach((picture) => picture.wait());
     (pictures.length === 1 ? pictures[0].card : find("submit")).focus();
     this.#refresh();
     this.#start();

@@ -10,7 +10,7 @@ const LONGEST_PAUSE = 30; // seconds the page waits by itself before it asks a b
 const SILENCE = 10; // seconds without an answer after which the page says that it still waits
 const UNREADABLE = "This file cannot be read any more; if it was moved or changed, choose it again.";
 
-/** Tell whether a file can still be read: it may have been moved, or be a folder. */
+/** Tell whether a file can still be read: it may have been moved or changed, or be a folder. */
 async function isReadable(file) {
   try {
     await file.slice(0, 1).arrayBuffer();
@@ -36,7 +36,7 @@ function pause(seconds, signal) {
 /** One pass through the queue; it includes pictures that are added meanwhile. */
 export class Run {
   #abort = new AbortController();
-  #finished = new Set(); // the pictures that have an answer
+  #taken = new Set(); // the pictures that it has worked on
   #why = ""; // why the server wants to be left alone for a while
 
   constructor(queue, gateway, models, { say, onProgress }) {
@@ -54,31 +54,26 @@ export class Run {
     this.#abort.abort();
   }
 
-  /** Stop counting a picture: it waits again, or is gone. */
+  /** Stop counting a picture: it is gone. */
   forget(picture) {
-    this.#finished.delete(picture);
+    this.#taken.delete(picture);
+  }
+
+  /** The pictures that have an answer. */
+  get #finished() {
+    return [...this.#taken].filter(({ state }) => state === "done" || state === "failed");
   }
 
   /** Classify the next few pictures; a busy server is left alone for as long as it asked. */
   async #step() {
     const pictures = this.#next();
-    pictures.forEach((picture) => picture.run());
-    this.#progress();
-    const readable = [];
     for (const picture of pictures) {
-      if (await isReadable(picture.file)) {
-        readable.push(picture);
-      } else {
-        picture.fail({ code: "bad_request", message: UNREADABLE });
-      }
+      picture.run();
+      this.#taken.add(picture);
     }
-    let wait = 0;
-    try {
-      wait = readable.length ? await this.#send(readable) : 0;
-    } finally {
-      const answered = pictures.filter(({ state }) => state === "done" || state === "failed");
-      answered.forEach((picture) => this.#finished.add(picture));
-    }
+    this.#progress();
+    const readable = await this.#readable(pictures);
+    const wait = readable.length ? await this.#send(readable) : 0;
     this.#progress();
     if (wait && this.queue.in("waiting").length) {
       this.say(`${this.#why} Continuing in ${wait} s.`);
@@ -102,6 +97,19 @@ export class Run {
       taken.push(picture);
     }
     return taken;
+  }
+
+  /** Return the pictures whose files can be read; the others fail. */
+  async #readable(pictures) {
+    const readable = [];
+    for (const picture of pictures) {
+      if (await isReadable(picture.file)) {
+        readable.push(picture);
+      } else {
+        picture.fail({ code: "bad_request", message: UNREADABLE });
+      }
+    }
+    return readable;
   }
 
   /** Send one request; return the seconds the server wants to be left alone. */
@@ -164,7 +172,7 @@ export class Run {
 
   /** Say how the run went, in parts. */
   summary() {
-    const finished = [...this.#finished];
+    const finished = this.#finished;
     const done = finished.filter(({ state }) => state === "done");
     const failed = finished.length - done.length;
     const spoken = done.length <= MOST_SPOKEN ? done.filter(({ best }) => best) : [];
@@ -177,10 +185,11 @@ export class Run {
   }
 
   #progress() {
-    const finished = this.#finished.size;
-    const all = finished + this.queue.in("waiting").length + this.queue.in("running").length;
-    const failed = [...this.#finished].filter(({ state }) => state === "failed").length;
-    this.say(`${finished} of ${counted(all)} done${failed ? `, ${failed} failed` : ""}.`);
-    this.onProgress(finished, all);
+    const finished = this.#finished;
+    const unfinished = this.queue.in("waiting").length + this.queue.in("running").length;
+    const all = finished.length + unfinished;
+    const failed = finished.filter(({ state }) => state === "failed").length;
+    this.say(`${finished.length} of ${counted(all)} done${failed ? `, ${failed} failed` : ""}.`);
+    this.onProgress(finished.length, all);
   }
 }

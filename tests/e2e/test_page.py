@@ -247,6 +247,21 @@ def test_a_request_of_the_page_arrives_in_time_on_the_slowest_line(
     assert page.requests("POST") == [f"{page.url}/v1/classify"] * 2
 
 
+def test_a_picture_that_is_removed_in_a_run_is_no_longer_counted(
+    page: Page, tmp_path: Path
+) -> None:
+    gone = Path(shutil.copy(PATHS[0], tmp_path))
+    page.throttle(2000)
+    page.add([gone, PATHS[1]])
+    gone.unlink()
+    page.element("submit").click()
+    page.wait(lambda: page.requests("POST"), "the request is under way")
+    page.button(f"Remove {gone.name}").click()
+    page.throttle(-1)
+    page.finished()
+    assert page.text("status").startswith("1 picture classified. ")
+
+
 def test_a_server_that_asks_for_a_month_is_not_asked_without_a_pause(page: Page) -> None:
     added = page.cdp("Page.addScriptToEvaluateOnNewDocument", source=WITH_A_MONTH_OF_REST)
     page.open()
