@@ -137,6 +137,12 @@ export class Run {
       if (error.status === 413 && pictures.length > 1) {
         return this.#sendEach(pictures); // this server's limits are lower than usual
       }
+      if (error.code === "unreachable") {
+        const left = await this.#readable(pictures); // a file that changes while it is sent
+        if (left.length < pictures.length) {
+          return left.length ? this.#send(left) : 0;
+        }
+      }
       if (error.retryAfter && error.retryAfter <= LONGEST_PAUSE) {
         pictures.forEach((picture) => picture.wait(error.message)); // until it is ready, or Cancel
         this.#why = error.message;

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import shutil
 from pathlib import Path
 
@@ -260,6 +261,24 @@ def test_a_picture_that_is_removed_in_a_run_is_no_longer_counted(
     page.throttle(-1)
     page.finished()
     assert page.text("status").startswith("1 picture classified. ")
+
+
+def test_a_file_that_changes_while_it_is_sent_fails_alone(page: Page, tmp_path: Path) -> None:
+    changed = tmp_path / "changed.bmp"
+    with Image.open(PATHS[2]) as picture:
+        picture.resize((1000, 1000)).save(changed)
+    os.utime(changed, (1e9, 1e9))  # the browser compares seconds
+    page.throttle(2000)
+    page.add([PATHS[0], changed])
+    page.element("submit").click()
+    page.wait(lambda: page.requests("POST"), "the request is under way")
+    changed.write_bytes(b"another picture")
+    page.throttle(-1)
+    cards = page.finished()
+    assert best(cards) == LABELS[:1]
+    assert "This file cannot be read any more" in cards[1].text
+    [complaint] = page.errors()  # the browser's own
+    assert "ERR_UPLOAD_FILE_CHANGED" in complaint
 
 
 def test_a_server_that_asks_for_a_month_is_not_asked_without_a_pause(page: Page) -> None:
