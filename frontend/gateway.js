@@ -7,8 +7,8 @@ export class Gateway {
   }
 
   /** Return the models that can be asked, and the limits of a request. */
-  async models() {
-    const answer = await this.#ask("v1/models", {});
+  async models(signal) {
+    const answer = await this.#ask("v1/models", { signal });
     if (!answer?.models || !answer.limits) {
       throw new Refusal("unknown", "The server's answer is not a list of models.");
     }

@@ -7,6 +7,7 @@ const MODELS_PAUSE = 3; // seconds between two requests while no model is ready
 /** Which model answers: shown, and chosen where there are several. */
 export class Models {
   #listed = [];
+  #asking = new AbortController();
   limits = UNLIMITED; // until the server has reported its own
 
   constructor(gateway, { onUnauthorized, onChoice }) {
@@ -24,9 +25,11 @@ export class Models {
 
   /** Ask until a model is ready. */
   async load() {
+    this.#asking.abort(); // an earlier answer that comes later would be out of date
+    const { signal } = (this.#asking = new AbortController());
     let wait = MODELS_PAUSE;
     try {
-      const { models, limits } = await this.gateway.models();
+      const { models, limits } = await this.gateway.models(signal);
       const before = this.asked; // "" follows the default, whichever it is now
       this.#limit(limits);
       if (models.length) { // else what was chosen stays so until it is served again
@@ -36,6 +39,9 @@ export class Models {
       }
       find("model-line").textContent = "No model is ready yet.";
     } catch (refusal) {
+      if (signal.aborted) {
+        return;
+      }
       const locked = refusal.status === 401;
       const why = locked ? " without an API key." : `: ${refusal.message}`;
       find("model-line").textContent = `Not known${why}`;
@@ -45,7 +51,7 @@ export class Models {
       }
       wait = Math.max(wait, refusal.retryAfter || 0);
     }
-    setTimeout(() => this.load(), wait * 1000);
+    setTimeout(() => signal.aborted || this.load(), wait * 1000);
   }
 
   /** Ask again what is served if an answer shows that it has changed. */

@@ -24,6 +24,33 @@ window.fetch = async (address, ...more) => {
   return Response.json(body);
 };
 """
+# Each answer names another version than the list, so the page asks for the list again; the
+# second list is out of date when it is let go.
+WITH_A_LATE_LIST = """
+const real = fetch;
+let asked = 0;
+window.fetch = async (address, options) => {
+  const body = await (await real(address, options)).json();
+  if (String(address).includes("v1/classify")) {
+    return Response.json({ ...body, version: "0" });
+  }
+  asked += 1;
+  if (asked === 2) {
+    await new Promise((resolve, reject) => {
+      window.letGo = resolve;
+      options.signal?.addEventListener("abort", () => reject(options.signal.reason));
+    });
+    body.models[0].versions = ["out of date"];
+  }
+  document.title = `${asked} lists`;
+  return Response.json(body);
+};
+"""
+LET_GO = """
+letGo();
+const turn = () => Response.json({}).json().then(() => new Promise(setTimeout));
+turn().then(turn).then(arguments[0]);
+"""
 # While the server is away, it comes back with no model at first.
 WITH_A_RESTART = """
 const real = fetch;
@@ -105,4 +132,14 @@ def test_the_chosen_model_stays_chosen_while_the_server_restarts(page: Page) -> 
     page.wait(lambda: "version" in page.text("model-line"), "the models are there again")
     [card] = page.classify()
     assert "vgg16 version 1" in card.text
+    page.open_ready()
+
+
+def test_a_list_of_models_that_comes_late_does_not_replace_a_newer_one(page: Page) -> None:
+    page.open_ready(script=WITH_A_LATE_LIST)
+    page.classify(PATHS[:1])
+    page.classify(PATHS[1:2])
+    page.wait(lambda: page.driver.title == "3 lists", "the list is fetched again")
+    page.driver.execute_async_script(LET_GO)
+    assert "version 1 " in page.text("model-line")
     page.open_ready()
