@@ -45,8 +45,12 @@ export class Run {
 
   /** Classify all that waits; raise Refusal or AbortError if that ends the run early. */
   async work() {
-    while (this.queue.in("waiting").length) {
-      await this.#step();
+    try {
+      while (this.queue.in("waiting").length) {
+        await this.#step();
+      }
+    } finally {
+      this.queue.in("waiting").forEach((picture) => picture.wait()); // for the reader again
     }
   }
 

@@ -34,6 +34,16 @@ window.fetch = async (address, ...more) => {
   return new Response("<h1>Busy</h1>", { status: 503 });
 };
 """
+WITH_A_BUSY_SERVER = """
+const real = fetch;
+window.fetch = async (address, ...more) => {
+  if (!String(address).includes("v1/classify")) {
+    return real(address, ...more);
+  }
+  const error = { code: "overloaded", message: "The server is busy." };
+  return Response.json({ error }, { status: 503, headers: { "Retry-After": "30" } });
+};
+"""
 # Browsers cannot time so long a pause: the timer ends at once.
 WITH_A_MONTH_OF_REST = """
 const real = setTimeout;
@@ -394,3 +404,14 @@ def test_a_cancelled_run_can_be_taken_up_again(page: Page) -> None:
     page.wait(lambda: page.events("Network.loadingFailed"), "the request was given up")
     page.throttle(-1)
     assert best(page.classify()) == LABELS[:2]
+
+
+def test_a_cancelled_picture_no_longer_says_that_the_server_is_busy(page: Page) -> None:
+    page.open_ready(script=WITH_A_BUSY_SERVER)
+    page.add(PATHS[:1])
+    page.element("submit").click()
+    page.wait(lambda: "The server is busy." in page.cards()[0].text, "the card says why it waits")
+    page.element("cancel").click()
+    page.wait(lambda: page.text("status").startswith("Cancelled"), "the run has ended")
+    assert "Not classified yet" in page.cards()[0].text
+    page.open_ready()
