@@ -113,6 +113,15 @@ def test_what_is_no_file_is_not_dropped_in_silence(page: Page) -> None:
     assert page.cards() == []
 
 
+def test_the_logo_is_no_picture_to_classify(page: Page) -> None:
+    logo = page.driver.find_element(By.CLASS_NAME, "logo")
+    finder = page.driver.find_element(By.CLASS_NAME, "finder")
+    webdriver.ActionChains(page.driver).drag_and_drop(logo, finder).perform()
+    page.drop_text("no picture")  # what is dropped is taken in turn
+    page.wait(lambda: "Only picture files" in page.text("status"), "that has been dropped")
+    assert page.cards() == []
+
+
 def test_a_pasted_picture_is_classified(page: Page, tmp_path: Path) -> None:
     png = tmp_path / "panda.png"
     with Image.open(PATHS[5]) as jpeg:
