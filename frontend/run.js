@@ -78,8 +78,8 @@ export class Run {
     this.#progress();
     const readable = await this.#readable(pictures);
     const wait = readable.length ? await this.#send(readable) : 0;
-    this.#progress();
     if (wait && this.queue.in("waiting").length) {
+      this.#progress();
       this.say(`${this.#why} Continuing in ${wait} s.`);
       await pause(wait, this.#abort.signal);
     }

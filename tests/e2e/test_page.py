@@ -69,6 +69,11 @@ window.fetch = async (address, ...more) => {
   return Response.json(body);
 };
 """
+LISTEN = """
+window.said = [];
+const status = document.getElementById("status");
+new MutationObserver(() => said.push(status.textContent)).observe(status, { childList: true });
+"""
 # Something between the page and the server answers in JSON, but not as the server would.
 WITH_A_FOREIGN_ANSWER = """
 const real = fetch;
@@ -105,6 +110,14 @@ def test_many_pictures_keep_their_order_in_a_few_requests(page: Page) -> None:
     assert best(cards) == [*LABELS[6:], *LABELS[:6]]
     assert page.text("status") == "12 pictures classified."
     assert page.requests("POST") == [f"{page.url}/v1/classify"] * 2
+
+
+def test_a_screen_reader_is_told_once_how_far_the_run_is(page: Page) -> None:
+    page.add(PATHS)
+    page.driver.execute_script(LISTEN)
+    page.classify()
+    told = ["0 of 12 pictures done.", "8 of 12 pictures done.", "12 pictures classified."]
+    assert page.driver.execute_script("return said") == told
 
 
 def test_each_card_has_a_preview(page: Page) -> None:
