@@ -12,13 +12,13 @@ import { Run } from "./run.js";
 import { csv } from "./table.js";
 import { MOST_SPOKEN, counted, megabytes } from "./text.js";
 
-/** Say which pictures are too large, in parts. */
-function tooLarge(pictures) {
-  if (pictures.length > MOST_SPOKEN) {
-    return [` ${pictures.length} are too large.`];
+/** Name a few in a sentence's parts, or say how many they are. */
+function listed(names, few, many) {
+  if (names.length > MOST_SPOKEN) {
+    return [` ${names.length} ${many}.`];
   }
-  const names = pictures.flatMap(({ name }) => [", ", isolated(name)]).slice(1);
-  return names.length ? [" Too large: ", ...names, "."] : [];
+  const parts = names.flatMap((name) => [", ", isolated(name)]).slice(1);
+  return parts.length ? [` ${few}: `, ...parts, "."] : [];
 }
 
 /** The page: a queue of pictures, and the run that works through it. */
@@ -57,7 +57,9 @@ class Page {
       picture.fail({ code: "too_large", message });
     }
     find("pictures").append(...added.map(({ card }) => card));
-    this.#say(`${counted(added.length - large.length)} added.`, ...tooLarge(large));
+    const names = large.map(({ name }) => name);
+    const refused = listed(names, "Too large", "are too large");
+    this.#say(`${counted(added.length - large.length)} added.`, ...refused);
     this.#refresh();
   }
 
@@ -127,11 +129,13 @@ class Page {
         this.#say("Only picture files can be dropped here; save the picture first.");
         return;
       }
-      const files = await dropped(event.dataTransfer).catch(() => null);
-      if (!files?.length) {
-        this.#say(files ? "There is no picture in this folder." : "This folder cannot be read.");
+      const lost = [];
+      const files = await dropped(event.dataTransfer, lost);
+      if (!files.length) {
+        this.#say(lost.length ? "" : "There is no picture in this folder.");
       }
-      this.add(files ?? []);
+      this.add(files);
+      find("status").append(...listed(lost, "Cannot be read", "files or folders cannot be read"));
     });
   }
 

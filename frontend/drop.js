@@ -2,16 +2,18 @@
 
 const { compare } = new Intl.Collator(undefined, { numeric: true }); // "2.jpg" before "10.jpg"
 
-/** Return the files of a drop; for a folder, the pictures in it at any depth. */
-export async function dropped({ items, files }) {
+/**
+ * Return the files of a drop; for a folder, the pictures in it at any depth. The names of what
+ * cannot be read are put into `lost`: many a disk has a folder that is not for everybody.
+ */
+export async function dropped({ items, files }, lost) {
   const entries = [...items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   const folders = entries.filter((entry) => entry.isDirectory);
   if (!folders.length) {
     return [...files];
   }
-  const loose = entries.filter((entry) => entry.isFile).map(opened);
-  const inside = (await Promise.all(folders.map(filesIn))).flat();
-  return [...(await Promise.all(loose)), ...inside.filter(isPicture)];
+  const loose = entries.filter((entry) => entry.isFile);
+  return [...(await filesOf(loose, lost)), ...(await filesOf(folders, lost)).filter(isPicture)];
 }
 
 // Few browsers know the type of HEIC; the server says what it is, and nothing else would.
@@ -19,11 +21,22 @@ const isPicture = ({ name, type }) => type.startsWith("image/") || /\.hei[cf]$/i
 
 const opened = (entry) => new Promise((resolve, reject) => entry.file(resolve, reject));
 
-async function filesIn(folder) {
-  const entries = await entriesOf(folder);
-  entries.sort((one, other) => compare(one.name, other.name)); // many systems keep no order
-  const found = entries.map((entry) => (entry.isFile ? opened(entry) : filesIn(entry)));
-  return (await Promise.all(found)).flat();
+async function filesOf(entries, lost) {
+  return (await Promise.all(entries.map((entry) => read(entry, lost)))).flat();
+}
+
+async function read(entry, lost) {
+  try {
+    if (entry.isFile) {
+      return [await opened(entry)];
+    }
+    const entries = await entriesOf(entry);
+    entries.sort((one, other) => compare(one.name, other.name)); // many systems keep no order
+    return await filesOf(entries, lost);
+  } catch {
+    lost.push(entry.name);
+    return [];
+  }
 }
 
 async function entriesOf(folder) {

@@ -27,6 +27,20 @@ const watch = new MutationObserver(() => {
 watch.observe(document, { childList: true, subtree: true });
 """
 
+# One folder is not for everybody, as lost+found on many disks.
+WITH_A_LOCKED_FOLDER = """
+const real = DataTransferItem.prototype.webkitGetAsEntry;
+DataTransferItem.prototype.webkitGetAsEntry = function () {
+  const entry = real.call(this);
+  const kind = Object.getPrototypeOf(entry);
+  const { createReader } = kind;
+  kind.createReader = function () {
+    const readEntries = (_, refuse) => refuse(new DOMException("locked", "NotReadableError"));
+    return this.name === "lost+found" ? { readEntries } : createReader.call(this);
+  };
+  return entry;
+};
+"""
 # Files are dragged from one element to another, then out of the window; Safari's events do not
 # say which element is entered when another one is left.
 DRAGGED_AS_IN_SAFARI = """
@@ -63,6 +77,23 @@ def test_the_pictures_in_dropped_folders_are_classified(page: Page, tmp_path: Pa
     (tmp_path / "empty").mkdir()
     page.drop([tmp_path / "empty"])
     page.wait(lambda: "no picture in this folder" in page.text("status"), "it says why")
+
+
+def test_a_folder_that_cannot_be_read_keeps_no_other_picture_out(
+    page: Page, tmp_path: Path
+) -> None:
+    page.open_ready(script=WITH_A_LOCKED_FOLDER)
+    disk = tmp_path / "disk"
+    (disk / "lost+found").mkdir(parents=True)
+    shutil.copy(PATHS[0], disk)
+    page.drop([disk])
+    page.wait(lambda: "Cannot be read" in page.text("status"), "it says what is missing")
+    assert page.text("status") == "1 picture added. Cannot be read: lost+found."
+    page.drop([disk / "lost+found"])
+    page.wait(lambda: "added" not in page.text("status"), "the second drop is taken")
+    assert page.text("status") == "Cannot be read: lost+found."
+    assert [card.name for card in page.cards()] == [PATHS[0].name]
+    page.open_ready()
 
 
 def test_the_pictures_in_a_folder_are_in_the_order_of_their_names(
