@@ -219,6 +219,18 @@ def test_a_double_click_presses_one_button_only(page: Page, width: int) -> None:
     assert not page.element("cancel").is_displayed()
 
 
+def test_no_button_takes_the_place_of_cancel_on_a_phone_but_classify(page: Page) -> None:
+    page.resize(390, 844)
+    page.throttle(2000)
+    page.add(PATHS[:1])
+    page.element("submit").click()
+    cancel = page.element("cancel").rect
+    page.throttle(-1)
+    page.finished()
+    for name in ("save", "clear"):
+        assert page.element(name).rect["y"] >= cancel["y"] + cancel["height"]
+
+
 def test_the_keyboard_keeps_its_place_beside_a_picture_that_runs(page: Page) -> None:
     page.throttle(2000)
     page.add(PATHS[:9])  # one more than a request takes
