@@ -33,12 +33,13 @@ function firstElement(raw) {
 
 try {
   for (const picture of pictures) {
-    const answer = await infer({
+    const request = {
       model_name: `${model}_image`,
       inputs: [{ name: 'image', datatype: 'BYTES', shape: [1, 1] }],
       raw_input_contents: [element(readFileSync(picture))],
       outputs: [{ name: 'probabilities', parameters: { classification: { int64_param: 1 } } }],
-    });
+    };
+    const answer = await infer(request, { deadline: Date.now() + 30_000 }); // otherwise for ever
     // "score:index:label"; the label is a WordNet id and a name, which may contain colons
     const [score, , ...label] = firstElement(answer.raw_output_contents[0]).split(':');
     console.log(`${picture}: ${label.join(':')} (${(100 * score).toFixed(1)} %)`);
