@@ -323,8 +323,8 @@ class Supervisor:
         while more := {m for m in models if self._watchdog.steps_of(m) & without} - without:
             without |= more
         self._loadings = Loadings(self._stubs)
-        self._server.start([m for m in models if m not in without], tolerant=True)
         try:
+            self._server.start([m for m in models if m not in without], tolerant=True)
             self._server.await_live(self._client, self._loadings)
             self._quick_ends = 0
         except LaunchError as exc:

@@ -34,11 +34,17 @@ class TritonServer:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, models: list[str], tolerant: bool = False) -> None:
-        """Start Triton with these models; `tolerant` serves the others if one cannot be loaded."""
+        """Start Triton with these models; `tolerant` serves the others if one cannot be loaded.
+
+        Raises LaunchError if the system has no memory or process left for it.
+        """
         command = server_command(self._settings, self._setup, models)
         command.append(f"--exit-on-error={'false' if tolerant else 'true'}")
         env = environment(dict(os.environ), self._settings, self._setup)
-        self._process = start_on_leash(command, env)
+        try:
+            self._process = start_on_leash(command, env)
+        except OSError as exc:
+            raise LaunchError(f"Triton cannot be started now: {exc.strerror}.") from exc
         if self._process.stdout:
             self.log.follow(self._process.stdout)
 

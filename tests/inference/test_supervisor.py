@@ -195,6 +195,7 @@ class ScriptedTriton(SilentTriton):
         self.done: list[str] = []
         self.seconds_per_look = 100.0  # every patient is due again
         self.failures: list[LaunchError] = []  # of the next restarts
+        self.refusals: list[LaunchError] = []  # by the system, to start it
         self.steps: dict[str, set[str]] = {}
         self.is_cached = lambda model: False
         self.under_way: list[tuple[str, str]] = []
@@ -244,6 +245,8 @@ class ScriptedTriton(SilentTriton):
     def start(self, models: list[str], tolerant: bool = False) -> None:
         if tolerant:
             self.done.append(" ".join(["start", *models]))
+            if self.refusals:
+                raise self.refusals.pop(0)
 
     def await_live(self, client: object, loadings: object) -> None:
         if self.failures and self.done:
@@ -415,6 +418,16 @@ def test_a_triton_that_cannot_start_is_started_less_and_less_often_until_it_does
     run(triton, tmp_path, "m")
     assert triton.done == RESTARTED * 8
     assert [seconds for seconds in clock.slept if seconds > GLANCE_SECONDS] == [2, 4, 8, 16, 30, 30]
+
+
+def test_a_system_without_room_for_triton_is_asked_again_later(
+    clock: Clock, tmp_path: Path
+) -> None:
+    triton = ScriptedTriton(clock, *[SILENT] * 3)
+    triton.works, triton.refusals = False, [LaunchError("No memory.")] * 2
+    run(triton, tmp_path, "m")
+    assert triton.done == RESTARTED * 3
+    assert [seconds for seconds in clock.slept if seconds > GLANCE_SECONDS] == [2, 4]
 
 
 def test_the_state_says_why_triton_cannot_start_until_it_is_tried_again(
