@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 
 from flask import Request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.formparser import MultiPartParser
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 from gateway.errors import (
@@ -154,7 +155,8 @@ def _from_multipart(request: Request, limits: UploadLimits) -> list[Picture]:
     try:
         for part, content in _parts(request, limits):
             if isinstance(part, Field):
-                fields.append((part.name, content.getvalue().decode("utf-8", "replace")))
+                charset = MultiPartParser().get_part_charset(part.headers)
+                fields.append((part.name, content.getvalue().decode(charset, "replace")))
             elif part.filename or content.tell():  # a browser's empty field has neither
                 pictures.append(Picture(clean_name(part.filename), content.getvalue()))
     except RequestEntityTooLarge:

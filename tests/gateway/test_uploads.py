@@ -256,6 +256,16 @@ def test_deep_json_is_refused_where_many_pictures_are_allowed() -> None:
         read(limits, data=b"[" * 8000, content_type="application/json")
 
 
+def test_a_text_beside_the_picture_may_be_latin_1_if_it_says_so() -> None:
+    body = (
+        '--x\r\nContent-Disposition: form-data; name="caption"\r\n'
+        "Content-Type: text/plain; charset=ISO-8859-1\r\n\r\ncafé\r\n"
+        '--x\r\nContent-Disposition: form-data; name="image"\r\n\r\nYQ==\r\n--x--\r\n'
+    )
+    kind = "multipart/form-data; boundary=x"
+    assert read(data=body.encode("latin-1"), content_type=kind) == [Picture(None, b"a")]
+
+
 def test_a_file_name_that_is_not_utf_8_is_named_as_the_fault() -> None:
     head = 'Content-Disposition: form-data; name="image"; filename="café.jpg"'.encode("latin-1")
     body = b"--x\r\n%b\r\n\r\n%b\r\n--x--\r\n" % (head, DATA)
