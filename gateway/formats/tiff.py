@@ -23,12 +23,12 @@ def read(data: bytes) -> Header:
     """Read the first page's header; memory holds an unpacked strip or tile beside the picture."""
     tags = read_tags(data)
     width, height = _largest(tags, WIDTH, 0), _largest(tags, HEIGHT, 0)
-    pixels = width * height
+    pixels = unpacked = width * height
     if TILE_WIDTH in tags or TILE_HEIGHT in tags:
         tile = _largest(tags, TILE_WIDTH, 0), _largest(tags, TILE_HEIGHT, 0)
         unit = tile[0] * tile[1]
         # Tiles are unpacked whole: thousands of huge ones may stand for a narrow picture.
-        pixels = unit and _count(width, tile[0]) * _count(height, tile[1]) * unit
+        unpacked = unit and _count(width, tile[0]) * _count(height, tile[1]) * unit
     else:
         unit = width * min(height, _largest(tags, ROWS, height))
     if not unit:
@@ -43,6 +43,8 @@ def read(data: bytes) -> Header:
         memory = pixels * PILLOW_PIXEL_BYTES + unit
     else:  # OpenCV makes its second copy after the last strip
         memory = max(pixels * OPENCV_PIXEL_BYTES, pixels * 3 + unit)
+    # What lies beside the picture is not kept, but unpacking it takes time.
+    memory = max(memory, unpacked * 3)
     return Header("TIFF", width, height, memory, orientation(tags), by_pillow)
 
 

@@ -291,7 +291,14 @@ def test_a_tiff_strip_or_tile_counts_however_small_the_picture() -> None:
 def test_every_tile_of_a_tiff_counts_as_a_whole() -> None:
     tiles = {258: 8, 277: 3, 322: 1_500_000, 323: 16}
     one = read_header(tiff({256: 16, 257: 16} | tiles)).memory
-    assert one < Limits().max_memory < read_header(tiff({256: 16, 257: 17} | tiles)).memory
+    assert one < Limits().max_memory < read_header(tiff({256: 16, 257: 49} | tiles)).memory
+
+
+@pytest.mark.parametrize("tile", [256, 512, 1024, 2048])
+def test_a_photo_may_end_within_a_tile_of_a_tiff(tile: int) -> None:
+    photo = {256: 6960, 257: 4640, 258: 8, 277: 3}
+    tiles = read_header(tiff(photo | {322: tile, 323: tile}))
+    assert tiles.memory == read_header(tiff(photo | {278: 1})).memory <= Limits().max_memory
 
 
 @pytest.mark.parametrize(
