@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.admission import HIGHEST_LIMIT, IDLE_AFTER, LOWEST_LIMIT, Admission, Ticket
+from gateway.config import Settings
 from gateway.errors import EdgeLensError, Overloaded, TooManyRequests
 from tests.gateway.clock import Clock
 
@@ -46,6 +47,13 @@ def test_a_request_alone_may_be_larger_than_the_limit(clock: Clock) -> None:
     assert admission.in_flight == 32
     with pytest.raises(Overloaded):
         admission.enter("a")
+
+
+def test_two_large_requests_may_come_at_once_from_the_start() -> None:
+    admission = Admission(deadline_seconds=10)
+    for client in ("a", "b"):
+        admission.enter(client).grow(Settings.max_pictures)
+    assert admission.in_flight == 2 * Settings.max_pictures
 
 
 def test_one_client_alone_may_take_everything_but_two_share(clock: Clock) -> None:
