@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.architectures import ARCHITECTURES
 from gateway.admission import FORESEEN
 from tests.places import HOME
 
@@ -32,6 +33,16 @@ def test_the_example_shows_the_defaults() -> None:
 def test_what_is_admitted_is_answered_before_a_replica_is_given_up(deployment: Path) -> None:
     deadline, triton, gateway = (seconds(text_of(deployment), name) for name in TIMES)
     assert FORESEEN * deadline <= triton < deadline < gateway
+
+
+def test_the_gateway_may_have_the_threads_of_all_models_that_can_be_exported() -> None:
+    text = text_of(COMPOSE)
+    limit = re.search(r"GATEWAY_MEMORY.*pids: (\d+)", text)
+    threads = re.search(r"THREADS:-(\d+)", text)
+    assert limit
+    assert threads
+    others = 40  # the page's, gRPC's, and those that decode and infer
+    assert int(limit[1]) >= len(ARCHITECTURES) * int(threads[1]) + others
 
 
 def seconds(text: str, name: str) -> float:
