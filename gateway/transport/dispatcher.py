@@ -11,7 +11,7 @@ import threading
 from waitress.task import ThreadedTaskDispatcher
 
 from gateway.admission import Admissions
-from gateway.errors import EdgeLensError, TritonUnavailable
+from gateway.errors import EdgeLensError, Overloaded, TritonUnavailable
 from gateway.transport.channel import Channel
 from gateway.transport.request import Request
 
@@ -77,6 +77,7 @@ class Dispatcher:
                 lane.set_thread_count(0)
 
     def _lane(self, model: str) -> "_Lane":
+        """Return a model's lane; raise Overloaded if its threads cannot be started."""
         with self._lock:
             if model not in self._lanes:
                 self._lanes[model] = _Lane(self._threads)
@@ -89,6 +90,7 @@ class Dispatcher:
             client = request.client or channel.server.identify(channel, request)
             # Checked this early because every thread may be waiting for a Triton that hangs.
             request.model = channel.server.model_of(request)
+            self._lane(request.model)  # it may be refused its threads
             request.ticket = self._admissions.of(request.model).enter(client)
         except EdgeLensError as error:
             request.refuse(error)
@@ -100,7 +102,12 @@ class _Lane(ThreadedTaskDispatcher):  # type: ignore[misc]
 
     def __init__(self, threads: int) -> None:
         super().__init__()
-        self.set_thread_count(threads)
+        try:
+            self.set_thread_count(threads)
+        except RuntimeError:
+            self.threads.discard(max(self.threads))  # the one that could not be started
+            self.set_thread_count(0)
+            raise Overloaded("The gateway can start no more threads; try again shortly.") from None
 
     def put(self, channel: Channel) -> None:
         """Queue a channel. Waitress's own `add_task` logs a warning for every queue."""

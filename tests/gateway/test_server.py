@@ -1,5 +1,8 @@
 """The server itself, over real connections: who is answered, who waits and who is refused."""
 
+import threading
+
+import pytest
 import requests
 
 from gateway.errors import DeadlineExceeded
@@ -39,6 +42,27 @@ def test_what_is_over_the_limit_is_refused_at_once(serve: Serve, triton: StubTri
         assert 'edgelens_rejections_total{reason="overloaded"} 2.0' in metrics
     assert results[0].status_code == 200
     assert running.admission.in_flight == 0
+
+
+def test_a_model_that_can_have_no_threads_is_refused_and_leaves_none(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = serve(threads=4)
+    before = set(threading.enumerate())
+    start = threading.Thread.start
+
+    def start_two(thread: threading.Thread) -> None:
+        if thread.name == "waitress-2":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start_two)
+        refused = running.classify()
+    assert refused.status_code == 503
+    assert "no more threads" in refused.json()["error"]["message"]
+    wait_until(lambda: not set(threading.enumerate()) - before, "those it had have ended", 20)
+    assert running.classify().status_code == 200
 
 
 def test_a_slow_model_takes_no_threads_and_no_places_of_others(
