@@ -6,7 +6,7 @@ from pathlib import Path
 from exporter import deferred
 from exporter.architectures import ARCHITECTURES
 from exporter.companions import complete
-from exporter.errors import ExportError, Overtaken, WeightsUnavailable
+from exporter.errors import ExportError, WeightsUnavailable
 from exporter.job import Job
 from gateway.model_names import ensemble_name, is_classifier
 from gateway.preference import EMBEDDED, FLAGSHIP
@@ -29,8 +29,10 @@ def ensure_default(repository: Path, weights: str) -> None:
             _export_first(repository, weights or "imagenet")
         elif weights not in ("", "imagenet"):
             _export_beside(ready, repository, weights)
-    except Overtaken:  # by another start: what it has written is ready
-        ensure_default(repository, weights)
+    except ExportError:
+        if _ready(repository) == ready:
+            raise
+        ensure_default(repository, weights)  # another start has exported a model meanwhile
 
 
 def _complete(repository: Path, name: str) -> None:
@@ -48,16 +50,16 @@ def _export_beside(ready: list[str], repository: Path, weights: str) -> None:
             f"`python3 export_model.py {FLAGSHIP} --weights {weights}`"
         )
         return
-    deferred.export(Job(ARCHITECTURES[FLAGSHIP], weights, repository))
+    deferred.export(Job(ARCHITECTURES[FLAGSHIP], weights, repository, version=1))
     _say(f"added {FLAGSHIP} with {_described(weights)}, beside {', '.join(ready)}")
 
 
 def _export_first(repository: Path, weights: str) -> None:
     try:
-        deferred.export(Job(ARCHITECTURES[FLAGSHIP], weights, repository))
+        deferred.export(Job(ARCHITECTURES[FLAGSHIP], weights, repository, version=1))
         _say(f"serving {FLAGSHIP} with {_described(weights)}")
     except WeightsUnavailable:
-        deferred.export(Job(ARCHITECTURES[EMBEDDED], "imagenet", repository))
+        deferred.export(Job(ARCHITECTURES[EMBEDDED], "imagenet", repository, version=1))
         _say(
             f"VGG16's ImageNet weights cannot be downloaded here, so {EMBEDDED} is served with its "
             "own real ImageNet weights (to use a file of VGG16's: WEIGHTS=FILE make serve)"

@@ -7,7 +7,3 @@ class ExportError(Exception):
 
 class WeightsUnavailable(ExportError):
     """The ImageNet weights can be neither found on this machine nor downloaded."""
-
-
-class Overtaken(ExportError):
-    """Another export has changed the model's versions meanwhile; nothing was written."""

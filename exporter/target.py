@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.errors import ExportError, Overtaken
+from exporter.errors import ExportError
 from inference.locking import locked
 from inference.repository import versions_in
 
@@ -87,12 +87,12 @@ def staging(repository: Path) -> Iterator[Path]:
 def reserved(target: Target, versions: list[int]) -> Iterator[None]:
     """Keep deployments and other exports of the model out; wait for those at work.
 
-    Raises Overtaken if its versions are no longer those with which this export began.
+    Raises ExportError if its versions are no longer those with which this export began.
     """
     target.model_dir.mkdir(parents=True, exist_ok=True)
     with locked(target.model_dir, wait=True):
         if versions_in(target.model_dir) != versions:
-            raise Overtaken(
+            raise ExportError(
                 f"the versions of {target.model} in {target.repository} have changed during this"
                 " export, as by another one; nothing was written: try again"
             )
