@@ -57,8 +57,7 @@ def main() -> int:
         print(f"edgelens: {error}", file=sys.stderr)
         return 1
     except OSError as error:  # there is no temporary directory, or no room for a process
-        told = error.strerror or error
-        print(f"edgelens: the system refuses what is needed: {told}", file=sys.stderr)
+        print(f"edgelens: the system refuses what is needed: {error}", file=sys.stderr)
         return 1
     return 0
 

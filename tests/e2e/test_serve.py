@@ -308,8 +308,13 @@ def test_a_full_disk_without_room_for_temporary_files_is_told(
     # The limit stands in for it, and must not apply to the log.
     full = 'said=$(prlimit --fsize=0 "$0" serve.py 2>&1); status=$?; echo "$said"; exit $status'
     running = launch(command=("sh", "-c", full, sys.executable))
-    refusal = "edgelens: the system refuses what is needed: No usable temporary directory"
-    assert complaint(running).startswith(refusal)
+    assert "the system refuses what is needed: [Errno 2] No usable" in complaint(running)
+
+
+def test_a_place_that_cannot_be_looked_at_is_named(launch: Callable[..., Serve]) -> None:
+    place = "/" + "long" * 100
+    sentence = complaint(launch(MODEL="mine", MODEL_REPOSITORY=place))
+    assert f"File name too long: '{place}" in sentence
 
 
 def test_a_triton_that_is_not_where_it_should_be_is_told(launch: Callable[..., Serve]) -> None:
