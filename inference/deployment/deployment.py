@@ -206,7 +206,7 @@ class Deployment:
             self.server.load(self.files.model)
             self._load_companions(max(there))
         except OSError as error:  # such as a full disk, on which the switch failed, too
-            return f"the rollback failed too: {error}; it may serve, now and after a restart"
+            return f"the rollback failed too: {error}; the deployed version may go on serving"
         except (DeployError, Unreachable) as error:
             then = f"serves version {max(there)}" if there else "serves what config.pbtxt says"
             return f"the rollback failed too: {error}; after a restart, the server {then}"
