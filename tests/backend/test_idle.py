@@ -27,14 +27,6 @@ def test_nothing_is_given_back_before_a_pause_after_a_large_batch(large, seconds
     assert not acted.wait(0.2)
 
 
-def test_nothing_is_given_back_while_something_runs():
-    acted = threading.Event()
-    idle = Idle(acted.set, seconds=0.01)
-    with idle.busy(large=True):
-        assert not acted.wait(0.2)
-    assert acted.wait(10)
-
-
 def test_a_batch_that_lasts_longer_than_the_pause_is_no_pause():
     acted = threading.Event()
     idle = Idle(acted.set, seconds=0.5)
