@@ -19,7 +19,8 @@ class Patient:
     def attempt(self) -> None:
         """Note one attempt; from the second on, wait twice as long for the next."""
         self.attempts += 1
-        pause = 0.0 if self.attempts == 1 else min(2.0**self.attempts, LONGEST_PAUSE)
+        # A whole number: a float would overflow after a day of this.
+        pause = 0.0 if self.attempts == 1 else min(2**self.attempts, LONGEST_PAUSE)
         self.due = time.monotonic() + pause
 
     def harmed(self) -> None:
