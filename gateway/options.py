@@ -42,7 +42,7 @@ def _model(text: str) -> str:
 
 
 def _version(text: str) -> str:
-    if not re.fullmatch(r"[1-9][0-9]{0,17}", text, re.ASCII):
+    if not re.fullmatch(r"[1-9][0-9]{0,18}", text, re.ASCII):
         raise BadRequest("version must be a positive whole number.")
     return text
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from gateway.address import AddressError, read_host
 
 T = TypeVar("T")
-LARGEST = 10**15 - 1  # Python refuses to read thousands of digits
+LARGEST = 2**63 - 1  # as for Triton's versions; Python refuses to read thousands of digits
 ON, OFF = ("1", "yes", "true", "on"), ("0", "no", "false", "off")
 
 
@@ -48,7 +48,7 @@ def whole(lowest: int, highest: int = LARGEST) -> Callable[[str], int]:
     """Read a whole number within limits."""
 
     def reader(text: str) -> int:
-        if not re.fullmatch("[0-9]{1,15}", text) or not lowest <= int(text) <= highest:
+        if not re.fullmatch("[0-9]{1,19}", text) or not lowest <= int(text) <= highest:
             limits = f"of {lowest} or more" if highest == LARGEST else f"from {lowest} to {highest}"
             raise ValueError(f"give a whole number {limits}")
         return int(text)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-SHARE = re.compile(r"([0-9]{1,18}):([0-9]{1,9})")
+SHARE = re.compile(r"([0-9]{1,19}):([0-9]{1,9})")
 MOST_VERSIONS = 20
 
 

@@ -13,6 +13,7 @@ from werkzeug.datastructures import MultiDict
 import gateway
 from gateway.errors import BadRequest
 from gateway.options import ClassifyOptions
+from gateway.setting import whole
 from gateway.shares import Shares
 
 
@@ -20,6 +21,16 @@ def test_options_are_read_from_the_query() -> None:
     query = MultiDict({"model": "vgg16", "version": "2", "top_k": "10", "min_score": "5e-1"})
     assert ClassifyOptions.from_args(query) == ClassifyOptions("vgg16", "2", 10, 0.5)
     assert ClassifyOptions.from_args(MultiDict({"ab": "1:1"})).ab == Shares({"1": 1})
+
+
+def test_every_version_that_triton_can_serve_may_be_asked() -> None:
+    newest = str(2**63 - 1)  # a time in nanoseconds has as many digits
+    assert ClassifyOptions.from_args(MultiDict({"version": newest})).version == newest
+    assert re.search(documented("version")["pattern"], newest)
+    assert whole(1)(newest) == int(newest)  # on the command line of an export or a deployment
+    for text in (f"{newest}:1", f"1:1,{newest}:1"):
+        assert newest in Shares.parse(text).weights
+        assert re.search(documented("ab")["pattern"], text)
 
 
 def documented(name: str) -> dict[str, Any]:
