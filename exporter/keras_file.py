@@ -41,7 +41,9 @@ def model_from_file(spec: ModelSpec, path: Path) -> tuple[ModelSpec, Any]:
     Raises ExportError for a file that cannot be read or holds another architecture.
     """
     if path.suffix == ".pth" and spec.name == "efficientnet_lite0":
-        return spec, spec.build(str(path), classes_in(path))
+        classes = classes_in(path)
+        _require_several(classes, spec, path)
+        return spec, spec.build(str(path), classes)
     if path.suffix == ".keras":
         return _whole_model(spec, path)
     if path.suffix not in HDF5:
@@ -160,6 +162,7 @@ def _filled(spec: ModelSpec, path: Path, found: Shapes, legacy: bool) -> Any:
             f"the weights in {path} are not those of {spec.name}; a fine-tuned model that ends in "
             "layers of its own must be saved whole (model.save), not only its weights"
         )
+    _require_several(classes, spec, path)
     if classes != model.output_shape[-1]:
         model = spec.build(None, classes)
     try:
@@ -171,6 +174,15 @@ def _filled(spec: ModelSpec, path: Path, found: Shapes, legacy: bool) -> Any:
             " must be saved whole (model.save), not only its weights"
         ) from error
     return model
+
+
+def _require_several(classes: int, spec: ModelSpec, path: Path) -> None:
+    """Refuse a single class: without its model, nobody knows what it ends in."""
+    if classes == 1:
+        raise ExportError(
+            f"the weights in {path} have a single class, and {spec.name} ends in a softmax, which "
+            "would always be sure of it; save the model whole (model.save), not only its weights"
+        )
 
 
 def _load(model: Any, path: Path, legacy: bool) -> None:

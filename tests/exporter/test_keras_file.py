@@ -176,6 +176,12 @@ def test_a_single_output_becomes_two_classes(tmp_path: Path, activation: str | N
     np.testing.assert_allclose(found, np.hstack([1 - second, second]), atol=1e-6)
 
 
+def test_weights_of_a_single_class_are_refused(tmp_path: Path) -> None:
+    SPEC.build(None, 1).save_weights(tmp_path / "one.weights.h5")
+    with pytest.raises(ExportError, match="have a single class, and mobilenet_v2 ends in"):
+        model_from_file(SPEC, tmp_path / "one.weights.h5")
+
+
 @pytest.mark.parametrize("name", ["vgg16", "mobilenet_v2"])
 def test_preprocessing_in_the_graph_is_refused(tmp_path: Path, name: str) -> None:
     spec = ARCHITECTURES[name].resized(32)
@@ -262,3 +268,11 @@ def test_a_checkpoint_may_have_any_number_of_classes(tmp_path: Path) -> None:
     odds = np.asarray(imagenet(PICTURE))[:, :7]
     expected = odds / odds.sum()  # softmax over the seven alone
     np.testing.assert_allclose(model(PICTURE), expected, atol=1e-5)
+
+
+def test_a_checkpoint_of_a_single_class_is_refused(tmp_path: Path) -> None:
+    tensors = read_pth(imagenet_file())
+    head = {name: tensors[name][:1] for name in ("_fc.weight", "_fc.bias")}
+    path = write_pth(tmp_path / "one.pth", tensors | head)
+    with pytest.raises(ExportError, match="have a single class"):
+        model_from_file(ARCHITECTURES["efficientnet_lite0"], path)
