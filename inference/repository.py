@@ -4,7 +4,7 @@ import os.path
 from pathlib import Path
 
 from gateway.model_names import NAME, companions, ensemble_name, is_apart
-from gateway.setting import SettingError
+from gateway.setting import LARGEST, SettingError
 from inference.errors import LaunchError
 from inference.pbtxt import PbtxtError, parse, read
 
@@ -25,9 +25,11 @@ def unserved(repository: Path) -> list[str]:
 def _why_not(model: Path) -> str:
     """Say why a directory is not served; "" if it is, or holds nothing of a model."""
     name = model.name
-    if versions_in(model):
+    if versions := versions_in(model):
         if not NAME.fullmatch(name):
             return f"{name!r} is no name for a model: use at most 128 letters, digits, _, . and -."
+        if versions[-1] > LARGEST:  # Triton would end
+            return f"{name}/{versions[-1]} is no version: use numbers up to {LARGEST}."
         if classifier := _removed_classifier(model):
             rest = " and ".join(companions(classifier))
             return f"{name} leads to {classifier}, which is not here; remove {rest}, too."

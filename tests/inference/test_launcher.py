@@ -84,8 +84,9 @@ def hindered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     directory = tmp_path_factory.mktemp("hindered")
     (directory / "file").touch()
     models = directory / "models"
-    for name in ("echo", "echo (copy)"):
+    for name in ("echo", "echo (copy)", "dated"):
         standins.add_model(models, name)
+    (models / "dated/20260730123000123456").mkdir()
     add_ensemble(models, "removed")
     odd = {"TRITON_ADMIN_KEY": "chosen-by-hand", "EDGELENS_CACHE_DIR": str(directory / "file")}
     with ExitStack() as stack:
@@ -107,6 +108,13 @@ def few_open_files() -> Iterator[None]:
 
 def test_a_misnamed_model_does_not_keep_the_others_from_being_served(hindered: Running) -> None:
     assert "Not served: 'echo (copy)' is no name for a model" in hindered.printed()
+    assert infer(hindered, [1, 2, 3, 4]).status == 200
+
+
+def test_a_version_beyond_all_numbers_does_not_keep_the_others_from_being_served(
+    hindered: Running,
+) -> None:
+    assert "Not served: dated/20260730123000123456 is no version" in hindered.printed()
     assert infer(hindered, [1, 2, 3, 4]).status == 200
 
 

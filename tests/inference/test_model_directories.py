@@ -55,6 +55,15 @@ def test_a_model_without_a_version_is_told(tmp_path: Path) -> None:
         require_models(tmp_path)
 
 
+def test_a_version_that_triton_cannot_count_to_is_told(tmp_path: Path) -> None:
+    for path in ("nanoseconds/9223372036854775807", "date/1", "date/9223372036854775808"):
+        (tmp_path / path).mkdir(parents=True)
+    assert ready_models(tmp_path) == ["nanoseconds"]
+    assert unserved(tmp_path) == [
+        "date/9223372036854775808 is no version: use numbers up to 9223372036854775807."
+    ]
+
+
 @pytest.mark.parametrize("name", ["vgg16 (copy)", "Äpfel", "x" * 129])
 def test_a_model_whose_name_nobody_could_ask_for_is_told(tmp_path: Path, name: str) -> None:
     longest = "A.b-c_9" + "x" * 121
