@@ -74,6 +74,17 @@ def test_it_is_not_ready_before_an_inference_succeeded(readiness: Readiness) -> 
     assert readiness.as_json() == {"status": "ready", "model": "colours"}
 
 
+def test_a_model_of_the_smallest_pictures_gets_ready(clock: Clock) -> None:
+    config = model_config("dots", width="1", height="1")
+    config.input[0].dims[:] = [1, 1, 3]
+    triton = StubTriton({("dots", "1"): config})
+    catalog = Catalog(triton, "dots")
+    catalog.refresh()
+    readiness = Readiness(catalog, triton, clock)
+    readiness.probe()
+    assert readiness.is_ready()
+
+
 def test_a_model_that_answers_logits_is_not_ready(
     readiness: Readiness, triton: WatchedTriton, monkeypatch: pytest.MonkeyPatch
 ) -> None:
