@@ -119,9 +119,10 @@ def _check_size(header: Header, scale: int, limits: Limits) -> None:
     if header.scalable:
         memory += pixels * OPENCV_PIXEL_BYTES // scale**2
     if memory > limits.max_memory:
+        rounded_up = -(-memory >> 20)  # never the number that is allowed
         raise TooLarge(
             f"Decoding this {header.format} picture of {header.width} x {header.height} pixels "
-            f"would take {memory >> 20} MB; at most {limits.max_memory >> 20} MB are allowed. "
+            f"would take {rounded_up} MB; at most {limits.max_memory >> 20} MB are allowed. "
             "Send it smaller, or as an ordinary JPEG."
         )
 

@@ -395,6 +395,12 @@ def test_a_picture_that_needs_too_much_memory_is_refused() -> None:
         to_tensor(wide, CONTRACT)
 
 
+def test_a_picture_just_above_the_memory_allowed_is_told_two_numbers() -> None:
+    data = encode(Image.new("RGBA", (512, 513)), "WEBP", method=0)
+    with pytest.raises(TooLarge, match="would take 5 MB; at most 4 MB are allowed"):
+        to_tensor(data, CONTRACT, Limits(max_pixels=1_050_000))
+
+
 @pytest.mark.parametrize("kind", ["BMP", "PNG", "GIF"])
 def test_a_picture_without_pixels_is_refused(kind: str) -> None:
     data = bytearray(encode(Image.new("P", (9, 9)), kind))
