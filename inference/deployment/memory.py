@@ -1,5 +1,6 @@
 """How much memory a version takes, and how much there is."""
 
+import math
 from pathlib import Path
 
 from gateway.cgroups import CGROUPS, SELF, enclosing
@@ -19,8 +20,9 @@ def require_memory(directories: list[Path], available: int, purpose: str) -> Non
     needed = sum(needed_for(directory) for directory in directories)
     if needed > available:
         raise DeployError(
-            f"{purpose} takes about {_spell(needed)} of memory, but only {_spell(available)} is"
-            " available: free some, raise the limit, or unload another model first"
+            f"{purpose} takes about {math.ceil(needed / 1e6)} MB of memory, but only"
+            f" {available // 10**6} MB are available: free some, raise the limit, or"
+            " unload another model first"
         )
 
 
@@ -74,7 +76,3 @@ def _idle_cache(group: Path) -> int:
         return 0
     fields = dict(line.split() for line in lines)
     return int(fields.get("total_inactive_file", fields.get("inactive_file", 0)))
-
-
-def _spell(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"

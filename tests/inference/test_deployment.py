@@ -466,7 +466,7 @@ def test_memory_that_cannot_hold_both_is_refused_before_anything_is_loaded(
     files: ModelFiles,
 ) -> None:
     server = Server(files, {1})
-    with pytest.raises(DeployError, match=r"version 2 beside the others takes about 0\.2 GB"):
+    with pytest.raises(DeployError, match="version 2 beside the others takes about 158 MB"):
         deployment(files, server, memory=100_000_000).deploy(2, keep=1)
     assert server.calls == []
 
