@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,9 @@ class Agreement:
     mean_difference: float
 
     def __str__(self) -> str:
+        top1 = math.floor(self.top1 * 1000) / 10  # rounded down: what is too little must look so
         return (
-            f"top-1 agreement with f32 {self.top1:.1%}, mean |dp| {self.mean_difference:.2e} "
+            f"top-1 agreement with f32 {top1:.1f}%, mean |dp| {self.mean_difference:.2e} "
             f"on {self.pictures} held-out pictures"
         )
 
@@ -61,8 +63,8 @@ def quantize(version_dir: Path, pictures: Path, minimum: float) -> str:
     agreement = compare(core, full, small, tensors[1::2])
     if agreement.top1 < minimum:
         raise ExportError(
-            f"int8 is not good enough: {agreement}, but {minimum:.0%} is required; nothing was "
-            "written (give more pictures like those to be classified, or lower --min-agreement)"
+            f"int8 is not good enough: {agreement}, but {100 * minimum:g}% is required; nothing "
+            "was written (give more pictures like those to be classified, or lower --min-agreement)"
         )
     _save(small, version_dir)
     out = len(files) - len(tensors)

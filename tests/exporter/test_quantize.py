@@ -12,7 +12,7 @@ import pytest
 from exporter.architectures import ARCHITECTURES
 from exporter.command import main
 from exporter.errors import ExportError
-from exporter.int8_variant import compare, quantize
+from exporter.int8_variant import Agreement, compare, quantize
 from exporter.job import Job
 from exporter.pictures import read_pictures
 from exporter.quantization import quantize_version
@@ -97,9 +97,14 @@ def test_what_is_said_is_what_the_held_out_pictures_show(
 
 
 def test_too_little_agreement_writes_nothing(light_version: Path, pictures: Path) -> None:
-    with pytest.raises(ExportError, match="int8 is not good enough: top-1 agreement"):
-        quantize(light_version, pictures, 1.01)
+    with pytest.raises(ExportError, match=r"enough: top-1 agreement .* but 100\.5% is required"):
+        quantize(light_version, pictures, 1.005)
     assert sorted(p.name for p in light_version.iterdir()) == ["model.savedmodel"]
+
+
+def test_too_little_agreement_is_not_rounded_to_enough() -> None:
+    assert "agreement with f32 94.9%" in str(Agreement(199, 189 / 199, 0.0))
+    assert "agreement with f32 95.0%" in str(Agreement(200, 190 / 200, 0.0))
 
 
 def test_a_full_disk_is_one_sentence_and_writes_nothing(
