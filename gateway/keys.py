@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gateway import setting
 from gateway.key_ring import NAME, Key, KeysError, hash_key, parse_keys, read_text, without_comment
+from gateway.rate import spelled
 from gateway.terminal import show
 
 
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> None:
     if arguments.command == "list":
         for key in parse_keys(read_text(arguments.file)):
-            print(key.name + (f" ({key.rate:g} requests a second)" if key.rate else ""))
+            print(key.name + (f" ({spelled(key.rate)})" if key.rate else ""))
     elif arguments.command == "add":
         made = add_key(arguments.file, arguments.name, arguments.rate)
         try:

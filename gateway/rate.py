@@ -35,4 +35,9 @@ class RateLimiter:
             if len(self._buckets) > MOST_CLIENTS:
                 self._buckets.popitem(last=False)
         if not allowed:
-            raise TooManyRequests(f"At most {rate:g} requests a second.", (1.0 - tokens) / rate)
+            raise TooManyRequests(f"At most {spelled(rate)}.", (1.0 - tokens) / rate)
+
+
+def spelled(rate: float) -> str:
+    """Spell a rate for people."""
+    return "1 request a second" if rate == 1 else f"{rate:g} requests a second"

@@ -236,9 +236,11 @@ def test_the_command_line_adds_lists_and_revokes(
     key = capsys.readouterr().out.strip()
     assert KeyRing(file).check(key).rate == 3
     add_key(file, "bob")
+    add_key(file, "carol", 1)
     assert main([*where, "list"]) == 0
-    assert capsys.readouterr().out == "alice (3 requests a second)\nbob\n"
-    for name in ("alice", "bob"):
+    listed = "alice (3 requests a second)\nbob\ncarol (1 request a second)\n"
+    assert capsys.readouterr().out == listed
+    for name in ("alice", "bob", "carol"):
         assert main([*where, "revoke", name]) == 0
     assert file.read_text() == ""
 

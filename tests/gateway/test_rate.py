@@ -25,6 +25,16 @@ def test_a_burst_is_allowed_and_then_the_rate() -> None:
         limiter.spend("a")
 
 
+@pytest.mark.parametrize(
+    ("rate", "told"), [(1, "1 request"), (0.5, "0.5 requests"), (20, "20 requests")]
+)
+def test_the_rate_is_told_in_good_english(rate: float, told: str) -> None:
+    limiter = RateLimiter(rate, Clock())
+    with pytest.raises(TooManyRequests, match=f"^At most {told} a second.$"):
+        for _ in range(100):
+            limiter.spend("a")
+
+
 def test_clients_do_not_share_a_bucket() -> None:
     limiter = RateLimiter(0.5, Clock())
     limiter.spend("a")
