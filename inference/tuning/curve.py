@@ -26,8 +26,8 @@ def draw(curves: Mapping[str, Figures], others: Iterable[Figures]) -> str:
     for step in range(STEPS + 1):
         mark = Load(widest * step / STEPS, highest * step / STEPS)
         x, y = place(mark)
-        parts.append(_text(x, BOTTOM + 18, f"{mark.throughput:.4g}"))
-        parts.append(_text(8, y, f"{mark.p50_ms:.3g}"))
+        parts.append(_text(x, BOTTOM + 18, f"{mark.throughput:.5g}"))
+        parts.append(_text(8, y, f"{mark.p50_ms:.5g}"))
     for x, y in map(place, dots):
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#bbb"/>')
     for line, (name, figures) in enumerate(curves.items()):

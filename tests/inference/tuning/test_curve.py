@@ -15,6 +15,17 @@ def test_curve_names_both_and_can_be_drawn() -> None:
     assert len([e for e in drawn.iter() if e.tag.endswith("polyline")]) == 2
 
 
+def test_the_axes_of_a_slow_model_and_of_a_fast_one_are_in_plain_numbers() -> None:
+    texts = [
+        element.text or ""
+        for load in (Load(0.9, 50_000), Load(20_000, 0.2))
+        for element in ElementTree.fromstring(draw({"best": {16: load}}, [])).iter()
+        if element.tag.endswith("text")
+    ]
+    assert "52500" in texts
+    assert not [text for text in texts if "e+" in text]
+
+
 def test_more_answers_are_further_right_and_longer_waits_higher() -> None:
     curves = {"best": {1: Load(100, 10), 4: Load(200, 20)}}
     drawn = ElementTree.fromstring(draw(curves, []))
