@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from gateway.address import Address
 from gateway.model_names import is_classifier
+from gateway.setting import argument, whole
 from gateway.terminal import say
 from inference.admin_key import find_admin_key
 from inference.contracts.check import Check
@@ -22,6 +23,7 @@ from inference.model_config import has_contract
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a line for every check; return the exit status."""
     options = _parser().parse_args(arguments)
+    options.version = str(options.version or "")
     report = Report(say)
     try:
         endpoints = _endpoints(options, report)
@@ -47,7 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("url", metavar="URL", help="HTTP endpoint, e.g. http://127.0.0.1:8000")
     parser.add_argument("--model", metavar="M", help="default: every model with a contract")
-    parser.add_argument("--version", default="", metavar="N", help="default: the newest")
+    parser.add_argument(
+        "--version", type=argument(whole(1)), metavar="N", help="default: the newest"
+    )
     parser.add_argument(
         "--grpc",
         metavar="HOST:PORT",

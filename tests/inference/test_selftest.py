@@ -222,7 +222,7 @@ def test_a_mistake_is_called_by_its_name(sections: dict[str, list[str]], model: 
 
 
 def test_a_right_model_alone_is_success(served: Running) -> None:
-    finished = selftest(served, "--model", "right", "--version", "1")
+    finished = selftest(served, "--model", "right", "--version", "01")
     assert finished.returncode == 0, finished.stdout
     assert finished.stdout.endswith("No deviations.\n")
 
