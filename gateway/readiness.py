@@ -32,8 +32,9 @@ from gateway.triton import Answer, InferenceClient, Tensor
 logger = logging.getLogger(__name__)
 PROBE_SECONDS = 2.0  # between two probes
 RETRY_SECONDS = 0.5  # between two probes while they fail
-PROBE_TIMEOUT = 5.0
-FRESH_SECONDS = 8.0  # how long one success counts
+SHORTEST_TIMEOUT = 5.0  # of a probe; longer where answers may take longer
+PROBE_SHARE = 0.5  # of the deadline: a lone picture should be answered by then
+FRESH_BEYOND_TIMEOUT = 3.0  # one success counts until the next probe has had its time
 PATIENCE = 30.0  # seconds until a start without a success is logged
 
 
@@ -46,8 +47,11 @@ class Readiness:
         triton: InferenceClient,
         clock: Callable[[], float] = time.monotonic,
         measured: Callable[[str, float], None] = lambda *_: None,
+        deadline_seconds: float = 10.0,
     ) -> None:
         self._measured = measured
+        self._timeout = max(SHORTEST_TIMEOUT, PROBE_SHARE * deadline_seconds)
+        self._fresh_seconds = self._timeout + FRESH_BEYOND_TIMEOUT
         self._catalog = catalog
         self._triton = triton
         self._clock = clock
@@ -75,7 +79,7 @@ class Readiness:
 
     def is_ready(self) -> bool:
         """Tell whether the default model infers and this gateway takes work."""
-        fresh = self._clock() - self._success < FRESH_SECONDS
+        fresh = self._clock() - self._success < self._fresh_seconds
         return fresh and not self._failing and not self.draining
 
     def as_json(self) -> dict[str, Any]:
@@ -149,7 +153,7 @@ class Readiness:
             tensor = _vary(self._golden_tensor(model))
             began = self._clock()
             self._probes += 1
-            answer = self._triton.infer(model, "", [tensor], 1, Deadline(PROBE_TIMEOUT))
+            answer = self._triton.infer(model, "", [tensor], 1, Deadline(self._timeout))
             _require_labels(answer)
         except Overloaded as error:
             self._note_full_queue(error, start)
@@ -161,7 +165,7 @@ class Readiness:
 
     def _note_full_queue(self, error: Overloaded, start: float) -> None:
         """Count a full queue as a success while clients are being answered, else as a failure."""
-        if self._clock() - self._traffic < FRESH_SECONDS:
+        if self._clock() - self._traffic < self._fresh_seconds:
             self._note_success()
         else:
             self._note_failure(error, start)
@@ -171,7 +175,7 @@ class Readiness:
         # other machine may be gone, or have another address. A balancer that ends still answers.
         silence = self._clock() - max(self._success, self._answered)
         lost = isinstance(error, DeadlineExceeded | TritonUnreachable)
-        if self._failing and lost and silence >= PROBE_TIMEOUT:
+        if self._failing and lost and silence >= self._timeout:
             self._triton.reconnect(cut=isinstance(error, DeadlineExceeded))
         if not self._failing:
             self._background.wake()  # probe again at once: another replica may answer

@@ -44,7 +44,10 @@ class Services:
         catalog = Catalog(triton, settings.model, shares=settings.version_shares)
         admissions = Admissions(settings.deadline_seconds)
         readiness = Readiness(
-            catalog, triton, measured=lambda name, s: admissions.of(name).expect(s)
+            catalog,
+            triton,
+            measured=lambda name, s: admissions.of(name).expect(s),
+            deadline_seconds=settings.deadline_seconds,
         )
         decoder = Decoder(Limits(settings.max_upload_bytes, settings.max_pixels))
         keys = KeyRing(settings.api_keys_file) if settings.api_keys_file else None

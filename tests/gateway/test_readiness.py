@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gateway.catalog import Catalog
+from gateway.config import Settings
 from gateway.errors import (
     DeadlineExceeded,
     EdgeLensError,
@@ -16,7 +17,8 @@ from gateway.errors import (
     TritonUnavailable,
     TritonUnreachable,
 )
-from gateway.readiness import FRESH_SECONDS, PROBE_SECONDS, Readiness
+from gateway.readiness import PROBE_SECONDS, Readiness
+from gateway.services import Services
 from gateway.triton import Answer
 from tests.gateway.clock import Clock
 from tests.gateway.stub import Start, StubTriton, as_base64, model_config
@@ -110,6 +112,17 @@ def test_a_probe_measures_the_models_speed(triton: WatchedTriton, clock: Clock) 
 
     Readiness(catalog, SlowTriton(), clock, measured.__setitem__).probe()
     assert measured == {"colours": 0.25}
+
+
+@pytest.mark.parametrize(("deadline", "seconds"), [(0.1, 5), (10, 5), (60, 30)])
+def test_a_probe_may_take_as_long_as_a_picture_should(
+    triton: WatchedTriton, deadline: float, seconds: float
+) -> None:
+    services = Services.build(Settings(model="colours", deadline_seconds=deadline), triton)
+    services.catalog.refresh()
+    services.readiness.probe()
+    assert triton.seconds == [seconds]
+    services.stop()
 
 
 def test_a_success_counts_until_the_next_probe_has_had_its_time(
@@ -215,7 +228,7 @@ def test_a_full_queue_is_work_only_while_clients_are_answered(
     readiness.succeeded("colours")
     readiness.probe()
     assert readiness.is_ready()
-    clock.now += FRESH_SECONDS + 1
+    clock.now += readiness._fresh_seconds + 1
     readiness.probe()
     assert readiness.as_json() == {"status": "not_ready", "reason": "full"}
 
