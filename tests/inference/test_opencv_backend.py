@@ -59,6 +59,7 @@ def test_the_configuration_gives_the_contract_and_the_names() -> None:
         ({"parameters": {"crop": "middle"}}, "parameter crop"),
         ({"parameters": {"max_pixels": "many"}}, "max_pixels is 'many'"),
         ({"parameters": {"max_bytes": "0"}}, "max_bytes is '0'"),
+        ({"parameters": {"max_bytes": "2147483648"}}, "not a whole number from 1 to 2147483647"),
         ({"max_batch_size": 0}, "max_batch_size"),
         ({"input": []}, "one input"),
         ({"output": [{"name": "t", "data_type": "TYPE_FP32", "dims": [224, 224, 3]}]}, "TYPE_FP32"),

@@ -9,6 +9,8 @@ from gateway.contract import Contract, ContractError
 from gateway.image import Limits
 from inference import model_config
 
+MOST = 2**31 - 1  # bytes, or pixels
+
 
 class LoadError(Exception):
     """A configuration that cannot be followed; the message says what to change."""
@@ -77,6 +79,6 @@ def _limits(parameters: Mapping[str, str]) -> Limits:
 
 def _count(parameters: Mapping[str, str], name: str, default: int) -> int:
     text = parameters.get(name) or str(default)
-    if not (text.isascii() and text.isdigit()) or not 0 < int(text) < 1 << 31:
-        raise LoadError(f"parameter {name} is '{text[:40]}', not a whole number above 0")
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= MOST:
+        raise LoadError(f"parameter {name} is '{text[:40]}', not a whole number from 1 to {MOST}")
     return int(text)
