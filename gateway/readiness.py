@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 PROBE_SECONDS = 2.0  # between two probes
 RETRY_SECONDS = 0.5  # between two probes while they fail
 SHORTEST_TIMEOUT = 5.0  # of a probe; longer where answers may take longer
-PROBE_SHARE = 0.5  # of the deadline: a lone picture should be answered by then
+PROBE_SHARE = 1 / 3  # of the deadline: a lone picture should be answered by then
 FRESH_BEYOND_TIMEOUT = 3.0  # one success counts until the next probe has had its time
 PATIENCE = 30.0  # seconds until a start without a success is logged
 
