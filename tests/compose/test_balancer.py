@@ -95,6 +95,12 @@ def test_bodies_that_triton_reads_carelessly_do_not_reach_it(
         assert connection.getresponse().status == status
 
 
+def test_http2_whose_bodies_have_no_length_does_not_reach_triton(stack: Stack):
+    with socket.create_connection((stack.bind, stack.http_port), timeout=10) as connection:
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)))
+        assert connection.recv(10) == b"HTTP/1.1 4"
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
