@@ -101,6 +101,20 @@ def test_http2_whose_bodies_have_no_length_does_not_reach_triton(stack: Stack):
         assert connection.recv(10) == b"HTTP/1.1 4"
 
 
+@pytest.mark.parametrize("lengths", [("10000", "10"), ("10", "10000"), ("10000,10",)])
+def test_one_short_length_of_json_does_not_let_a_long_one_pass(
+    stack: Stack, lengths: tuple[str, ...]
+):
+    connection = http.client.HTTPConnection(stack.bind, stack.http_port, timeout=10)
+    connection.putrequest("POST", f"/v2/models/{MODEL}/infer")
+    for length in lengths:
+        connection.putheader("Inference-Header-Content-Length", length)
+    connection.putheader("Content-Length", "0")
+    connection.endheaders()
+    with closing(connection):
+        assert connection.getresponse().status == 413
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
