@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -20,6 +21,7 @@ from tests.memory import MEGABYTE
 from tests.places import HOME
 from tests.waiting import wait_until
 
+LATE = 6.0  # seconds; longer than a call's first bytes may take
 # The balancer's own message: the request has not reached Triton.
 REFUSAL = b'{"error": "only inference, metadata and health are open here"}'
 FORBIDDEN_PATHS = (
@@ -208,6 +210,18 @@ def test_streams_are_answered_message_by_message(stack: Stack):
     client.stop_stream()
     client.close()
     assert all(isinstance(answer, triton_grpc.InferResult) for answer in answers)
+
+
+def test_a_streams_first_message_may_come_late(stack: Stack):
+    answers: list[object] = []
+    with closing(triton_grpc.InferenceServerClient(stack.grpc_address)) as client:
+        began = time.monotonic()
+        client.start_stream(lambda result, error: answers.append(error or result))
+        wait_until(lambda: time.monotonic() - began > LATE, "a camera has started", 30)
+        client.async_stream_infer(MODEL, [tensor()])
+        wait_for(answers, 1)
+        client.stop_stream()
+    assert isinstance(answers[0], triton_grpc.InferResult)
 
 
 def tensor() -> triton_grpc.InferInput:
