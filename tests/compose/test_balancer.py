@@ -1,6 +1,7 @@
 """What the balancer lets through to Triton: inference, metadata and health, in safe messages."""
 
 import http.client
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -166,6 +167,17 @@ def test_messages_that_triton_reads_carelessly_do_not_reach_it(stack: Stack, opt
     # A client that still sends when it is refused sees the stream end instead of the message.
     said = refusal.value.message()
     assert "uncompressed, of no more than 64 MB" in said or (not options and "RST_STREAM" in said)
+
+
+def test_a_picture_that_comes_too_late_is_refused_in_the_shape_of_all_errors(stack: Stack):
+    connection = http.client.HTTPConnection(stack.bind, stack.port, timeout=60)
+    connection.putrequest("POST", "/v1/classify")
+    connection.putheader("Content-Length", "1000000")
+    connection.endheaders()
+    with closing(connection):
+        answer = connection.getresponse()
+        assert answer.status == 408
+        assert json.load(answer)["error"]["code"] == "bad_request"
 
 
 def test_other_programs_can_ask_for_health_metadata_and_inference(stack: Stack):
