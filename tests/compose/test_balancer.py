@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -16,7 +17,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from tests.compose.docker import docker
-from tests.compose.stack import Stack, address_of
+from tests.compose.stack import Stack, address_of, is_healthy
 from tests.lite import MODEL
 from tests.memory import MEGABYTE
 from tests.places import HOME
@@ -281,4 +282,25 @@ def listens(address: str) -> bool:
         with socket.create_connection((address, 5000), timeout=5):
             return True
     except ConnectionRefusedError:
+        return False
+
+
+def test_the_balancer_answers_on_a_machine_with_many_cores(stack: Stack, tmp_path: Path):
+    """HAProxy starts a thread for each core, at most 64."""
+    (tmp_path / "cores.cfg").write_text("global\n    nbthread 64\n")
+    name, cores = f"{stack.project}-many-cores", f"{tmp_path}/cores.cfg:/tmp/cores.cfg:ro"
+    files = ("-f", "/usr/local/etc/haproxy/haproxy.cfg", "-f", "/tmp/cores.cfg")
+    run = ("run", "--detach", "--no-deps", "--name", name, "--volume", cores)
+    stack.compose(*run, "balancer", "haproxy", *files)
+    try:
+        wait_until(lambda: answers_healthz(name), "it answers", 30)
+        wait_until(lambda: is_healthy(name), "the engine can ask it for its health", 30)
+    finally:
+        docker("rm", "--force", name)
+
+
+def answers_healthz(container: str) -> bool:
+    try:
+        return requests.get(f"http://{address_of(container)}:8404/healthz", timeout=2).ok
+    except (requests.ConnectionError, requests.Timeout):
         return False
