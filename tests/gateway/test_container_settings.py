@@ -45,6 +45,12 @@ def test_the_gateway_may_have_the_threads_of_all_models_that_can_be_exported() -
     assert int(limit[1]) >= len(ARCHITECTURES) * int(threads[1]) + others
 
 
+def test_replicas_stay_in_service_while_dns_is_silent() -> None:
+    """An engine that is updated beneath its containers, or a cluster's DNS that has failed."""
+    held = re.search(r"^ +hold timeout (\d+)d$", text_of(HOME / "deploy/haproxy.cfg"), re.MULTILINE)
+    assert held and int(held[1]) >= 1
+
+
 def seconds(text: str, name: str) -> float:
     found = re.search(rf'{name}(?::-|, value: )"?([\d.]+)s?', text)
     assert found, name
