@@ -90,3 +90,23 @@ def test_a_terminal_that_is_closed_leaves_nothing_of_the_archive(tmp_path: Path)
         saving.stderr.read()
     assert saving.returncode == 130
     assert list((tmp_path / "out").iterdir()) == []
+
+
+BALANCER = "registry.example/edgelens-haproxy:2.6"
+NAMING = f"""#!/bin/sh
+case "$*" in
+    *--format*) echo '  "name": "x",' ;;
+    *--images*) printf '%s\\n' edgelens-inference:1 edgelens-gateway:1 {BALANCER} ;;
+esac
+"""
+
+
+def test_the_archive_names_a_balancer_from_a_registry_of_ones_own(tmp_path: Path) -> None:
+    engine, archive = tmp_path / "bin/docker", tmp_path / "edgelens.tar"
+    engine.parent.mkdir()
+    engine.write_text(NAMING)
+    engine.chmod(0o755)
+    path = f"{engine.parent}:{os.environ['PATH']}"
+    run("scripts/bundle", archive, cwd=HOME, env={"PATH": path})
+    settings = run("tar", "-xOf", archive, "edgelens/bundle.env").splitlines()
+    assert f"BALANCER_IMAGE={BALANCER}" in settings
