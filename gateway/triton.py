@@ -117,18 +117,19 @@ class TritonClient:
 
         Raises the matching EdgeLensError, or ClientGone if the client hung up before it began.
         """
-        batches = [tensors]
-        if len(tensors) < model.max_batch_size:
-            batches.append([*tensors, tensors[-1]])
-        for batch in batches:
+
+        def ask(batch: Sequence[Tensor]) -> Any:
             request = infer_request(model, version, batch, min(top_k, model.classes))
-            response = self._call_with_retries(request, deadline)
+            return self._call_with_retries(request, deadline)
+
+        pictures, response = len(tensors), ask(tensors)
+        if not response.raw_output_contents and pictures < model.max_batch_size:
             # Triton's cache repeats every failure as an empty answer, until it restarts. It knows
             # nothing of a batch with one more row.
-            if response.raw_output_contents:
-                break
-        answer = read_answer(response, len(batch))
-        return Answer(answer.version, answer.rows[: len(tensors)])
+            tensors = [*tensors, tensors[-1]]
+            response = ask(tensors)
+        answer = read_answer(response, len(tensors))
+        return Answer(answer.version, answer.rows[:pictures])
 
     def config(self, name: str, version: str) -> Any:
         """Return Triton's ModelConfig of a loaded version; raises the matching EdgeLensError."""
