@@ -44,9 +44,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return self.active_at
 
     @last_activity.setter
-    def last_activity(self, date: float) -> None:
+    def last_activity(self, _: float) -> None:
         """Take note that waitress sees something happen; it gives the date."""
-        del date
         self.active_at = time.monotonic()
 
     def received(self, data: bytes) -> None:

@@ -43,14 +43,14 @@ class Dispatcher:
         if request.refusal and self.is_loop() and not channel.total_outbufs_len:
             channel.refuse_now = True
         elif request.ticket:
-            self._lane(request.model).put(channel)
+            request.lane.put(channel)
         else:
             self._light.put(channel)
 
     def forget(self, channel: Channel) -> None:
         """Free the place of a client that hung up, if its request still waits."""
         request = channel.current
-        if request and request.ticket and self._lane(request.model).drop(channel):
+        if request and request.ticket and request.lane.drop(channel):
             self.finish(channel, request)
 
     def finish(self, channel: Channel, request: Request) -> None:
@@ -89,9 +89,9 @@ class Dispatcher:
                 raise TritonUnavailable("The gateway is shutting down; try again.")
             client = request.client or channel.server.identify(channel, request)
             # Checked this early because every thread may be waiting for a Triton that hangs.
-            request.model = channel.server.model_of(request)
-            self._lane(request.model)  # it may be refused its threads
-            request.ticket = self._admissions.of(request.model).enter(client)
+            model = channel.server.model_of(request)
+            request.lane = self._lane(model)  # before it takes a place: there may be no threads
+            request.ticket = self._admissions.of(model).enter(client)
         except EdgeLensError as error:
             request.refuse(error)
             channel.server.count_refusal(request, error)

@@ -29,8 +29,8 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         self.body: Body | None = None
         self.examined = False
         self.client = ""
-        self.model = ""
         self.ticket: Ticket | None = None
+        self.lane: Any = None  # of the dispatcher, where it waits for a thread once it is admitted
         self.refusal: EdgeLensError | None = None
 
     def parse_header(self, header_plus: bytes) -> None:
