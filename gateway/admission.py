@@ -24,7 +24,10 @@ IDLE_AFTER = 5.0  # seconds without a request after which a client loses its sha
 
 
 class Ticket:
-    """One admitted request: its place, its client and its deadline."""
+    """One admitted request: its places, its client, its deadline, and what it waits for.
+
+    `ahead` counts the pictures before it and its own.
+    """
 
     def __init__(self, admission: "Admission", client: str, deadline: Deadline, ahead: int) -> None:
         self._admission = admission
@@ -88,7 +91,10 @@ class Admission:
             others = self.in_flight - ticket.weight
             if others and others + pictures > self._places():
                 self._refuse(ticket.client)
-            self._take(ticket.client, pictures - ticket.weight)
+            more = pictures - ticket.weight
+            self._take(ticket.client, more)
+            # Of those before it, some have left since it came, and some have grown.
+            ticket.ahead = max(ticket.ahead + more, self.in_flight)
             ticket.weight = pictures
 
     def leave(self, ticket: Ticket) -> None:
@@ -162,7 +168,7 @@ class Admission:
         self.seconds_per_picture = known + smoothing * change if known else seconds
 
     def _learn(self, ticket: Ticket, seconds: float) -> None:
-        self._measure(seconds / (ticket.ahead + ticket.weight - 1), SMOOTHING)
+        self._measure(seconds / ticket.ahead, SMOOTHING)
         now = self._clock()
         if seconds > TARGET * self.deadline_seconds or ticket.outcome == "late":
             # One decrease per round: requests admitted before it say nothing about the new limit.

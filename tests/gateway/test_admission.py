@@ -141,6 +141,16 @@ def test_an_answer_counts_for_each_of_its_pictures(
     assert admission.seconds_per_picture == pytest.approx(seconds / (3 + 3))
 
 
+def test_the_limit_grows_for_requests_of_many_pictures_too(clock: Clock) -> None:
+    admission = build(clock, limit=64)
+    first, second = admission.enter("a"), admission.enter("a")
+    first.grow(32)
+    second.grow(32)
+    clock.now += 0.1
+    answer(second)
+    assert admission.limit == 64 + 32
+
+
 def test_the_limit_rests_while_it_is_not_reached(clock: Clock) -> None:
     admission = build(clock, limit=100)
     for ticket in [admission.enter("a") for _ in range(79)]:
