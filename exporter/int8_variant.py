@@ -68,7 +68,7 @@ def quantize(version_dir: Path, pictures: Path, minimum: float) -> str:
         )
     _save(small, version_dir)
     out = len(files) - len(tensors)
-    without = f"; {out} of {len(files)} files are not pictures and were skipped" if out else ""
+    without = f"; {out} of {len(files)} files skipped, not pictures" if out else ""
     model, version = version_dir.parent.name, version_dir.name
     return (
         f"{version_dir / INT8_MODEL}: {agreement}{without}\n"

@@ -72,7 +72,7 @@ def _run(options: argparse.Namespace) -> None:
 def _tune(settings: Settings, tuned: Tuned, seconds: int) -> None:
     """Measure, and write what is faster."""
     cpus = available_cpus()
-    say(f"Tuning {tuned.model.name} for {cpus} CPUs takes about {seconds} s.")
+    say(f"Tuning {tuned.model.name} takes about {seconds} s. CPUs: {cpus}.")
     with open_bench(settings, tuned) as bench, _shown(bench, seconds) as measure:
         search, default = Search(measure, seconds), bench.default
         axes = bench.axes(cpus)

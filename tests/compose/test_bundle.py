@@ -37,9 +37,11 @@ def test_a_bundle_serves_on_a_machine_without_a_network(bundle: Path, hammer: Ph
         box = bundle.parent
         offline.run("tar", "-xf", bundle, "-C", box, "edgelens")
         home = box / "edgelens"
-        (home / ".env").write_text("THREADS=8\nTAG=another")
+        (home / ".env").write_text("THREADS=8\nexport TAG=another")
         offline.run("make", "unbundle", f"BUNDLE={bundle}", cwd=home)
-        assert {"THREADS=8", "TAG=test"} <= set((home / ".env").read_text().split())
+        settings = (home / ".env").read_text().splitlines()
+        assert {"THREADS=8", "TAG=test"} <= set(settings)
+        assert "export TAG=another" not in settings
         offline.run("docker", "compose", "up", "--detach", cwd=home)
         url = "http://127.0.0.1:5000/v1/classify"
         ask = ("curl", "-s", "--data-binary", f"@{hammer.path}", "-H", "Content-Type: image/jpeg")
