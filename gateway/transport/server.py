@@ -44,7 +44,7 @@ HEADER_BYTES = 32 * 1024
 READ_ON = 4  # times the largest body: how much of a refused one is still read
 WITH_PORT = re.compile(r"(\[[^]]*\]|[^:]*):\d+")  # as some proxies write an address
 NO_ROOM = "Other requests in progress hold too many bytes; try again shortly."
-IN_MEMORY = 256 * 1024  # bytes of a request's body; the rest goes to a temporary file
+IN_MEMORY = 256 * 1024  # bytes of a request's body; a larger one moves to a temporary file
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]
