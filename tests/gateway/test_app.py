@@ -193,9 +193,15 @@ def test_a_failure_can_be_traced_by_its_id(
     assert f"request {failed.headers['X-Request-ID']}: /v1/classify 502" in caplog.text
 
 
-def test_the_document_lists_every_code_of_an_error_and_no_other() -> None:
+def test_the_document_lists_every_code_of_an_error_and_no_other(gateway: Gateway) -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     ours = {kind.code for kind in kinds if issubclass(kind, EdgeLensError)}
-    of_http = {code for code, _ in MESSAGES.values()} | {"not_found", "method_not_allowed"}
+    flasks = (
+        gateway.client.get("/nowhere"),
+        gateway.client.delete("/v1/models"),
+        gateway.client.get("/", headers={"Range": "bytes=1000000-"}),
+    )
+    of_http = {code for code, _ in MESSAGES.values()}
+    of_http |= {answer.get_json()["error"]["code"] for answer in flasks}
     code = json.loads(OPENAPI.read_text())["components"]["schemas"]["Problem"]["properties"]["code"]
     assert set(code["enum"]) == ours | of_http
