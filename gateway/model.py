@@ -28,7 +28,7 @@ class Model:
 
     @property
     def weights(self) -> str:
-        """Return where the weights come from: imagenet, random or file:<name>."""
+        """Return where the weights come from: imagenet, random, file:<name> or unknown."""
         return self.weights_of(self.version)
 
     def weights_of(self, version: str) -> str:
