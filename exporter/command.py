@@ -65,7 +65,11 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         help="plain text, one label per line, in the order of the outputs; a model with a single "
         "output has two labels: what 0 means, then what 1 means",
     )
-    parser.add_argument("--version", type=argument(whole(1)), help="default: the next free number")
+    parser.add_argument(
+        "--version",
+        type=argument(whole(1)),
+        help="default: the next free number, but the newest version for --quantize",
+    )
     parser.add_argument(
         "--repository",
         type=Path,
