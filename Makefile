@@ -24,9 +24,10 @@ help: ## list every target
 serve: .venv/.gateway .venv-inference/.export ## install, export a model, and run Triton and the gateway
 	@exec $(PYTHON) serve.py
 
-model: .venv-inference/.export ## export a model: make model MODEL=vgg16 WEIGHTS=imagenet|random|FILE LABELS=FILE VERSION=N
+model: .venv-inference/.export ## export a model: make model MODEL=vgg16 WEIGHTS=imagenet|random|FILE LABELS=FILE MODEL_NAME=mine VERSION=N
 	$(INFERENCE)/python export_model.py $(MODEL) --weights "$(WEIGHTS)" \
-	    $(if $(LABELS),--labels "$(LABELS)") $(if $(VERSION),--version $(VERSION))
+	    $(if $(LABELS),--labels "$(LABELS)") $(if $(MODEL_NAME),--name "$(MODEL_NAME)") \
+	    $(if $(VERSION),--version $(VERSION))
 
 test: test-packages .venv/.dev .venv-inference/.export ## run all tests but those of `test-compose` and `test-chaos`
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=none test-computing test-inference test-serving test-stack

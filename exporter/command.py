@@ -13,6 +13,7 @@ from exporter.errors import ExportError
 from exporter.interruption import interruptible
 from exporter.job import Job
 from exporter.quantization import quantize_version
+from gateway.model_names import classifier_name
 from gateway.setting import SettingError, argument, given, number, whole
 from gateway.terminal import say
 from inference.settings import repository_dir
@@ -64,6 +65,11 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="plain text, one label per line, in the order of the outputs; a model with a single "
         "output has two labels: what 0 means, then what 1 means",
+    )
+    parser.add_argument(
+        "--name",
+        type=argument(classifier_name),
+        help="what to call the model in the repository (default: MODEL)",
     )
     parser.add_argument(
         "--version",
@@ -130,4 +136,5 @@ def _job(options: argparse.Namespace) -> Job:
         labels=options.labels,
         version=options.version,
         force=options.force,
+        name=options.name,
     )

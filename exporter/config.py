@@ -56,10 +56,10 @@ model_warmup {
 """)
 
 
-def classifier_config(spec: ModelSpec, classes: int) -> str:
+def classifier_config(name: str, spec: ModelSpec, classes: int) -> str:
     """Return a new config.pbtxt, still without the parameters of its versions."""
     text = _CLASSIFIER.substitute(
-        name=quoted(spec.name),
+        name=quoted(name),
         max_batch_size=MAX_BATCH_SIZE,
         input=INPUT,
         output=OUTPUT,

@@ -50,9 +50,9 @@ def export(job: Job) -> str:
 
     An ExportError leaves nothing to load.
     """
-    versions = versions_in(job.repository / job.spec.name)
-    target = plan(job.repository, job.spec.name, job.version, job.force)
-    with steps(f"exporting {job.spec.name}", 4) as begin:
+    versions = versions_in(job.repository / job.model)
+    target = plan(job.repository, job.model, job.version, job.force)
+    with steps(f"exporting {job.model}", 4) as begin:
         begin("weights")
         replaceable = _is_replaceable(target, job.force)
         _require_readable(target)
@@ -145,7 +145,7 @@ def _require_same_labels(target: Target, labels: list[str]) -> None:
     if _has_other_labels(target, labels):
         raise ExportError(
             f"{target.model_dir / LABEL_FILE} and these weights have different labels, but all "
-            "versions of a model share them; export to another --repository, or replace the only "
+            "versions of a model share them; give these a --name of their own, or replace the only "
             "version with --version N --force"
         )
 
@@ -157,7 +157,7 @@ def _contract(target: Target, spec: ModelSpec, fresh: bool) -> Contract:
     if not _fits(contract, spec):
         raise ExportError(
             f"{path} says {contract.width}x{contract.height} pixels but these weights take "
-            f"{spec.size}x{spec.size}; export to another --repository"
+            f"{spec.size}x{spec.size}; give these a --name of their own"
         )
     return contract
 
@@ -192,7 +192,10 @@ def _write_texts(
     if fresh or not label_file.exists():
         write_text(label_file, label_text(labels))
     config = target.model_dir / "config.pbtxt"
-    text = classifier_config(source.spec, source.classes) if fresh else read_config(config)
+    if fresh:
+        text = classifier_config(target.model, source.spec, source.classes)
+    else:
+        text = read_config(config)
     others = _others(target)
     if fresh or not others:
         text = serving(text, max(others, default=target.version))

@@ -11,7 +11,7 @@ class Job:
     """One version of a model to export.
 
     `weights` is "imagenet", "random" or the path of a file; a `version` of None means the next
-    free one.
+    free one. Without a `name`, the model is called as its architecture is.
     """
 
     spec: ModelSpec
@@ -20,6 +20,12 @@ class Job:
     labels: Path | None = None
     version: int | None = None
     force: bool = False
+    name: str | None = None
+
+    @property
+    def model(self) -> str:
+        """Return what the model is called in the repository."""
+        return self.name or self.spec.name
 
     @property
     def file(self) -> Path | None:

@@ -22,7 +22,7 @@ def quantize_version(job: Job, weights: str | None, pictures: Path, minimum: flo
     """
     if not pictures.is_dir():
         raise ExportError(f"there is no directory {pictures}; --quantize takes one of pictures")
-    model_dir = job.repository / job.spec.name
+    model_dir = job.repository / job.model
     require_writable(model_dir)  # before minutes are spent
     existing = versions_in(model_dir)
     version = job.version or max(existing, default=1)

@@ -34,3 +34,13 @@ def is_apart(model: str) -> bool:
 def is_classifier(model: str) -> bool:
     """Tell whether a model is one that people choose."""
     return not is_apart(model) and not is_companion(model)
+
+
+def classifier_name(text: str) -> str:
+    """Read a name for a classifier. Raises ValueError with what to give."""
+    if not (NAME.fullmatch(text) and is_classifier(text)):
+        raise ValueError(
+            "give at most 128 letters, digits, _, . and -, with no . at the start, and neither"
+            " _decode nor _image at the end"
+        )
+    return text

@@ -18,8 +18,8 @@ GOLDEN = Golden("n03481172 hammer", 0.9731234, "ab12", "cd34")
 
 
 def test_a_classifier_is_described_to_triton() -> None:
-    config = parse(classifier_config(SPEC, 7))
-    assert (config.name, config.platform) == ("inception_v3", "tensorflow_savedmodel")
+    config = parse(classifier_config("mine", SPEC, 7))
+    assert (config.name, config.platform) == ("mine", "tensorflow_savedmodel")
     assert config.max_batch_size >= 16
     assert (config.input[0].name, config.input[0].data_type) == ("image", TYPE_UINT8)
     assert list(config.input[0].dims) == [299, 299, 3]
@@ -29,7 +29,7 @@ def test_a_classifier_is_described_to_triton() -> None:
 
 
 def test_a_classifier_batches_without_delay_on_one_instance() -> None:
-    config = parse(classifier_config(SPEC, 7))
+    config = parse(classifier_config("mine", SPEC, 7))
     assert [group.count for group in config.instance_group] == [1]
     assert config.HasField("dynamic_batching")
     assert config.dynamic_batching.max_queue_delay_microseconds == 0
@@ -38,14 +38,14 @@ def test_a_classifier_batches_without_delay_on_one_instance() -> None:
 
 
 def test_the_contract_and_the_golden_picture_travel_with_the_model() -> None:
-    found = parameters(classifier_config(SPEC, 7))
+    found = parameters(classifier_config("mine", SPEC, 7))
     assert Contract.from_parameters(found) == SPEC.contract
     assert base64.b64decode(found["golden_picture"]) == PICTURE.read_bytes()
     assert (found["engine"], found["precision"]) == ("openvino", "auto")
 
 
 def test_each_version_adds_what_it_must_answer() -> None:
-    text = with_parameters(classifier_config(SPEC, 7), about_version(1, "imagenet", GOLDEN))
+    text = with_parameters(classifier_config("mine", SPEC, 7), about_version(1, "imagenet", GOLDEN))
     second = Golden("n01 cat", 0.5, "ab12", "cd34")
     found = parameters(with_parameters(text, about_version(2, "random", second)))
     assert found["golden_label_v1"] == "n03481172 hammer"
@@ -58,13 +58,13 @@ def test_each_version_adds_what_it_must_answer() -> None:
 
 def test_an_edited_contract_holds(tmp_path: Path) -> None:
     path = tmp_path / "config.pbtxt"
-    path.write_text(classifier_config(SPEC, 7).replace('"cubic"', '"area"'))
+    path.write_text(classifier_config("mine", SPEC, 7).replace('"cubic"', '"area"'))
     assert contract_in(path).interpolation == "area"
 
 
 def test_a_contract_that_cannot_be_followed_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "config.pbtxt"
-    path.write_text(classifier_config(SPEC, 7).replace('"cubic"', '"nearest"'))
+    path.write_text(classifier_config("mine", SPEC, 7).replace('"cubic"', '"nearest"'))
     with pytest.raises(ExportError, match="interpolation"):
         contract_in(path)
 
@@ -84,7 +84,7 @@ def test_a_configuration_that_triton_could_not_read_is_refused(
 
 
 def test_a_new_version_is_served_only_where_it_is_the_first() -> None:
-    text = classifier_config(SPEC, 7)
+    text = classifier_config("mine", SPEC, 7)
     assert list(parse(text).version_policy.specific.versions) == [1]
     third = parse(serving(text, 3))
     assert list(third.version_policy.specific.versions) == [3]
@@ -93,7 +93,7 @@ def test_a_new_version_is_served_only_where_it_is_the_first() -> None:
 
 
 def test_a_policy_of_the_users_own_is_kept() -> None:
-    text = classifier_config(SPEC, 7).replace("specific { versions: [ 1 ] }", "all { }")
+    text = classifier_config("mine", SPEC, 7).replace("specific { versions: [ 1 ] }", "all { }")
     assert serving(text, 3) == text
 
 

@@ -212,6 +212,24 @@ def test_own_classes_replace_the_only_version_if_forced(
     assert "golden_label_v2" not in config(repository)
 
 
+def test_a_model_of_ones_own_stands_beside_another_of_its_architecture(
+    quick: None, repository: Path, tmp_path: Path
+) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("cat\ndog\n")
+    before = files(repository)
+    arguments = (SMALL, "--name", "pets", "--weights", "random", "--labels", str(labels))
+    assert run(*arguments, repository=repository) == 0
+    assert 'name: "pets"' in (repository / "pets/config.pbtxt").read_text()
+    assert (repository / "pets/labels.txt").read_text() == "cat\ndog\n"
+    assert (repository / "pets_decode/config.pbtxt").is_file()
+    ensemble = (repository / "pets_image/config.pbtxt").read_text()
+    assert ensemble.count('model_name: "pets') == 2
+    assert before.items() <= files(repository).items()
+    assert run(*arguments, repository=repository) == 0
+    assert versions_in(repository / "pets") == [1, 2]
+
+
 def test_replacing_the_only_version_keeps_an_edited_config(quick: None, repository: Path) -> None:
     path = repository / SMALL / "config.pbtxt"
     path.write_text(
@@ -265,7 +283,7 @@ def test_labels_that_differ_from_the_models_are_refused_before_weights_are_loade
     before = files(repository)
     arguments = (SMALL, "--weights", str(labels), "--labels", str(labels))
     assert run(*arguments, repository=repository) == 1
-    assert "all versions of a model share them" in capsys.readouterr().err
+    assert "share them; give these a --name of their own" in capsys.readouterr().err
     assert files(repository) == before
 
 
