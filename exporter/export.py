@@ -75,25 +75,31 @@ def export(job: Job) -> str:
                 _write_texts(target, source, labels, golden, fresh)
                 publish(staged, target)
                 write_companions(target, contract, labels, anew=fresh)
-    return _report(target, source, golden)
+    return _report(target, source, golden, _what_next(target, target.version in versions))
 
 
-def _report(target: Target, source: Source, golden: Golden) -> str:
+def _report(target: Target, source: Source, golden: Golden, what_next: str) -> str:
     path, side = target.version_dir / SAVED_MODEL, source.spec.size
     return (
         f"{path} ({savedmodel.size(path) / 1e6:.0f} MB)\n"
         f"  input   {INPUT}: UINT8 [N,{side},{side},3], RGB\n"
         f"  output  {OUTPUT}: FP32 [N,{source.classes}]\n"
         f"  golden picture: {golden.label} ({golden.probability:.2%})\n"
-        f"  {_what_next(target)}"
+        f"  {what_next}"
     )
 
 
-def _what_next(target: Target) -> str:
+def _what_next(target: Target, replaced: bool) -> str:
     served = served_version(target.model_dir / "config.pbtxt")
-    if served == target.version:
+    if served == target.version and replaced:
         return "a server that is already running serves it after a restart"
-    deploy = f"`make deploy MODEL={target.model} VERSION={target.version}` tests it"
+    deploy = f"`make deploy MODEL={target.model} VERSION={target.version}`"
+    if served == target.version:
+        return (
+            f"the next start serves it; {deploy} brings it into a server that is already running"
+            " (in containers: deploy/README.md)"
+        )
+    deploy += " tests it"
     if served is None:
         return (
             "any start may serve it untested, because version_policy in config.pbtxt lists no"

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -79,8 +80,10 @@ def add(models: Path, version: int, source: Path) -> None:
         file.write(GOLDEN.format(version=version))
 
 
-def deploy(server: Running, models: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [INFERENCE_PYTHON, "-m", "inference.deploy", MODEL, "--repository", models]
+def deploy(
+    server: Running, models: Path, *arguments: str, model: str = MODEL
+) -> "subprocess.CompletedProcess[str]":
+    command = [INFERENCE_PYTHON, "-m", "inference.deploy", model, "--repository", models]
     url = f"http://127.0.0.1:{server.http_port}"
     return subprocess.run(
         [*command, "--url", url, *arguments],
@@ -223,14 +226,14 @@ def decoded(client: "tritonclient.grpc.InferenceServerClient") -> np.ndarray:
     return client.infer(f"{MODEL}_decode", [image]).as_numpy("tensor")[0]
 
 
-def classify(gateway: str, query: str) -> requests.Response:
-    url = f"{gateway}/v1/classify?model={MODEL}&{query}"
+def classify(gateway: str, query: str, model: str = MODEL) -> requests.Response:
+    url = f"{gateway}/v1/classify?model={model}&{query}"
     return requests.post(url, HAMMER.data, headers={"Content-Type": "image/jpeg"}, timeout=30)
 
 
-def listed(gateway: str) -> list[str]:
+def listed(gateway: str, name: str = MODEL) -> list[str]:
     models = requests.get(f"{gateway}/v1/models", timeout=10).json()["models"]
-    return next(model["versions"] for model in models if model["name"] == MODEL)
+    return next((model["versions"] for model in models if model["name"] == name), [])
 
 
 def test_a_version_with_swapped_channels_never_serves(
@@ -307,6 +310,21 @@ def test_a_new_version_comes_into_service_without_losing_a_request(
     assert not any("gateway" in failure for failure in load.failures)
     assert len(load.failures) <= CLIENTS
     assert load.versions[-1] == load.encoded_versions[-1] == "1"
+
+
+def test_a_model_that_is_new_comes_into_service_without_a_restart(
+    server: Running, gateway: str, models: Path, repository: Path
+) -> None:
+    shutil.copytree(repository / MODEL, models / "mine")
+    config = models / "mine/config.pbtxt"
+    config.write_text(config.read_text().replace(f'name: "{MODEL}"', 'name: "mine"'))
+    deployed = deploy(server, models, "--version", "1", model="mine")
+    assert deployed.returncode == 0, deployed.stderr
+    wait_until(lambda: listed(gateway, "mine") == ["1"], "the gateway knows it", 15)
+    body = classify(gateway, "version=1", "mine").json()
+    assert body["model"] == "mine"
+    assert body["results"][0]["predictions"][0]["label"] == HAMMER.label
+    assert is_ready(gateway)
 
 
 @pytest.mark.parametrize(

@@ -213,13 +213,17 @@ def test_own_classes_replace_the_only_version_if_forced(
 
 
 def test_a_model_of_ones_own_stands_beside_another_of_its_architecture(
-    quick: None, repository: Path, tmp_path: Path
+    quick: None, repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text("cat\ndog\n")
     before = files(repository)
     arguments = (SMALL, "--name", "pets", "--weights", "random", "--labels", str(labels))
     assert run(*arguments, repository=repository) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "  the next start serves it; `make deploy MODEL=pets VERSION=1` brings it into a server"
+        " that is already running (in containers: deploy/README.md)"
+    )
     assert 'name: "pets"' in (repository / "pets/config.pbtxt").read_text()
     assert (repository / "pets/labels.txt").read_text() == "cat\ndog\n"
     assert (repository / "pets_decode/config.pbtxt").is_file()
@@ -228,6 +232,16 @@ def test_a_model_of_ones_own_stands_beside_another_of_its_architecture(
     assert before.items() <= files(repository).items()
     assert run(*arguments, repository=repository) == 0
     assert versions_in(repository / "pets") == [1, 2]
+
+
+def test_a_replaced_version_is_served_after_a_restart(
+    quick: None, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--weights", "random", "--version", "1", "--force")
+    assert run(SMALL, *arguments, repository=repository) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "  a server that is already running serves it after a restart"
+    )
 
 
 def test_replacing_the_only_version_keeps_an_edited_config(quick: None, repository: Path) -> None:
