@@ -109,7 +109,8 @@ def _require_one_normalisation(spec: ModelSpec, model: Any, path: Path) -> None:
         raise ExportError(
             f"the model in {path} normalises its input itself before its first convolution "
             f"({', '.join(found)}), and the exporter would do so again; build it without these, "
-            "copy the weights of its layers, and save the result"
+            "copy the weights of its layers, and save the result, or serve it as it is "
+            "(model_repository/README.md)"
         )
 
 

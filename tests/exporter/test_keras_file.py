@@ -196,6 +196,7 @@ def test_preprocessing_in_the_graph_is_refused(tmp_path: Path, name: str) -> Non
     expected = {"vgg16": "GetItem", "mobilenet_v2": "TrueDivide"}
     assert expected[name] in str(refused.value)
     assert "Flip" not in str(refused.value)
+    assert "or serve it as it is (model_repository/README.md)" in str(refused.value)
 
 
 def test_what_changes_no_value_of_a_pixel_is_taken(tmp_path: Path) -> None:
