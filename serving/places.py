@@ -55,6 +55,7 @@ class Places:
                 f"{', '.join(taken)} in use: stop what listens there, or set other ports "
                 "(for Triton's, 0 picks free ones)"
             )
+        self._require_different_ports()
 
     def require_page(self) -> None:
         """Raise ServeError if the gateway cannot listen, before anything is started."""
@@ -96,18 +97,29 @@ class Places:
 
     def _taken(self) -> list[str]:
         """Name the settings whose ports are in use, as NAME=port."""
+        listeners = self._listeners().items()
+        return [f"{name}={place[1]}" for name, place in listeners if _is_taken(*place)]
+
+    def _require_different_ports(self) -> None:
+        """Raise ServeError if two settings name one port, which nobody else uses."""
+        with ExitStack() as held:
+            for name, place in self._listeners().items():
+                if _is_taken(*place, held):
+                    raise ServeError(
+                        f"{name}={place[1]} is the port of another setting too: give each its own "
+                        "(for Triton's, 0 picks free ones)"
+                    )
+
+    def _listeners(self) -> dict[str, tuple[str, int]]:
+        """Return the host and the port of each setting that names a port."""
         triton = self.triton
-        places = {
+        return {
             "PORT": (self.gateway.host, self.gateway.port),
             "TRITON_HTTP_PORT": (triton.host, triton.http_port),
             "TRITON_GRPC_PORT": (triton.host, triton.grpc_port),
             "TRITON_METRICS_PORT": (triton.host, triton.metrics_port),
             "TRITON_HEALTH_PORT": (triton.host, triton.health_port),
         }
-        with ExitStack() as held:  # until the last is known: two may be the same
-            return [
-                f"{name}={place[1]}" for name, place in places.items() if _is_taken(held, *place)
-            ]
 
 
 def _spelled(host: str) -> str:
@@ -115,10 +127,14 @@ def _spelled(host: str) -> str:
     return bracketed(reachable(host))
 
 
-def _is_taken(held: ExitStack, host: str, port: int) -> bool:
-    """Tell whether a port is in use, else hold it; other problems show when it is needed."""
+def _is_taken(host: str, port: int, held: ExitStack | None = None) -> bool:
+    """Tell whether a port is in use, else let `held` keep it; other problems show later."""
     try:
-        held.enter_context(listen(host, port))
+        listener = listen(host, port)
     except OSError as error:
         return error.errno == errno.EADDRINUSE
+    if held:
+        held.enter_context(listener)
+    else:
+        listener.close()
     return False
