@@ -38,9 +38,9 @@ def is_classifier(model: str) -> bool:
 
 def classifier_name(text: str) -> str:
     """Read a name for a classifier. Raises ValueError with what to give."""
-    if not (NAME.fullmatch(text) and is_classifier(text)):
+    if not (is_classifier(text) and all(map(NAME.fullmatch, (text, *companions(text))))):
         raise ValueError(
-            "give at most 128 letters, digits, _, . and -, with no . at the start, and neither"
+            "give at most 121 letters, digits, _, . and -, with no . at the start, and neither"
             " _decode nor _image at the end"
         )
     return text

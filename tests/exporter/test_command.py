@@ -111,7 +111,8 @@ def test_missing_packages_are_one_sentence(elsewhere: Path, broken: bool) -> Non
     ("arguments", "said"),
     [
         (["vgg61"], "invalid choice: 'vgg61'"),
-        (["vgg16", "--name", "my model"], "'my model' cannot be used: give at most 128 letters"),
+        (["vgg16", "--name", "my model"], "'my model' cannot be used: give at most 121 letters"),
+        (["vgg16", "--name", 122 * "m"], "cannot be used: give at most 121 letters"),
         (["vgg16", "--name", "mine_image"], "'mine_image' cannot be used"),
         (["vgg16", "--version", "0"], "'0' cannot be used: give a whole number of 1 or more"),
         (["vgg16", "--version", "x"], "'x' cannot be used: give a whole number of 1 or more"),
