@@ -22,9 +22,11 @@ def test_a_text_is_replaced_in_one_step(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["labels.txt"]
 
 
-def test_a_replaced_file_keeps_its_mode(tmp_path: Path) -> None:
-    path = tmp_path / "config.pbtxt"
+def test_a_new_file_has_the_usual_mode_and_a_replaced_one_keeps_its_own(tmp_path: Path) -> None:
+    path, usual = tmp_path / "config.pbtxt", tmp_path / "usual"
+    usual.touch()
     write_text(path, "old")
+    assert path.stat().st_mode == usual.stat().st_mode  # a container reads it as somebody else
     path.chmod(0o640)
     write_text(path, "new")
     assert path.stat().st_mode & 0o777 == 0o640
