@@ -86,11 +86,8 @@ class ModelFiles:
             ) from None
 
     def text(self) -> str:
-        """Return what the configuration says, "" if there is none. Raises DeployError."""
-        try:
-            return read(self.config) if self.config.exists() else ""
-        except PbtxtError as exc:
-            raise DeployError(f"{self.config} {exc}") from None
+        """Return what the configuration says, "" if there is none. Raises PbtxtError."""
+        return read(self.config) if self.config.exists() else ""
 
     def parameters(self) -> dict[str, str]:
         """Return the configuration's `parameters`. Raises DeployError if it is broken."""

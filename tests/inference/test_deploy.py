@@ -222,3 +222,44 @@ def loaded(server: Running) -> set[str]:
 def test_a_wrong_command_line_is_a_usage_error(arguments: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["cat_image"], "cat_image belongs to a model: deploy that one, and it follows"),
+        (["cat", "--url", "https://127.0.0.1:8000"], "is not Triton's own address"),
+        (["cat", "--url", "http://127.0.0.1:8000/triton"], "is not Triton's own address"),
+        (["cat", "--url", "http://127.0.0.1:x"], "http://127.0.0.1:x is not an address"),
+    ],
+    ids=["companion", "https", "behind a proxy", "no address"],
+)
+def test_what_cannot_be_deployed_is_one_sentence(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--version", "1"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert sentence in line
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "sentence"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted; what was served before is still served"),
+        (OSError(28, "No space left"), 1, "cannot change the repository: [Errno 28] No space left"),
+    ],
+    ids=["Ctrl-C", "full disk"],
+)
+def test_a_deployment_that_is_cut_short_says_so(
+    fault: BaseException,
+    status: int,
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise fault
+
+    monkeypatch.setattr("inference.deploy._deployment", fail)
+    assert main(["cat", "--rollback"]) == status
+    assert capsys.readouterr().err == f"deploy: {sentence}\n"

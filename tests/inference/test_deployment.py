@@ -4,6 +4,8 @@ import errno
 import os
 import shutil
 import signal
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -95,6 +97,24 @@ def test_a_model_without_golden_answers_is_refused_before_anything_is_written(
     with pytest.raises(DeployError, match="what version 2 answers"):
         deployment(files, Server(files, {3})).deploy(2, keep=1)
     assert not files.config.exists()
+
+
+@pytest.mark.parametrize(
+    ("known", "cached", "refused"),
+    [("dog", True, True), ("dog", False, False), ("cat", True, False), ("", True, False)],
+    ids=["other answers", "never cached", "the same answers", "a new number"],
+)
+def test_only_a_number_that_a_cache_may_know_with_other_answers_is_refused(
+    files: ModelFiles, known: str, cached: bool, refused: bool
+) -> None:
+    stated = {"golden_label_v1": {"string_value": "old"}}
+    if known:
+        stated["golden_label_v2"] = {"string_value": known}
+    server = Server(files, {1})
+    server.config = lambda model: {"response_cache": {"enable": cached}, "parameters": stated}
+    with pytest.raises(DeployError, match="under a new number") if refused else nullcontext():
+        deployment(files, server).deploy(2, keep=1)
+    assert server.serving == ({1} if refused else {1, 2})
 
 
 def test_the_last_line_tells_what_is_served_now(files: ModelFiles) -> None:
@@ -248,6 +268,13 @@ def test_a_version_that_is_not_there_changes_nothing(files: ModelFiles) -> None:
     assert files.text() == before
 
 
+def test_a_model_that_is_not_there_is_neither_deployed_nor_rolled_back(files: ModelFiles) -> None:
+    missing = deployment(ModelFiles(files.repository, "dog"), Server(files, {1}))
+    for begin in (partial(missing.deploy, 2), missing.roll_back):
+        with pytest.raises(DeployError, match="there is no model dog in"):
+            begin(keep=1)
+
+
 def test_a_version_that_fails_apart_is_never_loaded(files: ModelFiles) -> None:
     server = Server(files, {1}, unfit=".cat_candidate")
     with pytest.raises(DeployError, match=r"version 2 is not fit to serve: wrong channel order"):
@@ -283,9 +310,10 @@ def test_a_version_is_taken_back_by_who_interrupts_its_test_in_service(files: Mo
             if model == self.files.model:
                 raise KeyboardInterrupt
 
-    server = Interrupted(files, {1})
+    server, said = Interrupted(files, {1}), []
     with pytest.raises(KeyboardInterrupt):
-        deployment(files, server).deploy(2, keep=1)
+        Deployment(files, server, said.append, lambda: PLENTY).deploy(2, keep=1)
+    assert said == ["interrupted in service; version 1 serves again"]
     assert server.serving == {1}
     assert policy(files) == "version_policy { specific { versions: [ 1 ] } }"
 
