@@ -1,12 +1,31 @@
 """The parts that `make serve` starts again."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from serving import part
-from serving.part import Part
+from serving.part import ASK_PERIOD, MOST_SILENCES, STEADY, Part
+from tests.gateway.clock import Clock
 from tests.waiting import wait_until
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(part, "time", SimpleNamespace(monotonic=clock))
+    return clock
+
+
+@pytest.fixture
+def idle() -> Iterator[Part]:
+    """A part that does nothing until it is killed."""
+    running = Part("the part", ["sleep", "60"], {}, "http://127.0.0.1:9/")
+    running.start()
+    yield running
+    running.finish(0)
 
 
 def test_a_part_that_cannot_be_started_now_is_started_later(
@@ -26,3 +45,53 @@ def test_a_part_that_cannot_be_started_now_is_started_later(
 
     wait_until(is_started, "it has run", 20)
     mended.finish(20)
+
+
+def test_a_part_that_keeps_ending_is_started_ever_later_until_it_was_steady(clock: Clock) -> None:
+    ending = Part("the part", ["false"], {}, "")
+    ending.start()
+    for run, pause in (
+        (0, 2),
+        (0, 4),
+        (0, 8),
+        (0, 16),
+        (0, 30),
+        (STEADY, 30),
+        (STEADY + 1, 0),
+        (0, 2),
+    ):
+        ending.finish(10)
+        clock.now += run
+        ended = clock.now
+        ending.revive()
+        while ending._process is None:
+            clock.now += 1
+            ending.revive()
+        assert clock.now == ended + pause
+    ending.finish(10)
+
+
+@pytest.mark.parametrize("works", [False, True], ids=["frozen", "at work"])
+def test_a_part_that_stays_silent_is_killed_unless_it_is_at_work(
+    clock: Clock,
+    idle: Part,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    works: bool,
+) -> None:
+    said = [*[False] * (MOST_SILENCES - 1), True, *[False] * MOST_SILENCES]
+    monkeypatch.setattr(part, "answers", lambda *_, **__: said.pop(0))
+    monkeypatch.setattr(part, "is_working", lambda _: works)
+    for _ in range(2 * MOST_SILENCES):
+        assert "killing it" not in capsys.readouterr().out
+        idle.check()
+        idle.check()  # so soon it is not asked again
+        clock.now += ASK_PERIOD
+    assert said == []
+    assert ("killing it" in capsys.readouterr().out) is not works
+    if not works:
+        assert idle._process.wait(10) < 0
+        idle.revive()
+        said.append(False)  # it has only just been started
+        idle.check()
+        assert "killing it" not in capsys.readouterr().out
