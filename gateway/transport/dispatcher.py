@@ -105,7 +105,6 @@ class _Lane(ThreadedTaskDispatcher):  # type: ignore[misc]
         try:
             self.set_thread_count(threads)
         except RuntimeError:
-            self.threads.discard(max(self.threads))  # the one that could not be started
             self.set_thread_count(0)
             raise Overloaded("The gateway can start no more threads; try again shortly.") from None
 
