@@ -147,9 +147,10 @@ def test_a_path_with_more_slashes_is_admitted_like_any(serve: Serve, triton: Stu
         hold.set()
 
 
-def test_only_a_few_requests_that_come_at_once_are_refused(serve: Serve) -> None:
+def test_only_a_few_requests_that_come_at_once_are_refused_without_a_thread(serve: Serve) -> None:
     running = serve()
     running.admission.limit = 0
+    running.server.task_dispatcher._light.set_thread_count(0)
     answers = running.say(b"POST /predict HTTP/1.1\r\n\r\n" * 500)
     assert answers.count(b"HTTP/1.1 503 Refused") == 4
     assert answers.count(b"Connection: close") == 1
