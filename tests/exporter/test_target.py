@@ -99,6 +99,8 @@ def test_a_repository_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> 
     (tmp_path / "file").touch()
     with pytest.raises(ExportError, match="cannot write to"), staging(tmp_path / "file/models"):
         pass
+    with pytest.raises(ExportError, match=r"cannot write to .*/file is not a directory$"):
+        plan(tmp_path / "file/models", "m", None, force=False)
 
 
 @pytest.mark.parametrize(
