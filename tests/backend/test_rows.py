@@ -306,9 +306,16 @@ def test_a_few_rows_get_all_cores():
     model.run(inputs(4), 4)
 
 
-def test_an_output_that_nobody_may_ask_for_does_not_hinder_rows():
+def test_rows_that_run_apart_are_compiled_as_one():
+    model = RowRunner(compiler(), CORES)
+    for compiled in (model._together, model._apart):
+        assert [list(port.shape) for port in compiled.inputs] == [[1, WIDTH]] * 2
+
+
+@pytest.mark.parametrize("axes", [[0], [0, 1]], ids=["without rows", "a number"])
+def test_an_output_that_nobody_may_ask_for_does_not_hinder_rows(axes):
     a = ops.parameter([-1, WIDTH], np.float32, "a")
-    row, total = ops.add(a, a), ops.reduce_sum(a, ops.constant([0]), False)
+    row, total = ops.add(a, a), ops.reduce_sum(a, ops.constant(axes), False)
     row.output(0).set_names({"row"})
     made = Compiler(ov.Model([row, total], [a]), "f32")
     assert not RowRunner.suit(made)
