@@ -10,6 +10,7 @@ from tritonclient.grpc.model_config_pb2 import TYPE_STRING
 from gateway.catalog import FORGET_SECONDS, Catalog
 from gateway.errors import ModelNotReady, TritonUnavailable, UnknownModel
 from gateway.scrape import Loaded
+from gateway.shares import Shares
 from tests.gateway.clock import Clock
 from tests.gateway.stub import StubTriton, model_config
 from tests.waiting import wait_until
@@ -251,6 +252,17 @@ def test_what_a_version_runs_with_is_kept_while_only_the_metrics_are_away(
         model = catalog.find("colours")
         assert (model.engine, model.precision) == ("openvino", "int8")
         assert catalog.inferred("colours") == 7
+
+
+def test_a_version_is_said_to_be_missing_only_once_triton_has_told_what_it_serves(
+    triton: FlakyTriton, caplog: pytest.LogCaptureFixture
+) -> None:
+    catalog = Catalog(triton, "colours", shares={"colours": Shares({"7": 1})})
+    away, starting, serving = (True, triton.configs), (False, {}), (False, triton.configs)
+    for triton.metrics_away, triton.configs in (away, starting, serving):
+        assert not caplog.messages
+        catalog.refresh()
+    assert len(caplog.messages) == 1
 
 
 def test_a_version_that_stays_refused_is_forgotten(triton: FlakyTriton) -> None:
