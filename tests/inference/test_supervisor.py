@@ -64,7 +64,7 @@ def build(
     triton: SilentTriton, say: Callable[[str], None], repository: Path, state: State | None = None
 ) -> Supervisor:
     return Supervisor(
-        Settings.from_env({}, repository),
+        Settings.from_env({"TRITON_PROBE_PERIOD": "0.1"}, repository),
         server=triton,
         client=triton,
         stubs=triton,
