@@ -1,9 +1,11 @@
 """The headers of every answer."""
 
 import pytest
+import requests
 
 from gateway.headers import SECURITY_HEADERS
-from tests.gateway.stub import Gateway, Start
+from tests.gateway.running import Serve
+from tests.gateway.stub import Gateway, Start, picture
 
 ORIGIN = {"Origin": "https://a.example"}
 
@@ -16,6 +18,21 @@ def test_every_answer_has_the_security_headers(gateway: Gateway, path: str) -> N
     for name, value in SECURITY_HEADERS:
         assert answer.headers.getlist(name) == [value]
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_what_the_application_never_saw_is_refused_with_the_same_headers(serve: Serve) -> None:
+    running = serve(cors_origins=(ORIGIN["Origin"],))
+    running.admission.limit = 0
+    sent = ORIGIN | {"X-Request-ID": "cam-7"}
+    refused = requests.post(f"{running.url}/v1/classify", picture(), headers=sent, timeout=20)
+    assert refused.status_code == 503
+    expected = {
+        **dict(SECURITY_HEADERS),
+        "Cache-Control": "no-store",
+        "X-Request-ID": "cam-7",
+        "Access-Control-Allow-Origin": ORIGIN["Origin"],
+    }
+    assert {name: refused.headers.get(name) for name in expected} == expected
 
 
 def test_the_policy_allows_nothing_from_elsewhere_and_nothing_inline(gateway: Gateway) -> None:
