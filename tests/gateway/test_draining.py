@@ -84,14 +84,15 @@ def test_draining_sends_what_is_not_read_yet(serve: Serve) -> None:
         assert status_of_next(client) == 200
 
 
-def test_draining_promises_http_1_0_no_connection(serve: Serve) -> None:
+def test_draining_is_not_ready_and_promises_http_1_0_no_connection(serve: Serve) -> None:
     running = serve()
     with running.connect() as connection:
-        connection.sendall(b"GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n")
+        connection.sendall(b"GET /readyz HTTP/1.0\r\nConnection: keep-alive\r\n")
         wait_until(lambda: arriving(running), "it has begun", 10)
         drain(running)
         connection.sendall(b"\r\n")
         answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.0 503") and b"shutting down" in answer
     assert b"\r\nConnection: close\r\n" in answer
     assert b"Keep-Alive" not in answer
 
