@@ -125,10 +125,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         """Refuse or discard a body that nobody will read, before it has arrived."""
         if request.is_work:
             request.client = self.identify(channel, request)
-        else:
-            request.client = self.client_of(channel, request)
-            if request.body is not None:
-                request.body.drop()
+        elif request.body is not None:
+            request.body.drop()
 
     def identify(self, channel: Channel, request: Request) -> str:
         """Return whose share a request takes: an address's, or that of a key at an address.
