@@ -29,7 +29,7 @@ def test_a_picture_is_classified_over_http(serve: Serve) -> None:
 def test_what_is_over_the_limit_is_refused_at_once(serve: Serve, triton: StubTriton) -> None:
     running = serve(threads=1)
     running.admission.limit = 1
-    running.admission.seconds_per_picture = 3.5
+    running.admission.seconds_per_picture = 3.2
     with held_request(running, triton) as results, requests.Session() as session:
         for _ in range(2):
             refused = session.post(f"{running.url}/predict", data={"image": "x"}, timeout=10)
