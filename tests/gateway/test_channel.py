@@ -116,6 +116,25 @@ def pace_was_judged(running: Running) -> bool:
     return bool(request.pace.since > request.began - LONG_AGO + 1)
 
 
+def test_an_upload_is_not_slow_while_the_request_before_it_is_answered(
+    serve: Serve, triton: StubTriton
+) -> None:
+    running = serve(threads=1)
+    hold = hold_inferences(triton)
+    last = raw_classify().replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+    with running.connect() as client:
+        client.sendall(raw_classify() + last[:-10])
+        assert triton.entered.acquire(timeout=20)
+        wait_until(lambda: arriving(running), "the next one has begun", 10)
+        upload = arriving(running)[0].request
+        before = upload.pace.since
+        let_time_pass(running)
+        wait_until(lambda: upload.pace.since >= before, "a new interval has begun", 10)
+        hold.set()
+        client.sendall(last[-10:])
+        assert read_all(client).count(b"HTTP/1.1 200 OK") == 2
+
+
 def test_many_half_sent_requests_leave_room_for_others(serve: Serve) -> None:
     running = serve(threads=1)
     half = raw_classify()[:-10]
