@@ -83,9 +83,18 @@ def test_only_the_top_level_field_is_replaced(before: str, after: str) -> None:
     assert with_field(before, "name", ': "b"') == after
 
 
-@pytest.mark.parametrize("text", ["name: {", "name:", "name", "x: [1, 2", 'x: "unclosed\n'])
-def test_a_broken_configuration_is_refused(text: str) -> None:
-    with pytest.raises(PbtxtError, match="fix it first"):
+ENDS = "ends in the middle of a field"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        *((text, ENDS) for text in ("name: {", "name:", "name", "x: [1, 2")),
+        ('\n\nx: "unclosed\n', "cannot be read at line 3"),
+    ],
+)
+def test_a_broken_configuration_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(PbtxtError, match=f"^{reason}: fix it first$"):
         with_field(text, "name", ': "b"')
 
 
