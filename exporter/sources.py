@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import keras
+
 from exporter.architectures import ModelSpec
 from exporter.errors import ExportError, WeightsUnavailable
 from exporter.job import Job
@@ -31,6 +33,7 @@ class Source:
 
 def load(job: Job) -> Source:
     """Return the model with the weights asked for; raise ExportError."""
+    _set_preferences_aside()
     spec = job.spec
     if job.file:
         spec, model = model_from_file(spec, job.file)
@@ -39,6 +42,13 @@ def load(job: Job) -> Source:
     else:
         model = random_model(spec, len(read_labels(job.labels)) if job.labels else 1000)
     return Source(spec, model, job.weights_name)
+
+
+def _set_preferences_aside() -> None:
+    """Build what the contract says, whatever the user's keras.json says of types and of axes."""
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_epsilon(1e-7)
 
 
 def imagenet_model(spec: ModelSpec) -> Any:

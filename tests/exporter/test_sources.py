@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,12 @@ from exporter.errors import ExportError
 from exporter.job import Job
 from tests.places import HOME
 
+PREFERENCES = {
+    "backend": "theano",
+    "floatx": "float16",
+    "image_data_format": "channels_first",
+    "epsilon": 1e-3,
+}
 CLOSED = "http://127.0.0.1:9"
 
 
@@ -48,6 +55,16 @@ def test_the_default_falls_back_to_real_weights_and_says_so(tmp_path: Path) -> N
     config = (tmp_path / "repository/efficientnet_lite0/config.pbtxt").read_text()
     assert 'key: "weights" value { string_value: "imagenet" }' in config
     assert not (tmp_path / "repository/vgg16").exists()
+
+
+def test_what_the_user_prefers_in_keras_changes_no_model(exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "keras.json").write_text(json.dumps(PREFERENCES))
+    repository, model = tmp_path / "repository", "efficientnet_lite0"
+    preferred = {"KERAS_BACKEND": "torch"}
+    done = run(model, "--repository", str(repository), home=tmp_path, **preferred)
+    assert done.stderr == ""
+    for part in ("config.pbtxt", "1/model.savedmodel/variables/variables.data-00000-of-00001"):
+        assert (repository / model / part).read_bytes() == (exported / model / part).read_bytes()
 
 
 def test_a_missing_file_is_named() -> None:
