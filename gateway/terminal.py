@@ -1,7 +1,11 @@
-"""Output for whoever started the program, to a terminal, a pipe or a file."""
+"""Output for whoever started the program, to a terminal, a pipe or a file.
+
+Importing this makes the standard streams fit for it.
+"""
 
 import atexit
 import contextlib
+import io
 import os
 import sys
 import time
@@ -17,6 +21,15 @@ def say(text: str, stream: TextIO | None = None) -> None:
 def show(text: str, stream: TextIO | None = None) -> None:
     """Print a line at once. Raises OSError."""
     print(text, file=stream or sys.stdout, flush=True)
+
+
+def _accept_any_text() -> None:
+    """Escape what a terminal's encoding lacks, as in a path: standard error does so anyway."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+_accept_any_text()
 
 
 @atexit.register

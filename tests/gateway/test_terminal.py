@@ -40,3 +40,15 @@ def test_the_end_of_who_spoke_to_a_full_disk_is_a_success(stream: str) -> None:
     assert done.returncode == 0
     assert not done.stdout
     assert not done.stderr
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text", "printed"),
+    [("ascii", "für", b"f\\xfcr\n"), ("utf-8:strict", "\udcff", b"\\udcff\n")],
+    ids=["a letter that the terminal lacks", "a path's byte that is no text"],
+)
+def test_what_a_terminal_cannot_show_is_escaped(encoding: str, text: str, printed: bytes) -> None:
+    speaks = f"import gateway.terminal; gateway.terminal.say({text!a})"
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", speaks], env=environment, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, printed, b"")
