@@ -23,12 +23,21 @@ def show(text: str, stream: TextIO | None = None) -> None:
     print(text, file=stream or sys.stdout, flush=True)
 
 
+def _open_closed_streams() -> None:
+    """Let closed standard streams lead nowhere: a file that is opened next would become one."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(opened, True)
+    os.close(opened)
+    sys.stdout, sys.stderr = sys.stdout or os.fdopen(1, "w"), sys.stderr or os.fdopen(2, "w")
+
+
 def _accept_any_text() -> None:
     """Escape what a terminal's encoding lacks, as in a path: standard error does so anyway."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+_open_closed_streams()
 _accept_any_text()
 
 

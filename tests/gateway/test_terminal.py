@@ -52,3 +52,18 @@ def test_what_a_terminal_cannot_show_is_escaped(encoding: str, text: str, printe
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     done = subprocess.run([sys.executable, "-c", speaks], env=environment, capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, printed, b"")
+
+
+def test_closed_streams_become_no_file_of_ours_or_of_a_child(tmp_path: Path) -> None:
+    path = tmp_path / "precious"
+    speaks = f"""
+import gateway.terminal, subprocess, sys
+with open({str(path)!r}, "w") as file:
+    gateway.terminal.say("Hello.")
+    print("An error.", file=sys.stderr, flush=True)
+    subprocess.run(["sh", "-c", "echo Hello. && echo An error. >&2"], check=True)
+    file.write("mine")
+"""
+    closed = ["sh", "-c", 'exec "$0" -c "$1" <&- >&- 2>&-', sys.executable, speaks]
+    assert subprocess.run(closed, check=False).returncode == 0
+    assert path.read_text() == "mine"
