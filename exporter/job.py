@@ -1,5 +1,6 @@
 """What the command line asks for."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,5 +35,7 @@ class Job:
 
     @property
     def weights_name(self) -> str:
-        """Return what config.pbtxt calls the weights."""
-        return f"file:{self.file.name}" if self.file else self.weights
+        """Return what config.pbtxt, which is UTF-8, calls the weights."""
+        if not self.file:
+            return self.weights
+        return f"file:{os.fsencode(self.file.name).decode(errors='replace')}"

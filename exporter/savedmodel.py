@@ -1,6 +1,8 @@
 """Write a Keras model as a SavedModel with one signature, and read one back."""
 
-import contextlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +30,10 @@ def write(model: Any, spec: ModelSpec, path: Path) -> None:
     module = tf.Module()
     module.variables_served = [weight.value for weight in model.weights]
     function = tf.function(serve, input_signature=[image], autograph=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        tf.saved_model.save(module, str(path), signatures={SIGNATURE: function})
+        with _plain(path) as plain:
+            tf.saved_model.save(module, plain, signatures={SIGNATURE: function})
     except tf.errors.OpError as error:  # above all a full disk
         # TensorFlow puts the cause between the file's name and the operation's.
         raise OSError(error.message.rpartition("; ")[2].partition(" [Op:")[0]) from error
@@ -37,10 +41,22 @@ def write(model: Any, spec: ModelSpec, path: Path) -> None:
 
 def classify(path: Path, tensors: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Return what the SavedModel on disk answers: FP32 [N,classes]."""
-    # TensorFlow reads brackets in the path to the variables as a pattern, so that path is short.
-    with contextlib.chdir(path.parent):
-        signature = tf.saved_model.load(path.name).signatures[SIGNATURE]
+    with _plain(path) as plain:
+        signature = tf.saved_model.load(plain).signatures[SIGNATURE]
     return np.asarray(signature(image=tf.constant(tensors))[OUTPUT])
+
+
+@contextmanager
+def _plain(path: Path) -> Iterator[str]:
+    """Lend a short path to the same place: TensorFlow takes only UTF-8, and brackets as a pattern.
+
+    It starts at no working directory: the user's may be gone.
+    """
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
 
 
 def size(path: Path) -> int:

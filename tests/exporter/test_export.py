@@ -72,10 +72,23 @@ def test_another_engine_reads_it_and_knows_every_photo(exported: Path) -> None:
     assert model(tensors)[0].argmax(axis=1).tolist() == [photo.index for photo in photos()]
 
 
-def test_a_path_may_look_like_a_pattern(quick: None, tmp_path: Path) -> None:
-    repository = tmp_path / "für mich [alt] *?"
+@pytest.mark.parametrize("name", ["für mich [alt] *?", "f\udcfcr"], ids=["a pattern", "no text"])
+def test_a_path_may_look_like_a_pattern_or_be_no_text(
+    name: str, quick: None, tmp_path: Path
+) -> None:
+    repository = tmp_path / name
     assert run(SMALL, "--weights", "random", repository=repository) == 0
     assert versions_in(repository / SMALL) == [1]
+
+
+def test_the_working_directory_may_be_gone(
+    quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert run(SMALL, "--weights", "random", repository=tmp_path / "models") == 0
 
 
 def test_each_weight_stands_in_the_savedmodel_once(exported: Path) -> None:

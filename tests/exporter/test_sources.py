@@ -74,6 +74,11 @@ def test_a_missing_file_is_named() -> None:
         deferred.export(Job(ARCHITECTURES["vgg16"], "exporter", Path("anywhere")))
 
 
+def test_a_file_whose_name_is_no_text_has_a_name_that_is() -> None:
+    job = Job(ARCHITECTURES["vgg16"], "models/f\udcfcr.h5", Path("anywhere"))
+    assert job.weights_name == "file:f\ufffdr.h5"
+
+
 def test_only_a_failed_download_leads_to_the_fallback(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"there is no file nowhere\.h5"):
         ensure_default(tmp_path / "repository", "nowhere.h5")
