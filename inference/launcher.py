@@ -1,5 +1,6 @@
 """Wires the launcher's parts together and takes them apart again."""
 
+import os
 import resource
 import shutil
 import tempfile
@@ -99,6 +100,11 @@ def require_plain_temporary_directory() -> None:
         raise LaunchError(
             f"Triton cannot start models from {place}: set TMPDIR to a directory without blanks,"
             " umlauts and the like in its path, such as /tmp."
+        )
+    if os.statvfs(place).f_flag & os.ST_NOEXEC:
+        raise LaunchError(
+            f"Triton cannot start models from {place}, whose file system is mounted noexec: set"
+            " TMPDIR to a directory on another one."
         )
 
 

@@ -218,6 +218,21 @@ def test_a_temporary_directory_from_which_no_model_starts_is_one_sentence(
     assert ended.stderr.count("\n") == 1
 
 
+def test_a_temporary_directory_that_allows_no_program_is_one_sentence(
+    repository: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "noexec"
+    place.mkdir()
+    mounts = f'mount -t tmpfs -o noexec none "{place}" && exec "$0" -m inference'
+    inside = ["unshare", "--map-root-user", "--mount", "sh", "-c", mounts, sys.executable]
+    env = inference_env(repository, tmp_path, TMPDIR=str(place))
+    ended = subprocess.run(inside, cwd=HOME, env=env, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"Error: Triton cannot start models from {place}, ")
+    assert "noexec" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
 def test_nested_json_does_not_end_triton(server: Running) -> None:
     said = server.printed()
     body = b'{"inputs":' + b"[" * 900_000
