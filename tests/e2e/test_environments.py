@@ -60,6 +60,17 @@ def test_an_environment_whose_python_was_removed_is_filled_again(checkout: Path)
     assert installs(checkout)
 
 
+def test_settings_for_another_python_of_the_user_do_not_reach_ours(checkout: Path) -> None:
+    show = ["make", "--eval=show: ; @env", "show"]
+    others = {"PYTHONHOME": "/usr/lib/another", "PYTHONINSPECT": "1"}
+    environment = {**os.environ, **others, "MAKEFLAGS": "", "PYTHON": sys.executable}
+    shown = subprocess.run(
+        show, cwd=checkout, env=environment, check=True, capture_output=True, text=True
+    ).stdout
+    assert f"PYTHON={sys.executable}\n" in shown
+    assert not [name for name in others if name in shown]
+
+
 @pytest.mark.parametrize(
     ("wrong", "named", "right"),
     [
