@@ -31,9 +31,10 @@ class AdminClient:
 
     def loaded(self, timeout: float) -> list[tuple[str, str]]:
         """List the (model, version) pairs that are ready to infer."""
-        # Only what is ready: for the whole index, Triton reads the repository's directories.
-        entries = self._json("POST", "/v2/repository/index", b'{"ready": true}', timeout=timeout)
-        return sorted((entry["name"], entry.get("version", "")) for entry in entries)
+        # Not from the index: for that, Triton reads the repository, and one link in it that leads
+        # nowhere makes it refuse.
+        answer = self._json("GET", "/v2/models/stats", timeout=timeout)
+        return sorted((entry["name"], entry["version"]) for entry in answer["model_stats"])
 
     def index(self, timeout: float) -> list[dict[str, str]]:
         """List the repository's models, each version with its state. Raises TritonError."""

@@ -81,6 +81,6 @@ def versions_in(model: Path) -> list[int]:
     """List the versions in a model's directory, ascending; an unreadable one has none."""
     try:
         names = [entry.name for entry in model.iterdir() if entry.is_dir()]
-    except (FileNotFoundError, NotADirectoryError, PermissionError):  # lost+found of a volume
+    except OSError:  # no directory, the lost+found of a volume, a link to itself
         return []
     return sorted(int(n) for n in names if n.isascii() and n.isdigit() and not n.startswith("0"))

@@ -84,13 +84,7 @@ class Watchdog:
 
     def _loaded(self) -> list[ModelVersion]:
         """List what serves, without the versions under test: their testers look after them."""
-        try:
-            loaded = self.client.loaded(self.timeout)
-        except TritonRefused:  # it cannot read its repository, and still serves what it served
-            if not self._watched:
-                raise
-            return list(self._watched)
-        return [key for key in loaded if not is_apart(key[0])]
+        return [key for key in self.client.loaded(self.timeout) if not is_apart(key[0])]
 
 
 class _Watched:

@@ -88,6 +88,8 @@ def hindered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         standins.add_model(models, name)
     (models / "dated/20260730123000123456").mkdir()
     add_ensemble(models, "removed")
+    (models / "itself").symlink_to("itself")
+    (models / "unmounted").symlink_to(directory / "absent")
     odd = {"TRITON_ADMIN_KEY": "chosen-by-hand", "EDGELENS_CACHE_DIR": str(directory / "file")}
     with ExitStack() as stack:
         with few_open_files():
@@ -122,6 +124,13 @@ def test_what_is_left_of_a_removed_model_does_not_keep_the_others_from_being_ser
     hindered: Running,
 ) -> None:
     assert "Not served: removed_image leads to removed" in hindered.printed()
+    assert infer(hindered, [1, 2, 3, 4]).status == 200
+
+
+def test_links_that_lead_nowhere_do_not_keep_the_server_from_being_ready(
+    hindered: Running,
+) -> None:
+    assert call(hindered.health_port, "/readyz").status == 200
     assert infer(hindered, [1, 2, 3, 4]).status == 200
 
 

@@ -105,20 +105,7 @@ def test_model_that_answers_infers(watchdog: Watchdog) -> None:
     assert problem(watchdog) == Finding("m", "1")
 
 
-def test_models_are_watched_on_while_triton_cannot_read_its_repository(
-    watchdog: Watchdog, triton: ScriptedTriton, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(timeout: float) -> list[tuple[str, str]]:
-        raise TritonRefused(500, "failed to open directory /models")
-
-    watchdog.look()
-    monkeypatch.setattr(triton, "loaded", refuse)
-    assert watchdog.look() == [Finding("m", "1")]
-    triton.answer = DEAD
-    assert watchdog.look()[0].problem
-
-
-def test_a_triton_that_never_said_what_it_serves_refuses_the_launcher(
+def test_a_triton_that_does_not_say_what_it_serves_refuses_the_launcher(
     watchdog: Watchdog, triton: ScriptedTriton, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(timeout: float) -> list[tuple[str, str]]:
