@@ -22,6 +22,7 @@ from exporter.pictures import Tensors, files_in, read_pictures
 from exporter.target import SAVED_MODEL, staging
 from inference.backends.tensorflow.errors import reason
 from inference.backends.tensorflow.precision import INT8_MODEL
+from inference.writing import flush
 
 INT8_WEIGHTS = "model.int8.bin"
 BATCH = 8
@@ -137,6 +138,8 @@ def _save(model: Any, version_dir: Path) -> None:
             openvino.save_model(model, stage / INT8_MODEL, compress_to_fp16=False)
         except RuntimeError as error:  # it does not say which
             raise OSError("the disk is full, or fails") from error
+        flush(stage / INT8_WEIGHTS)
+        flush(stage / INT8_MODEL)
         (version_dir / INT8_MODEL).unlink(missing_ok=True)
         (stage / INT8_WEIGHTS).replace(version_dir / INT8_WEIGHTS)
         (stage / INT8_MODEL).replace(version_dir / INT8_MODEL)

@@ -12,6 +12,7 @@ from pathlib import Path
 from exporter.errors import ExportError
 from inference.locking import locked
 from inference.repository import versions_in
+from inference.writing import flush
 
 SAVED_MODEL = "model.savedmodel"
 STAGED = "version"  # not a number: Triton must not take a staged version for one to load
@@ -100,7 +101,12 @@ def reserved(target: Target, versions: list[int]) -> Iterator[None]:
 
 
 def publish(staged: Path, target: Target) -> None:
-    """Move a complete version directory to its place, in one step unless it replaces another."""
+    """Move a complete version directory to its place, in one step unless it replaces another.
+
+    Its content is on the disk before: after a power failure, Triton must not find half a version.
+    """
+    for file in filter(Path.is_file, staged.rglob("*")):
+        flush(file)
     target.model_dir.mkdir(parents=True, exist_ok=True)
     if target.version_dir.exists():
         target.version_dir.rename(staged.with_name(f"{staged.name}.replaced"))

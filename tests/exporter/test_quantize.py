@@ -107,6 +107,21 @@ def test_too_little_agreement_is_not_rounded_to_enough() -> None:
     assert "agreement with f32 95.0%" in str(Agreement(200, 190 / 200, 0.0))
 
 
+def test_the_int8_model_is_on_the_disk_before_it_has_its_place(
+    light_version: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed = {}
+
+    def fsync(descriptor: int) -> None:
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        flushed[name] = os.fstat(descriptor).st_size
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    quantize(light_version, pictures, 0)
+    written = {path.name: path.stat().st_size for path in light_version.glob("model.int8.*")}
+    assert flushed == written
+
+
 def test_a_full_disk_is_one_sentence_and_writes_nothing(
     light_version: Path, pictures: Path
 ) -> None:

@@ -1,3 +1,4 @@
+import os
 import tempfile
 import threading
 from pathlib import Path
@@ -36,6 +37,23 @@ def test_a_replaced_version_is_gone_as_a_whole(tmp_path: Path) -> None:
             publish(stage / STAGED, target)
     assert [path.name for path in target.version_dir.iterdir()] == ["new"]
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+def test_a_version_is_on_the_disk_before_it_has_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, flushed = Target(tmp_path, "m", 1), []
+
+    def fsync(descriptor: int) -> None:
+        assert not target.version_dir.exists()
+        flushed.append(os.pread(descriptor, 100, 0))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with staging(tmp_path) as stage:
+        (stage / STAGED / "model.savedmodel").mkdir(parents=True)
+        (stage / STAGED / "model.savedmodel/weights").write_text("weights")
+        publish(stage / STAGED, target)
+    assert flushed == [b"weights"]
 
 
 def test_a_failed_export_leaves_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Files that others may read while they are written."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,31 @@ def test_a_new_file_has_the_usual_mode_and_a_replaced_one_keeps_its_own(tmp_path
     path.chmod(0o640)
     write_text(path, "new")
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_what_a_killed_writer_left_is_removed_but_no_other_file(tmp_path: Path) -> None:
+    path = tmp_path / "config.pbtxt"
+    left, others = f".config.pbtxt.{'0af' * 5}0", {".config.pbtxt.swp", f".config.pbtxt.{'1' * 16}"}
+    for name in (left, *others):
+        (tmp_path / name).touch()
+    for name in (left, ".config.pbtxt.swp"):
+        os.utime(tmp_path / name, (0, 0))
+    write_text(path, "new")
+    assert {entry.name for entry in tmp_path.iterdir()} == {"config.pbtxt", *others}
+
+
+def test_a_text_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, flushed = tmp_path / "config.pbtxt", []
+
+    def fsync(descriptor: int) -> None:
+        assert not path.exists()
+        flushed.append(os.pread(descriptor, 100, 0))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_text(path, "new")
+    assert flushed == [b"new"]
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
