@@ -3,13 +3,17 @@
 import glob
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqdm import tqdm
+
 from exporter.errors import ExportError
+from gateway.terminal import say
 from inference.locking import locked
 from inference.repository import versions_in
 from inference.writing import flush
@@ -91,7 +95,13 @@ def reserved(target: Target, versions: list[int]) -> Iterator[None]:
     Raises ExportError if its versions are no longer those with which this export began.
     """
     target.model_dir.mkdir(parents=True, exist_ok=True)
-    with locked(target.model_dir, wait=True):
+    with ExitStack() as lock:
+        try:
+            lock.enter_context(locked(target.model_dir))
+        except BlockingIOError:
+            with tqdm.external_write_mode(sys.stderr):
+                say(f"Waiting for a deployment or another export of {target.model}.", sys.stderr)
+            lock.enter_context(locked(target.model_dir, wait=True))
         if versions_in(target.model_dir) != versions:
             raise ExportError(
                 f"the versions of {target.model} in {target.repository} have changed during this"

@@ -133,7 +133,9 @@ def test_a_disk_that_fills_up_is_one_sentence(tmp_path: Path, error: OSError, re
         raise error
 
 
-def test_an_export_waits_for_a_deployment_that_is_at_work(tmp_path: Path) -> None:
+def test_an_export_waits_for_a_deployment_that_is_at_work_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     target, entered = Target(tmp_path, "m", 1), threading.Event()
     target.model_dir.mkdir()
 
@@ -147,3 +149,4 @@ def test_an_export_waits_for_a_deployment_that_is_at_work(tmp_path: Path) -> Non
         assert not entered.wait(0.3)
     export.join(10)
     assert entered.is_set()
+    assert capsys.readouterr().err == "Waiting for a deployment or another export of m.\n"
