@@ -16,6 +16,7 @@ import sys
 from gateway.address import bracketed
 from gateway.app import create_app
 from gateway.config import Settings
+from gateway.errors import Overloaded
 from gateway.key_ring import KeysError
 from gateway.services import Services
 from gateway.setting import SettingError
@@ -41,6 +42,13 @@ def main(triton: InferenceClient | None = None) -> int:
     except (SettingError, KeysError) as error:
         print(f"gateway: {error}", file=sys.stderr)
         return 2
+    except Overloaded:
+        print(
+            "gateway: no thread can be started: raise the limit of processes (`ulimit -u`,"
+            " TasksMax= of a service, or the container's)",
+            file=sys.stderr,
+        )
+        return 1
     except OSError as error:
         print(
             f"gateway: cannot listen on {bracketed(settings.host)}:{settings.port} "

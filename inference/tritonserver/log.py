@@ -19,6 +19,8 @@ _WITHOUT_A_GPU = ("CudaDriverHelper", "unable to create stream for")  # said at 
 _POLL_FAILED = re.compile(r"Poll failed for model directory '([^']+)': (.*)")
 # protobuf says what is wrong in a config.pbtxt, before Triton says which one it is.
 _PARSE_FAILED = re.compile(r"Error parsing text-format inference\.ModelConfig: (\d+):\d+: (.*)")
+# The second is said of a thread that could not be started either, when Triton waits for its end.
+_NO_THREAD = ("what():  Resource temporarily unavailable", "what():  Invalid argument")
 _UNPARSED = "failed to read text proto from"
 
 
@@ -90,6 +92,11 @@ def explain(lines: Iterable[str]) -> str:
         return "\n".join(models)
     spoken = [line for line in lines if line.strip()]
     crashes = [line for line in spoken if "what():" in line]
+    if any(crash.strip().startswith(_NO_THREAD) for crash in crashes):
+        return (
+            "it could start no more threads; raise the limit of processes (`ulimit -u`, TasksMax="
+            " of a service, or the container's) or of memory (`ulimit -v`)."
+        )
     return _shorten(next(reversed(crashes or entries or spoken), ""))
 
 

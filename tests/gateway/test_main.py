@@ -87,6 +87,20 @@ def test_a_missing_key_file_is_one_sentence(tmp_path: Path) -> None:
     assert "API_KEYS_FILE" in complaints and complaints.count("\n") == 1
 
 
+def test_a_limit_of_threads_is_one_sentence() -> None:
+    program = f"""
+import threading
+def refuse(_):
+    raise RuntimeError("can't start new thread")
+threading.Thread.start = refuse
+{WITH_STUB[1]}"""
+    process = start(["-c", program])
+    said, complaint = process.communicate(timeout=60)
+    assert (process.returncode, said) == (1, "")
+    assert "`ulimit -u`" in complaint
+    assert complaint.count("\n") == 1
+
+
 def test_a_port_in_use_is_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

@@ -88,6 +88,12 @@ def test_a_crash_matters_more_than_the_missing_gpu() -> None:
     assert explain([gpu, "Signal (6) received."]) == "Signal (6) received."
 
 
+@pytest.mark.parametrize("error", ["Resource temporarily unavailable", "Invalid argument"])
+def test_a_limit_of_threads_is_told_by_its_names(error: str) -> None:
+    crash = f"  what():  {error}"
+    assert "`ulimit -u`" in explain(["terminate called", crash, "Signal (6) received."])
+
+
 def test_model_matters_more_than_what_follows_from_it() -> None:
     assert explain([MODEL, PORT]).startswith("model vgg16")
 
