@@ -83,10 +83,12 @@ def environment(env: dict[str, str], settings: Settings, setup: Setup) -> dict[s
     env.pop("TRITON_ADMIN_KEY", None)
     libraries = [str(path) for path in setup.installation.libraries]
     libraries += [part for part in [env.get("LD_LIBRARY_PATH")] if part]
+    programs = [str(Path(sys.executable).parent), env.get("PATH"), os.defpath]
     return env | {
         "LD_LIBRARY_PATH": os.pathsep.join(libraries),
-        # The stub finds its packages through the first `python3` on PATH.
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", "")]),
+        # The stub finds its packages through the first `python3` on PATH. Triton starts it with
+        # `bash`, and would wait for ever if that was not found.
+        "PATH": os.pathsep.join(filter(None, programs)),
         # What a killed process of a model leaves there is removed with this run.
         "TMPDIR": str(setup.backends),
         "EDGELENS_HOME": str(plain(HOME, setup.backends / ".home")),

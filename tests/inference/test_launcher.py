@@ -90,7 +90,11 @@ def hindered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     add_ensemble(models, "removed")
     (models / "itself").symlink_to("itself")
     (models / "unmounted").symlink_to(directory / "absent")
-    odd = {"TRITON_ADMIN_KEY": "chosen-by-hand", "EDGELENS_CACHE_DIR": str(directory / "file")}
+    odd = {
+        "TRITON_ADMIN_KEY": "chosen-by-hand",
+        "EDGELENS_CACHE_DIR": str(directory / "file"),
+        "PATH": str(directory),
+    }
     with ExitStack() as stack:
         with few_open_files():
             running = stack.enter_context(start_inference(models, **odd))
@@ -131,6 +135,13 @@ def test_links_that_lead_nowhere_do_not_keep_the_server_from_being_ready(
     hindered: Running,
 ) -> None:
     assert call(hindered.health_port, "/readyz").status == 200
+    assert infer(hindered, [1, 2, 3, 4]).status == 200
+
+
+def test_a_path_without_a_shell_does_not_keep_the_models_from_being_started(
+    hindered: Running,
+) -> None:
+    assert not list(Path(hindered.env["PATH"]).glob("*sh"))
     assert infer(hindered, [1, 2, 3, 4]).status == 200
 
 
