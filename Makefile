@@ -14,8 +14,8 @@ CHAOS_SECONDS ?= 60
 FUZZ_SECONDS ?= 180
 
 export PYTHON
-# They are meant for another Python of the user's: ours would not find its own library, or not end.
-unexport PYTHONHOME PYTHONINSPECT
+# They are meant for another Python of the user's: ours would not find its own packages, or not end.
+unexport PYTHONHOME PYTHONPATH PYTHONINSPECT
 
 .PHONY: help serve model test test-fast test-compose test-chaos soak fuzz bench bench-overload tune audit sbom deploy selftest \
     bundle unbundle check format lock clean

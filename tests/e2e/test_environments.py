@@ -62,7 +62,7 @@ def test_an_environment_whose_python_was_removed_is_filled_again(checkout: Path)
 
 def test_settings_for_another_python_of_the_user_do_not_reach_ours(checkout: Path) -> None:
     show = ["make", "--eval=show: ; @env", "show"]
-    others = {"PYTHONHOME": "/usr/lib/another", "PYTHONINSPECT": "1"}
+    others = {"PYTHONHOME": "/usr", "PYTHONPATH": "/usr/lib", "PYTHONINSPECT": "1"}
     environment = {**os.environ, **others, "MAKEFLAGS": "", "PYTHON": sys.executable}
     shown = subprocess.run(
         show, cwd=checkout, env=environment, check=True, capture_output=True, text=True
