@@ -84,7 +84,13 @@ class Watchdog:
 
     def _loaded(self) -> list[ModelVersion]:
         """List what serves, without the versions under test: their testers look after them."""
-        return [key for key in self.client.loaded(self.timeout) if not is_apart(key[0])]
+        try:
+            loaded = self.client.loaded(self.timeout)
+        except TritonRefused:  # a model was unloaded while Triton was listing them
+            if not self._watched:
+                raise
+            return list(self._watched)
+        return [key for key in loaded if not is_apart(key[0])]
 
 
 class _Watched:

@@ -105,7 +105,20 @@ def test_model_that_answers_infers(watchdog: Watchdog) -> None:
     assert problem(watchdog) == Finding("m", "1")
 
 
-def test_a_triton_that_does_not_say_what_it_serves_refuses_the_launcher(
+def test_models_are_watched_on_if_triton_cannot_say_what_it_serves(
+    watchdog: Watchdog, triton: ScriptedTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(timeout: float) -> list[tuple[str, str]]:
+        raise TritonRefused(500, "requested model version is not found")
+
+    watchdog.look()
+    monkeypatch.setattr(triton, "loaded", refuse)
+    assert watchdog.look() == [Finding("m", "1")]
+    triton.answer = DEAD
+    assert watchdog.look()[0].problem
+
+
+def test_a_triton_that_never_said_what_it_serves_refuses_the_launcher(
     watchdog: Watchdog, triton: ScriptedTriton, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(timeout: float) -> list[tuple[str, str]]:
