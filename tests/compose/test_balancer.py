@@ -135,6 +135,36 @@ def test_json_that_would_harm_triton_does_not(stack: Stack, body: bytes, status:
     assert stack.losses() == before
 
 
+@pytest.mark.parametrize("binary", [False, True], ids=["JSON", "JSON before binary data"])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        b'"shape":[1099511627776]',
+        b'"shape" :\n[1, 9999, 9999]',
+        b'"sh\\u0061pe":[2305843009213693953]',
+    ],
+    ids=["beyond memory", "in parts", "hidden"],
+)
+def test_a_shape_larger_than_its_numbers_does_not_reach_triton(
+    stack: Stack, shape: bytes, binary: bool
+):
+    body = b'{"inputs": [{"name": "image", "datatype": "FP64", %b, "data": [1, 2]}]}' % shape
+    headers = {"Inference-Header-Content-Length": str(len(body))} if binary else {}
+    url = f"{stack.http_url}/v2/models/{MODEL}/infer"
+    answer = requests.post(url, body, headers=headers, timeout=60)
+    assert (answer.status_code, answer.json()) == (
+        413,
+        {"error": "send this tensor as binary data"},
+    )
+
+
+def test_a_tensor_of_numbers_in_json_is_answered(stack: Stack):
+    image = {"name": "image", "datatype": "UINT8", "shape": [1, 224, 224, 3]}
+    body = {"inputs": [image | {"data": [0] * 150_528}]}
+    answer = requests.post(f"{stack.http_url}/v2/models/{MODEL}/infer", json=body, timeout=20)
+    assert answer.json()["outputs"][0]["shape"] == [1, 1000]
+
+
 @pytest.mark.parametrize(
     "body, error",
     [
