@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Literal, NoReturn
 
 from gateway.deadline import Deadline
@@ -196,8 +196,14 @@ class Admissions:
                 self._by_model[model] = Admission(self._deadline_seconds)
             return self._by_model[model]
 
+    def keep(self, models: Collection[str]) -> None:
+        """Forget the other models, except those that have pictures under way."""
+        with self._lock:
+            known = self._by_model.items()
+            self._by_model = {m: one for m, one in known if m in models or one.in_flight}
+
     def by_model(self) -> dict[str, Admission]:
-        """Return the admission of every model that was ever asked."""
+        """Return the admission of every model that was asked and is remembered."""
         with self._lock:
             return dict(self._by_model)
 

@@ -72,13 +72,16 @@ class Catalog:
             self._complaints = {key: text for key, text in told if key in loaded.versions}
         known = {(n, v) for n, versions in self._models.items() for v in versions}
         fallback = {(self._wanted, "")} if self._wanted and not loaded.versions else set()
+        asked = loaded.versions | known | fallback
+        self._refused = {key: since for key, since in self._refused.items() if key in asked}
         found: dict[str, dict[str, Model]] = {}
-        for name, version in sorted(loaded.versions | known | fallback):
+        for name, version in sorted(asked):
             model = self._describe(name, version, loaded)
             if model:
                 found.setdefault(name, {})[model.version] = model
                 self._seen[name] = self._clock()
         self._models = found
+        self._seen = {name: seen for name, seen in self._seen.items() if self._is_recent(seen)}
         self._loaded = loaded
         if found and not self.is_away:
             self._check_shares()
@@ -86,6 +89,10 @@ class Catalog:
     def models(self) -> Mapping[str, Versions]:
         """Return every classifier by name and version."""
         return self._models
+
+    def remembered(self) -> list[str]:
+        """Return the names of the classifiers, and of those that vanished and may return."""
+        return list(self._seen)
 
     def inferred(self, name: str) -> float:
         """Return how many pictures a model had inferred, in all versions, at the last refresh."""
@@ -142,14 +149,16 @@ class Catalog:
         unusable = self._unusable(name)
         if unusable:
             return ModelNotReady(unusable) if name == self._wanted else UnknownModel(unusable)
-        last = self._seen.get(name)
-        lately = last is not None and self._clock() - last < REMEMBER_SECONDS
+        lately = self._is_recent(self._seen.get(name, float("-inf")))
         if name == self._wanted and self._models and not lately:
             there = ", ".join(sorted(self._models))
             return ModelNotReady(f"MODEL names {name}, which is not loaded; use one of: {there}.")
         if lately or not self._models:
             return ModelNotReady("This model is being loaded; try again shortly.")
         return UnknownModel("No such model is loaded; GET /v1/models lists them.")
+
+    def _is_recent(self, seen: float) -> bool:
+        return self._clock() - seen < REMEMBER_SECONDS
 
     def _unusable(self, wanted: str = "") -> str:
         """Say what a loaded model lacks, any model by default; "" if none lacks anything."""

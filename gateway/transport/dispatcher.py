@@ -7,6 +7,7 @@ hung up leaves its queue.
 
 import math
 import threading
+from collections.abc import Collection
 
 from waitress.task import ThreadedTaskDispatcher
 
@@ -76,12 +77,18 @@ class Dispatcher:
             for lane in (self._light, *self._lanes.values()):
                 lane.set_thread_count(0)
 
+    def keep(self, models: Collection[str]) -> None:
+        """Forget the other models and let their threads end; those that are asked stay."""
+        with self._lock:
+            self._admissions.keep(models)
+            for model in self._lanes.keys() - self._admissions.by_model().keys():
+                self._lanes.pop(model).set_thread_count(0)
+
     def _lane(self, model: str) -> "_Lane":
         """Return a model's lane; raise Overloaded if its threads cannot be started."""
-        with self._lock:
-            if model not in self._lanes:
-                self._lanes[model] = _Lane(self._threads)
-            return self._lanes[model]
+        if model not in self._lanes:
+            self._lanes[model] = _Lane(self._threads)
+        return self._lanes[model]
 
     def _admit(self, channel: Channel, request: Request) -> None:
         try:
@@ -90,8 +97,9 @@ class Dispatcher:
             client = request.client or channel.server.identify(channel, request)
             # Checked this early because every thread may be waiting for a Triton that hangs.
             model = channel.server.model_of(request)
-            request.lane = self._lane(model)  # before it takes a place: there may be no threads
-            request.ticket = self._admissions.of(model).enter(client)
+            with self._lock:  # the lane stays while there are tickets
+                request.lane = self._lane(model)  # before it takes a place: there may be no threads
+                request.ticket = self._admissions.of(model).enter(client)
         except EdgeLensError as error:
             request.refuse(error)
             channel.server.count_refusal(request, error)

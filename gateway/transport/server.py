@@ -114,8 +114,12 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
                 break
 
     def maintenance(self, now: float) -> None:
-        """Close idle connections, as waitress does, and those that send or read too slowly."""
+        """Close idle connections, as waitress does, and those that send or read too slowly.
+
+        The threads of models that are gone for good end.
+        """
         super().maintenance(now)
+        self.task_dispatcher.keep(["", *self._services.catalog.remembered()])
         for channel in list(self.active_channels.values()):
             channel.count()
             if channel.is_stuck(now):

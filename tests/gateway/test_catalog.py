@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from tritonclient.grpc.model_config_pb2 import TYPE_STRING
 
-from gateway.catalog import FORGET_SECONDS, Catalog
+from gateway.catalog import FORGET_SECONDS, REMEMBER_SECONDS, Catalog
 from gateway.errors import ModelNotReady, TritonUnavailable, UnknownModel
 from gateway.scrape import Loaded
 from gateway.shares import Shares
@@ -304,6 +304,25 @@ def test_a_model_that_is_forgotten_is_being_loaded_for_a_while(triton: FlakyTrit
     assert catalog.models() == {}
     with pytest.raises(TritonUnavailable):
         catalog.find("colours", "1")
+
+
+def test_versions_and_models_that_are_gone_leave_nothing_behind(triton: FlakyTriton) -> None:
+    clock = Clock()
+    catalog = Catalog(triton, clock=clock)
+    for number in range(2, 12):
+        retired = str(number)
+        triton.configs["colours", retired] = model_config("colours")
+        triton.configs[f"model{number}", retired] = model_config(f"model{number}")
+        catalog.refresh()
+        triton.unready = {retired}
+        catalog.refresh()
+        clock.now += REMEMBER_SECONDS
+        catalog.refresh()  # forgets it
+        del triton.configs["colours", retired], triton.configs[f"model{number}", retired]
+        catalog.refresh()
+    assert catalog.models().keys() == {"colours"}
+    assert catalog.remembered() == ["colours"]
+    assert not catalog._refused
 
 
 def test_the_default_is_found_without_metrics(triton: FlakyTriton) -> None:

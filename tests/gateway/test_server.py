@@ -5,12 +5,16 @@ import threading
 import pytest
 import requests
 
+from gateway.catalog import REMEMBER_SECONDS
 from gateway.errors import DeadlineExceeded
+from tests.gateway.clock import Clock
 from tests.gateway.running import (
+    Running,
     Serve,
     held_request,
     hold_inferences,
     in_background,
+    maintain,
     post_as,
     queued,
     raw_classify,
@@ -84,6 +88,59 @@ def test_models_that_nobody_knows_share_one_queue(serve: Serve, triton: StubTrit
         for name in ("flowers", "birds", "<b>"):
             assert running.classify(params={"model": name}).status_code in (400, 404)
     assert running.services.admissions.by_model().keys() == {"", "colours"}
+
+
+def test_models_that_are_gone_leave_no_threads_behind(
+    serve: Serve, triton: StubTriton, clock: Clock
+) -> None:
+    running = serve(threads=2)
+    catalog = running.services.catalog
+    catalog._clock = clock
+    running.classify(params={"model": "unknown"})
+    running.classify()
+    before = set(threading.enumerate())
+    for name in ("monday", "tuesday"):
+        triton.configs[name, "1"] = model_config(name)
+        catalog.refresh()
+        assert running.classify(params={"model": name}).status_code == 200
+        del triton.configs[name, "1"]
+        catalog.refresh()
+        clock.now += REMEMBER_SECONDS
+        catalog.refresh()
+    assert set(threading.enumerate()) > before
+    maintain(running)
+    wait_until(lambda: set(threading.enumerate()) == before, "their threads have ended", 20)
+    assert running.services.admissions.by_model().keys() == {"", "colours"}
+    assert catalog.remembered() == ["colours"]
+
+
+def test_a_model_that_may_return_or_is_asked_keeps_its_threads(
+    serve: Serve, triton: StubTriton, clock: Clock
+) -> None:
+    running = serve(threads=1)
+    catalog, admission = running.services.catalog, running.admission
+    catalog._clock = clock
+    catalog.refresh()
+    running.classify()
+    with held_request(running, triton) as results:
+        del triton.configs["colours", "1"]
+        clock.now += REMEMBER_SECONDS
+        catalog.refresh()
+        await_maintenance(running)
+        assert running.admission is admission
+    assert results[0].status_code == 200
+    triton.configs["colours", "1"] = model_config("colours")
+    catalog.refresh()
+    del triton.configs["colours", "1"]
+    catalog.refresh()
+    await_maintenance(running)
+    assert running.admission is admission
+
+
+def await_maintenance(running: Running) -> None:
+    for _ in range(2):  # the second one begins when the first has been done
+        maintain(running)
+        wait_until(lambda: running.server.next_maintenance > 0, "it was looked after", 20)
 
 
 def test_a_waiting_client_that_hangs_up_frees_its_place(serve: Serve, triton: StubTriton) -> None:
