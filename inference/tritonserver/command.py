@@ -27,6 +27,11 @@ class Setup:
     backends: Path
     ports: Ports
 
+    @property
+    def temporary(self) -> Path:
+        """Name the directory of the temporary files of the models' processes."""
+        return self.backends / ".tmp"
+
 
 def server_command(settings: Settings, setup: Setup, models: list[str]) -> list[str]:
     """Put together Triton's command line."""
@@ -89,8 +94,7 @@ def environment(env: dict[str, str], settings: Settings, setup: Setup) -> dict[s
         # The stub finds its packages through the first `python3` on PATH. Triton starts it with
         # `bash`, and would wait for ever if that was not found.
         "PATH": os.pathsep.join(filter(None, programs)),
-        # What a killed process of a model leaves there is removed with this run.
-        "TMPDIR": str(setup.backends),
+        "TMPDIR": str(setup.temporary),
         "EDGELENS_HOME": str(plain(HOME, setup.backends / ".home")),
         "EDGELENS_CACHE_DIR": str(_plain_cache(settings, setup)),
     }

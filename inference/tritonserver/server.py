@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -42,6 +43,9 @@ class TritonServer:
         command.append(f"--exit-on-error={'false' if tolerant else 'true'}")
         env = environment(dict(os.environ), self._settings, self._setup)
         try:
+            # What killed processes of models have left is as large as a model.
+            shutil.rmtree(self._setup.temporary, ignore_errors=True)
+            self._setup.temporary.mkdir(exist_ok=True)
             self._process = start_on_leash(command, env)
         except OSError as exc:
             raise LaunchError(f"Triton cannot be started now: {exc.strerror}.") from exc

@@ -16,7 +16,17 @@ import pytest
 import tritonclient.grpc
 
 from tests.inference import standins
-from tests.inference.calls import Answer, call, command, infer, pids, run_of, stubs_of, triton_of
+from tests.inference.calls import (
+    Answer,
+    call,
+    command,
+    counter,
+    infer,
+    pids,
+    run_of,
+    stubs_of,
+    triton_of,
+)
 from tests.inference.contracted import add_ensemble
 from tests.places import HOME
 from tests.servers import Running, inference_env, launched, start_inference
@@ -289,7 +299,7 @@ def test_sigterm_answers_what_was_admitted_and_leaves_nothing(repository: Path) 
         assert not Path(server.env["TRITON_READY_FILE"]).exists()
 
 
-def test_what_a_model_leaves_among_the_temporary_files_goes_with_the_launcher(
+def test_what_a_model_leaves_among_the_temporary_files_goes_with_triton_and_the_launcher(
     tmp_path: Path,
 ) -> None:
     littering = standins.ECHO.replace("import os", "import os, tempfile").replace(
@@ -300,6 +310,14 @@ def test_what_a_model_leaves_among_the_temporary_files_goes_with_the_launcher(
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     with start_inference(tmp_path / "models", TMPDIR=str(temporary)) as server:
+        os.kill(triton_of(server), signal.SIGKILL)
+        wait_until(
+            lambda: counter(server, "edgelens_triton_restarts_total") == 1,
+            "Triton is restarted",
+            20,
+        )
+        wait_until(lambda: call(server.health_port, "/readyz").status == 200, "it infers", 20)
+        assert len(list(temporary.glob("edgelens_*/**/tmp*"))) == 1
         server.process.terminate()
         assert server.process.wait(30) == 0
     assert list(temporary.iterdir()) == []
