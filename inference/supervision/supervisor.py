@@ -259,6 +259,7 @@ class Supervisor:
         model = finding.model
         self._say(f"{model}: {finding.problem}; reloading it.")
         self._state.metrics.reloads.labels(model).inc()
+        old = self._stubs.pids(model, finding.version)
         if finding.hung:
             self._stubs.kill(model)
         self._watchdog.forget(model)
@@ -268,6 +269,9 @@ class Supervisor:
         except TritonRefused as exc:
             self._say(f"{model} could not be reloaded: {exc}")
             return False
+        finally:
+            # Triton 24.10 never ends the others when one of a model's processes has died.
+            self._stubs.kill(model, old)
         return True
 
     def _load(self, model: str) -> None:

@@ -49,9 +49,10 @@ class ModelStubs:
         """Return the processes of any model that ended without Triton noticing."""
         return dead_stubs()
 
-    def kill(self, model: str) -> None:
-        """Kill a model's stubs, so that Triton stops waiting for one that hangs."""
-        for pid in self.pids(model):
+    def kill(self, model: str, only: Iterable[int] | None = None) -> None:
+        """Kill a model's stubs, or `only` these: Triton waits for one that hangs for ever."""
+        pids = self.pids(model)
+        for pid in pids if only is None else set(only).intersection(pids):
             kill(pid)
 
     def _located(self) -> dict[int, tuple[str, str]]:

@@ -200,6 +200,7 @@ class ScriptedTriton(SilentTriton):
         self.is_cached = lambda model: False
         self.under_way: list[tuple[str, str]] = []
         self.processes: list[list[int]] = []
+        self.killed: list[int] = []
         self.hold: threading.Event | None = None
 
     def look(self) -> list[Finding]:
@@ -228,8 +229,10 @@ class ScriptedTriton(SilentTriton):
     def close(self) -> None:
         pass
 
-    def kill(self, model: str = "") -> None:
-        if model:
+    def kill(self, model: str = "", only: list[int] | None = None) -> None:
+        if only is not None:
+            self.killed += only
+        elif model:
             self.done.append(f"kill {model}")
         elif self.hold:
             self.hold.set()
@@ -333,9 +336,10 @@ def test_a_reload_during_which_the_process_dies_ends_with_a_restart(
     clock: Clock, tmp_path: Path
 ) -> None:
     triton = ScriptedTriton(clock, [FAILS])
-    triton.processes, triton.hold = [[1]], threading.Event()
+    triton.processes, triton.hold = [[1], [1]], threading.Event()
     run(triton, tmp_path, "m")
     assert triton.done == RELOADED + RESTARTED
+    assert triton.killed == [1]
 
 
 def test_a_model_that_was_left_out_and_dies_again_is_left_out_again(
