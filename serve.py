@@ -22,12 +22,13 @@ from gateway import setting
 from gateway.model_names import is_classifier
 from gateway.setting import SettingError
 from gateway.terminal import say
+from inference.settings import HOME
 from inference.tritonserver.identity import Run
 from serving.errors import ServeError
 from serving.inquiry import Inquiry
 from serving.part import Part
 from serving.places import Places
-from serving.processes import GATEWAY_PYTHON, HOME, INFERENCE_PYTHON, finish, start
+from serving.processes import GATEWAY_PYTHON, INFERENCE_PYTHON, finish, start
 from serving.stop import Stop
 
 STEP_GRACE = 15.0  # seconds

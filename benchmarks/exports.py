@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.places import HOME, INFERENCE, KEPT, PHOTOS
+from benchmarks.places import HOME, KEPT, PHOTOS
 from gateway.contract import Contract
+from serving.processes import INFERENCE_PYTHON
 
 ROOT = KEPT / "exported"  # both models in one repository, int8 variants beside the SavedModels
 VGG16, LITE0 = "vgg16", "efficientnet_lite0"
@@ -62,7 +63,7 @@ def _quantise(model: str, pictures: Path) -> float | None:
 
 
 def _export(*arguments: str) -> str:
-    command = [str(INFERENCE), "export_model.py", *arguments, "--repository", str(ROOT)]
+    command = [str(INFERENCE_PYTHON), "export_model.py", *arguments, "--repository", str(ROOT)]
     run = subprocess.run(command, cwd=HOME, stdout=subprocess.PIPE, text=True, check=True)
     return run.stdout
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.exports import LITE0, VGG16, WEIGHTS
-from benchmarks.places import GATEWAY, HOME, INFERENCE, PHOTOS
+from benchmarks.places import HOME, PHOTOS
 from benchmarks.repositories import FLOAT, INT8, PRECISIONS, Repositories
+from serving.processes import GATEWAY_PYTHON, INFERENCE_PYTHON
 
 LONGEST = 300  # seconds
 
@@ -34,14 +35,14 @@ class Limits:
             path = path.with_name(INT8[0])
         sizes = ["--batches", *batches] if batches else []
         return _said(
-            *(INFERENCE, "-m", "benchmarks.raw", "engine", path, "--precision", FLOAT),
+            *(INFERENCE_PYTHON, "-m", "benchmarks.raw", "engine", path, "--precision", FLOAT),
             *("--seconds", self.seconds, *sizes),
         )
 
     def decoding(self) -> float:
         """Return the median time to turn a photograph into a tensor, in ms."""
-        command = (GATEWAY, "-m", "benchmarks.raw", "decode", *PHOTOS, "--seconds", self.seconds)
-        return float(_said(*command)["p50_ms"])
+        program = (GATEWAY_PYTHON, "-m", "benchmarks.raw", "decode")
+        return float(_said(*program, *PHOTOS, "--seconds", self.seconds)["p50_ms"])
 
     def labels(self, photo: Path) -> dict[str, list[str]]:
         """Return each model's five best labels of a photograph at float32."""
@@ -49,7 +50,7 @@ class Limits:
 
     def _labels(self, model: str, photo: Path) -> list[str]:
         path, names = self.repositories.saved_model(model), self.repositories.labels(model)
-        command = (INFERENCE, "-m", "benchmarks.raw", "labels", path, names, photo)
+        command = (INFERENCE_PYTHON, "-m", "benchmarks.raw", "labels", path, names, photo)
         return _said(*command)["best"]
 
 

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
-from benchmarks.places import GATEWAY, INFERENCE
 from benchmarks.servers import Contender, Server, running
+from serving.processes import GATEWAY_PYTHON, INFERENCE_PYTHON
 
 MODEL = Path(__file__).with_name("stand_in")
 NAP = 'string_value: "0.2"'  # seconds, as the model's configuration has it
@@ -44,7 +44,7 @@ class StandIns:
             "MODEL_REPOSITORY": str(self._directory / "repository"),
             "EDGELENS_RUNTIME_DIR": str(self._directory / f"run-{number}"),
         }
-        command = [str(INFERENCE), "-m", "inference"]
+        command = [str(INFERENCE_PYTHON), "-m", "inference"]
         contender = Contender(
             f"replica-{number}", command, "/", "/readyz", environment, "TRITON_HEALTH_PORT"
         )
@@ -60,6 +60,6 @@ def gateway(name: str, grpc: int, metrics: int, threads: int) -> AbstractContext
         "TRITON_METRICS_URL": f"http://127.0.0.1:{metrics}/metrics",
         "THREADS": str(threads),
     }
-    command = [str(GATEWAY), "-m", "gateway"]
+    command = [str(GATEWAY_PYTHON), "-m", "gateway"]
     contender = Contender(name, command, "/v1/classify", health="/readyz", environment=environment)
     return running(contender)

@@ -5,9 +5,9 @@ import os
 import signal
 import subprocess
 from functools import partial
-from pathlib import Path
 
-HOME = Path(__file__).resolve().parent.parent
+from inference.settings import HOME
+
 INFERENCE_PYTHON = HOME / ".venv-inference/bin/python"
 GATEWAY_PYTHON = HOME / ".venv/bin/python"
 PR_SET_PDEATHSIG = 1

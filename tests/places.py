@@ -1,7 +1,6 @@
 """Where things are: the checkout and the Python of each environment."""
 
-from pathlib import Path
+from inference.settings import HOME
+from serving.processes import GATEWAY_PYTHON, INFERENCE_PYTHON
 
-HOME = Path(__file__).resolve().parents[1]
-GATEWAY_PYTHON = HOME / ".venv/bin/python"
-INFERENCE_PYTHON = HOME / ".venv-inference/bin/python"
+__all__ = ["GATEWAY_PYTHON", "HOME", "INFERENCE_PYTHON"]
