@@ -8,7 +8,8 @@ from typing import Any
 
 from benchmarks.exports import LITE0, VGG16, WEIGHTS
 from benchmarks.places import HOME, PHOTOS
-from benchmarks.repositories import FLOAT, INT8, PRECISIONS, Repositories
+from benchmarks.repositories import FLOAT, PRECISIONS, Repositories
+from inference.backends.tensorflow.precision import INT8_MODEL
 from serving.processes import GATEWAY_PYTHON, INFERENCE_PYTHON
 
 LONGEST = 300  # seconds
@@ -32,7 +33,7 @@ class Limits:
         """Measure the engine with one model; int8 models compute unquantised parts in FLOAT."""
         path = self.repositories.saved_model(model)
         if precision == "int8":
-            path = path.with_name(INT8[0])
+            path = path.with_name(INT8_MODEL)
         sizes = ["--batches", *batches] if batches else []
         return _said(
             *(INFERENCE_PYTHON, "-m", "benchmarks.raw", "engine", path, "--precision", FLOAT),

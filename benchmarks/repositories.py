@@ -7,11 +7,11 @@ from pathlib import Path
 from benchmarks.exports import WEIGHTS
 from benchmarks.places import KEPT
 from gateway.model_names import companions
-from inference.backends.tensorflow.precision import float_precision
+from inference.backends.tensorflow.location import SAVED_MODEL
+from inference.backends.tensorflow.precision import INT8_MODEL, INT8_WEIGHTS, float_precision
 
 FLOAT = float_precision()  # bf16 or f32: what EdgeLens itself chooses on this processor
 PRECISIONS = (FLOAT, "int8")
-INT8 = ("model.int8.xml", "model.int8.bin")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Repositories:
 
     def saved_model(self, model: str) -> Path:
         """Return the path of the SavedModel; the int8 variant is beside it."""
-        return self.exported / model / "1/model.savedmodel"
+        return self.exported / model / "1" / SAVED_MODEL
 
     def labels(self, model: str) -> Path:
         """Return the path of a model's label file."""
@@ -43,7 +43,7 @@ class Repositories:
     def weight_bytes(self, model: str, precision: str) -> int:
         """Return the size of a model's weights at a precision."""
         if precision == "int8":
-            return (self.exported / model / "1" / INT8[1]).stat().st_size
+            return (self.exported / model / "1" / INT8_WEIGHTS).stat().st_size
         data = self.saved_model(model).glob("variables/variables.data-*")
         return sum(path.stat().st_size for path in data) // (2 if precision == "bf16" else 1)
 
@@ -55,9 +55,9 @@ class Repositories:
         wanted = config.replace('string_value: "auto"', f'string_value: "{precision}"')
         (repository / model / "config.pbtxt").write_text(wanted)
         shutil.copy(source / "labels.txt", repository / model)
-        (version / "model.savedmodel").symlink_to(source / "1/model.savedmodel")
+        (version / SAVED_MODEL).symlink_to(self.saved_model(model))
         if precision == "int8":
-            for name in INT8:
+            for name in (INT8_MODEL, INT8_WEIGHTS):
                 (version / name).symlink_to(source / "1" / name)
         for name in companions(model):
             shutil.copytree(self.exported / name, repository / name)

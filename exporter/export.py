@@ -26,17 +26,10 @@ from exporter.labels import labels_for, read_labels
 from exporter.normalisation import normalise
 from exporter.progress import steps
 from exporter.sources import Source, load
-from exporter.target import (
-    SAVED_MODEL,
-    STAGED,
-    Target,
-    plan,
-    publish,
-    reserved,
-    staging,
-)
+from exporter.target import STAGED, Target, plan, publish, reserved, staging
 from gateway.contract import Contract
 from gateway.model_names import companions
+from inference.backends.tensorflow.location import SAVED_MODEL
 from inference.label_file import label_text
 from inference.pbtxt import with_parameters
 from inference.repository import versions_in

@@ -19,12 +19,12 @@ from tqdm import tqdm
 from exporter.config import contract_in
 from exporter.errors import ExportError
 from exporter.pictures import Tensors, files_in, read_pictures
-from exporter.target import SAVED_MODEL, staging
+from exporter.target import staging
 from inference.backends.tensorflow.errors import reason
-from inference.backends.tensorflow.precision import INT8_MODEL
+from inference.backends.tensorflow.location import SAVED_MODEL
+from inference.backends.tensorflow.precision import INT8_MODEL, INT8_WEIGHTS
 from inference.writing import flush
 
-INT8_WEIGHTS = "model.int8.bin"
 BATCH = 8
 CONVOLUTIONS = ("Convolution", "GroupConvolution")
 

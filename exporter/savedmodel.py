@@ -12,8 +12,7 @@ import tensorflow as tf
 
 from exporter.architectures import INPUT, OUTPUT, ModelSpec
 from exporter.normalisation import normalise
-
-SIGNATURE = "serving_default"
+from inference.backends.tensorflow.signatures import DEFAULT_SIGNATURE
 
 
 def write(model: Any, spec: ModelSpec, path: Path) -> None:
@@ -33,7 +32,7 @@ def write(model: Any, spec: ModelSpec, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with _plain(path) as plain:
-            tf.saved_model.save(module, plain, signatures={SIGNATURE: function})
+            tf.saved_model.save(module, plain, signatures={DEFAULT_SIGNATURE: function})
     except tf.errors.OpError as error:  # above all a full disk
         # TensorFlow puts the cause between the file's name and the operation's.
         raise OSError(error.message.rpartition("; ")[2].partition(" [Op:")[0]) from error
@@ -42,7 +41,7 @@ def write(model: Any, spec: ModelSpec, path: Path) -> None:
 def classify(path: Path, tensors: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Return what the SavedModel on disk answers: FP32 [N,classes]."""
     with _plain(path) as plain:
-        signature = tf.saved_model.load(plain).signatures[SIGNATURE]
+        signature = tf.saved_model.load(plain).signatures[DEFAULT_SIGNATURE]
     return np.asarray(signature(image=tf.constant(tensors))[OUTPUT])
 
 

@@ -18,7 +18,6 @@ from inference.locking import locked
 from inference.repository import versions_in
 from inference.writing import flush
 
-SAVED_MODEL = "model.savedmodel"
 STAGED = "version"  # not a number: Triton must not take a staged version for one to load
 _STAGING = ".export-"
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from gateway.model_names import NAME, companions, ensemble_name, is_apart
 from gateway.setting import LARGEST, SettingError
+from inference.backends.tensorflow.location import SAVED_MODEL
 from inference.errors import LaunchError
 from inference.pbtxt import PbtxtError, parse, read
 
-OF_A_MODEL = ("config.pbtxt", "model.savedmodel", "saved_model.pb")
+OF_A_MODEL = ("config.pbtxt", SAVED_MODEL, "saved_model.pb")
 
 
 def ready_models(repository: Path) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from inference.backends.tensorflow.errors import LoadError
 
-DEFAULT_FILE = "model.savedmodel"
+SAVED_MODEL = "model.savedmodel"
 GRAPHDEF = "tensorflow_graphdef"
 
 
@@ -18,7 +18,7 @@ def savedmodel_of(config: Mapping[str, Any], version: Path) -> Path:
             f"platform {GRAPHDEF} is not supported: export the model as a SavedModel and set"
             ' platform: "tensorflow_savedmodel"'
         )
-    path = version / (config.get("default_model_filename") or DEFAULT_FILE)
+    path = version / (config.get("default_model_filename") or SAVED_MODEL)
     if not path.is_dir():
         raise LoadError(f"{path} is missing: a SavedModel is a directory of that name")
     return path

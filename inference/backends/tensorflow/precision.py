@@ -5,7 +5,7 @@ from pathlib import Path
 from inference.backends.tensorflow.errors import LoadError
 from inference.backends.tensorflow.task import Task
 
-INT8_MODEL = "model.int8.xml"
+INT8_MODEL, INT8_WEIGHTS = "model.int8.xml", "model.int8.bin"
 CPUINFO = Path("/proc/cpuinfo")
 
 
