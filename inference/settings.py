@@ -56,7 +56,7 @@ class Settings:
             health_port=setting.read(env, "TRITON_HEALTH_PORT", _PORT, "8003"),
             admin_key=_admin_key(env),
             cache_bytes=setting.read(env, "TRITON_CACHE_BYTES", _cache_bytes, str(64 << 20)),
-            cache_dir=setting.read(env, "EDGELENS_CACHE_DIR", setting.path, "~/.cache/edgelens"),
+            cache_dir=cache_dir(env),
             runtime_dir=runtime_dir(env),
             ready_file=setting.read(env, "TRITON_READY_FILE", _ready_file),
             model_config_name=setting.read(env, "TRITON_MODEL_CONFIG_NAME", _config_name),
@@ -80,6 +80,11 @@ def repository_dir(env: Mapping[str, str]) -> Path:
 def runtime_dir(env: Mapping[str, str]) -> Path:
     """Name the directory of Triton's log and the admin key. Raises SettingError."""
     return setting.read(env, "EDGELENS_RUNTIME_DIR", setting.path, str(HOME / ".cache" / "run"))
+
+
+def cache_dir(env: Mapping[str, str]) -> Path:
+    """Name the directory of converted models. Raises SettingError."""
+    return setting.read(env, "EDGELENS_CACHE_DIR", setting.path, "~/.cache/edgelens")
 
 
 def _ready_file(text: str) -> Path | None:

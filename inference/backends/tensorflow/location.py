@@ -1,6 +1,5 @@
 """Where a model's files are."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,8 +31,3 @@ def version_directory(arguments: Sequence[str]) -> Path:
     if not version.is_dir():
         raise LoadError(f"{version} is gone: it was removed while the model was being loaded")
     return version
-
-
-def cache_directory() -> Path:
-    """Name the directory of converted models."""
-    return Path(os.environ.get("EDGELENS_CACHE_DIR") or "~/.cache/edgelens").expanduser()

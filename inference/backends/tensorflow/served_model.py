@@ -1,6 +1,7 @@
 """One loaded model: its configuration, its engine and how requests become answers."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,12 @@ from inference.backends.tensorflow.configuration import check, offered
 from inference.backends.tensorflow.engines import Engine, load_engine
 from inference.backends.tensorflow.errors import RequestError
 from inference.backends.tensorflow.label_files import check_label_files
-from inference.backends.tensorflow.location import cache_directory, savedmodel_of
+from inference.backends.tensorflow.location import savedmodel_of
 from inference.backends.tensorflow.log import Log
 from inference.backends.tensorflow.parameters import Options
 from inference.backends.tensorflow.signatures import read_signature
 from inference.backends.tensorflow.task import Array, Task
+from inference.settings import cache_dir
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,6 @@ def _task(config: Mapping[str, Any], version: Path) -> Task:
         options=options,
         # Instances work at the same time: they share the quota.
         threads=options.threads or max(1, available_cpus() // model_config.instances(config)),
-        cache=cache_directory(),
+        cache=cache_dir(os.environ),
         max_batch_size=int(config.get("max_batch_size", 0)),
     )
