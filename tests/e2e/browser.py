@@ -2,7 +2,6 @@
 
 import base64
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -236,11 +235,9 @@ class Page:
         found = self.driver.get_log("browser")
         return [entry["message"] for entry in found if entry["level"] in ("SEVERE", "WARNING")]
 
-    def next_event(self, method: str, deadline: float = DEADLINE) -> dict[str, Any]:
-        end = time.monotonic() + deadline
-        while not (found := self.events(method)):
-            assert time.monotonic() < end, f"no {method}"
-        return found[-1]
+    def next_event(self, method: str) -> dict[str, Any]:
+        self.wait(lambda: self.events(method), f"there is {method}")
+        return self.events(method)[-1]
 
     def accessible(self) -> list[dict[str, Any]]:
         """Return the accessibility tree's nodes that assistive technology can see."""
