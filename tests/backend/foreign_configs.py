@@ -1,9 +1,6 @@
 """The config.pbtxt of each foreign model; None for a model without one."""
 
-
-def parameter(key: str, value: str) -> str:
-    return f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}\n'
-
+from inference.pbtxt import parameter
 
 # NVIDIA's default is two instances; one is enough for most tests.
 ONE = "instance_group [{ count: 1 kind: KIND_CPU }]\n"

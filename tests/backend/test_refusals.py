@@ -13,14 +13,10 @@ from inference.backends.tensorflow.signatures import (
     SIGNATURES,
     TAGS,
 )
+from inference.pbtxt import parameter
 
 Y = 'output { name: "y" data_type: TYPE_FP32 dims: [1] }'
 X = 'input { name: "x" data_type: TYPE_FP32 dims: [1] }'
-
-
-def parameter(key, value):
-    return f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}'
-
 
 CASES = {
     "wrong type": (

@@ -20,18 +20,9 @@ from gateway.model import Model
 from gateway.scrape import Loaded
 from gateway.services import Services
 from gateway.triton import Answer
+from tests.pictures import CONTRACT
 
-CONTRACT = {
-    "width": "224",
-    "height": "224",
-    "resize_shorter_side": "256",
-    "crop": "center",
-    "interpolation": "cubic",
-    "colour_order": "RGB",
-    "value_range": "0-255",
-    "label_file": "labels.txt",
-    "weights": "random",
-}
+STATED = {**CONTRACT.as_parameters(), "label_file": "labels.txt", "weights": "random"}
 COLOURS = {"red": (0, 0, 255), "green": (0, 255, 0), "blue": (255, 0, 0)}  # BGR
 
 
@@ -49,7 +40,7 @@ def model_config(name: str, **parameters: str) -> Any:
     config = model_config_pb2.ModelConfig(name=name, max_batch_size=4)
     config.input.add(name="image", data_type=model_config_pb2.TYPE_UINT8, dims=[224, 224, 3])
     config.output.add(name="probabilities", data_type=model_config_pb2.TYPE_FP32, dims=[1000])
-    for key, value in {**CONTRACT, **parameters}.items():
+    for key, value in {**STATED, **parameters}.items():
         config.parameters[key].string_value = value
     return config
 

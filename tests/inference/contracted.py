@@ -9,7 +9,8 @@ import numpy as np
 
 from gateway.contract import Contract
 from gateway.image import to_tensor
-from inference.label_file import labels_sha256
+from inference.label_file import label_text, labels_sha256
+from inference.pbtxt import with_parameters
 from tests.photos import photos
 
 SIDE = 64
@@ -142,13 +143,9 @@ def add_ensemble(
 def add(repository: Path, name: str, text: str, parameters: dict[str, str]) -> Path:
     directory = repository / name
     (directory / "1").mkdir(parents=True)
-    lines = [
-        f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}'
-        for key, value in parameters.items()
-    ]
-    (directory / "config.pbtxt").write_text(text + "\n".join(lines) + "\n")
+    (directory / "config.pbtxt").write_text(with_parameters(text, parameters))
     return directory
 
 
 def write_labels(directory: Path, labels: list[str]) -> None:
-    (directory / "labels.txt").write_text("\n".join(labels) + "\n")
+    (directory / "labels.txt").write_text(label_text(labels))
