@@ -30,6 +30,7 @@ from exporter.target import STAGED, Target, plan, publish, reserved, staging
 from gateway.contract import Contract
 from gateway.model_names import companions
 from inference.backends.tensorflow.location import SAVED_MODEL
+from inference.deployment.memory import size_of
 from inference.label_file import label_text
 from inference.pbtxt import with_parameters
 from inference.repository import versions_in
@@ -74,7 +75,7 @@ def export(job: Job) -> str:
 def _report(target: Target, source: Source, golden: Golden, what_next: str) -> str:
     path, side = target.version_dir / SAVED_MODEL, source.spec.size
     return (
-        f"{path} ({savedmodel.size(path) / 1e6:.0f} MB)\n"
+        f"{path} ({size_of(path) / 1e6:.0f} MB)\n"
         f"  input   {INPUT}: UINT8 [N,{side},{side},3], RGB\n"
         f"  output  {OUTPUT}: FP32 [N,{source.classes}]\n"
         f"  golden picture: {golden.label} ({golden.probability:.2%})\n"

@@ -56,8 +56,3 @@ def _plain(path: Path) -> Iterator[str]:
         yield f"/proc/self/fd/{directory}/{path.name}"
     finally:
         os.close(directory)
-
-
-def size(path: Path) -> int:
-    """Return the size of all files of a SavedModel, in bytes."""
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

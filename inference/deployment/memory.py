@@ -28,8 +28,12 @@ def require_memory(directories: list[Path], available: int, purpose: str) -> Non
 
 def needed_for(version: Path) -> int:
     """Estimate the bytes a version takes at the peak of its loading."""
-    files = sum(file.stat().st_size for file in version.rglob("*") if file.is_file())
-    return int(files * PEAK_PER_BYTE) + PROCESS_BYTES
+    return int(size_of(version) * PEAK_PER_BYTE) + PROCESS_BYTES
+
+
+def size_of(directory: Path) -> int:
+    """Add up the bytes of all files below a directory."""
+    return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
 
 
 def membership_of(http_port: int) -> Path:
