@@ -92,11 +92,16 @@ def measured(answers: list[Answer], window: Window, lost: int, generator: float)
         throughput=sum(share(answer, window) for answer in good) / (window[1] - window[0]),
         answers=len(inside),
         p50_ms=statistics.median(times),
-        p99_ms=statistics.quantiles(times, n=100, method="inclusive")[98],
+        p99_ms=p99(times),
         longest_ms=max(times),
         errors=refused + lost,
         generator=generator,
     )
+
+
+def p99(times: list[float]) -> float:
+    """Return the time within which 99 of 100 are answered, never more than the longest."""
+    return statistics.quantiles(times, n=100, method="inclusive")[98]
 
 
 def _watch(generator: Generator, plan: Plan) -> tuple[list[Answer], Window]:

@@ -9,7 +9,6 @@ needs little of the machine; the result states how much.
 import argparse
 import asyncio
 import json
-import statistics
 import sys
 import time
 from functools import partial
@@ -21,7 +20,7 @@ from benchmarks.contenders import edgelens
 from benchmarks.exports import VGG16
 from benchmarks.flood import Flood
 from benchmarks.interruption import until_interrupted
-from benchmarks.load import Plan, press
+from benchmarks.load import Plan, p99, press
 from benchmarks.places import PHOTOS
 from benchmarks.preparation import prepare
 from benchmarks.repositories import FLOAT
@@ -70,10 +69,10 @@ def judged(server: Server, flood: Flood, seconds: int) -> dict[str, Any]:
     after = server.memory()
     # Requests admitted last are answered after the flood, so goodput is over the whole time.
     good = flood.statuses["200"] / lasted
-    p99 = statistics.quantiles(flood.latencies, n=100)[98] if len(flood.latencies) > 1 else None
+    late = round(p99(flood.latencies), 2) if len(flood.latencies) > 1 else None
     return {
         "goodput_per_second": round(good, 2),
-        "admitted_p99_seconds": p99 and round(p99, 2),
+        "admitted_p99_seconds": late,
         "deadline_seconds": DEADLINE,
         "statuses": dict(flood.statuses),
         "memory_mb": round(after / 1e6, 1),
