@@ -99,7 +99,7 @@ def _engine(results: dict[str, Any]) -> str:
             measured = [raw[model][precision] for raw in results["raw"]]
             best, latency = spread(measured, "best").text(1), spread(measured, "p50_ms").text(1)
             rows.append([f"{model}, {precision}", best, latency])
-    titles = ["the engine alone", "best batch, images/s", "one picture, p50 ms"]
+    titles = ["the engine alone", "best batch, pictures/s", "one picture, p50 ms"]
     return table(titles, rows)
 
 

@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def measure_engine(arguments: argparse.Namespace) -> dict[str, object]:
-    """Return images a second by batch size, and the median latency of one picture in ms."""
+    """Return pictures a second by batch size, and the median latency of one picture in ms."""
     throughput: dict[int | str, float] = {}
     latency = 0.0
     for size in arguments.batches:
@@ -63,7 +63,7 @@ def measure_engine(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def _side_by_side(arguments: argparse.Namespace, size: int) -> float:
-    """Return images a second when every core computes its own batches."""
+    """Return pictures a second when every core computes its own batches."""
     import openvino as ov
 
     queue = ov.AsyncInferQueue(
