@@ -1,5 +1,7 @@
 // The API's documentation, built from the description that the gateway itself serves.
 
+import { find } from "./elements.js";
+
 const REFERENCE = "#/components/schemas/";
 const LONG_SHAPE = 30; // lines of JSON after which an example is folded
 
@@ -201,18 +203,16 @@ function conventions(description) {
 }
 
 async function main() {
-  const about = document.getElementById("about");
+  const about = find("about");
   try {
     const response = await fetch("openapi.json");
     const description = new Description(await response.json());
     const { info, tags } = description;
     about.textContent = `${info.title} ${info.version}. ${info.description}`;
-    const links = tags.flatMap((tag) => contents(description, tag));
-    document.getElementById("contents").append(...links);
-    document
-      .getElementById("operations")
-      .append(conventions(description), ...tags.flatMap((tag) => group(description, tag)));
-    document.getElementById(location.hash.slice(1))?.scrollIntoView();
+    const each = (write) => tags.flatMap((tag) => write(description, tag));
+    find("contents").append(...each(contents));
+    find("operations").append(conventions(description), ...each(group));
+    find(location.hash.slice(1))?.scrollIntoView();
   } catch (error) {
     about.textContent = "openapi.json cannot be read; is the server running?";
     throw error;
