@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from gateway.model_names import companions
+from gateway.model_names import decode_name, ensemble_name
 from inference.contracts.errors import Unreachable
 from inference.deployment.errors import DeployError
 from inference.deployment.memory import available_memory, require_memory
@@ -219,7 +219,7 @@ class Deployment:
 
     def _ensemble(self) -> ModelFiles | None:
         """Return the files of the ensemble beside the model, if there is one."""
-        _, name = companions(self.files.model)
+        name = ensemble_name(self.files.model)
         there = name in ready_models(self.files.repository)
         return ModelFiles(self.files.repository, name) if there else None
 
@@ -228,9 +228,8 @@ class Deployment:
 
         The ensemble leads to whatever version serves; its number tells its clients which one.
         """
-        decode, _ = companions(self.files.model)
-        there = decode in ready_models(self.files.repository)
-        if there and not self.server.versions(decode):
+        decode = decode_name(self.files.model)
+        if decode in ready_models(self.files.repository) and not self.server.versions(decode):
             self.server.load(decode)
         if ensemble := self._ensemble():
             self._renumber(ensemble, version)
