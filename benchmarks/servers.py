@@ -15,6 +15,7 @@ import psutil
 
 from benchmarks.places import HOME, KEPT, LOGS
 from gateway.ask import answers
+from serving.processes import finish
 
 START = 90  # seconds a contender may take until it answers
 STOP = 15
@@ -127,11 +128,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     children = tree(process.pid)[1:]
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(STOP)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    finish(process, STOP)
     with contextlib.suppress(ProcessLookupError):  # children of one that ended by itself
         os.killpg(process.pid, signal.SIGKILL)
     for child in psutil.wait_procs(children, timeout=5)[1]:

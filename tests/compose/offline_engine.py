@@ -1,13 +1,12 @@
 """A second Docker engine in a network namespace that holds nothing but loopback."""
 
-import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving.processes import finish
 from tests.compose.docker import DockerError, run
 from tests.compose.stack import tool
 from tests.waiting import wait_until
@@ -57,9 +56,5 @@ def offline_engine(place: Path) -> Iterator[OfflineEngine]:
         yield engine
     finally:
         process.terminate()
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        finish(process, 60)
         run("rm", "-rf", "--one-file-system", place)
