@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
+from urllib.parse import quote
 
 import grpc
 import numpy as np
@@ -52,8 +53,8 @@ def ask_http(triton: Endpoints, case: Case) -> tuple[str, str]:
     """Return the outcome, a word or a status, and the server's message or the best label."""
     envelope = envelope_of(case) if case.envelope is None else case.envelope
     content = b"" if case.region else case.content
-    version = f"/versions/{quoted(case.version)}" if case.version else ""
-    path = f"/v2/models/{quoted(case.model)}{version}/infer"
+    version = f"/versions/{quote(case.version, safe='')}" if case.version else ""
+    path = f"/v2/models/{quote(case.model, safe='')}{version}/infer"
     length = str(len(envelope)) if case.header is None else case.header
     headers = {"Inference-Header-Content-Length": length}
     connection = http.client.HTTPConnection(triton.host, triton.http_port, timeout=60)
@@ -80,10 +81,6 @@ def envelope_of(case: Case) -> bytes:
     image = {"name": case.name, "datatype": case.datatype, "shape": case.shape, "parameters": where}
     wanted = {"name": case.output, "parameters": {"classification": case.classes}}
     return json.dumps({"inputs": [image], "outputs": [wanted]}).encode()
-
-
-def quoted(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "_-." else f"%{ord(c):02X}" for c in name)
 
 
 def ask_grpc(stub: "service_pb2_grpc.GRPCInferenceServiceStub", case: Case) -> tuple[str, str]:
