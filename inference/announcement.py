@@ -47,11 +47,9 @@ class Announcement:
 
     def withdraw(self) -> None:
         """Remove what was left for others."""
-        with contextlib.suppress(OSError):  # it was never written, or is not a file
-            if self._settings.ready_file:
-                self._settings.ready_file.unlink()
-        with contextlib.suppress(OSError):
-            self.key_path.unlink()
+        for path in filter(None, (self._settings.ready_file, self.key_path)):
+            with contextlib.suppress(OSError):  # it was never written, or is not a file
+                path.unlink()
 
     def _engines(self) -> dict[tuple[str, str], str]:
         """Read from Triton's metrics which engine and precision each model's version runs with."""
