@@ -39,13 +39,13 @@ class Settings:
     trusted_proxy: str = ""
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
         """Read the settings; raise SettingError with the variable's name for a bad value."""
         chosen: dict[str, Any] = {}
         for entry in fields(cls):
             variable = entry.name.upper()
-            if setting.given(environ, variable):
-                chosen[entry.name] = setting.read(environ, variable, _READERS[entry.name])
+            if setting.given(env, variable):
+                chosen[entry.name] = setting.read(env, variable, _READERS[entry.name])
         if "max_upload_bytes" in chosen and "max_body_bytes" not in chosen:
             chosen["max_body_bytes"] = max(cls.max_body_bytes, 2 * chosen["max_upload_bytes"])
         # Requests admitted just before the end still have their whole deadline.
