@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gateway.contract import Contract
-from gateway.errors import EdgeLensError, TooLarge, UndecodablePicture
+from gateway.errors import MEGABYTE, EdgeLensError, TooLarge, UndecodablePicture
 from gateway.formats import Header, read_header
 from gateway.formats.exif import ORIENTATION, orientation, without_orientation
 from gateway.formats.header import OPENCV_PIXEL_BYTES, damaged
@@ -53,7 +53,7 @@ BAND_PIXELS = 1 << 18
 class Limits:
     """What one picture may cost: encoded bytes, pixels, pixels along a side."""
 
-    max_bytes: int = 20 * 1024 * 1024
+    max_bytes: int = 20 * MEGABYTE
     max_pixels: int = 50_000_000
     max_side: int = 65_535
 
@@ -119,10 +119,10 @@ def _check_size(header: Header, scale: int, limits: Limits) -> None:
     if header.scalable:
         memory += pixels * OPENCV_PIXEL_BYTES // scale**2
     if memory > limits.max_memory:
-        rounded_up = -(-memory >> 20)  # never the number that is allowed
+        rounded_up = -(-memory // MEGABYTE)  # never the number that is allowed
         raise TooLarge(
             f"Decoding this {header.format} picture of {header.width} x {header.height} pixels "
-            f"would take {rounded_up} MB; at most {limits.max_memory >> 20} MB are allowed. "
+            f"would take {rounded_up} MB; at most {limits.max_memory // MEGABYTE} MB are allowed. "
             "Send it smaller, or as an ordinary JPEG."
         )
 

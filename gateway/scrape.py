@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.ask import ask
-from gateway.errors import TritonUnavailable
+from gateway.errors import MEGABYTE, TritonUnavailable
 
 TRITONS = "nv_"  # how Triton's own metrics begin; it has some without any model
 LOADED = "nv_inference_pending_request_count"
 MODEL_INFO = "edgelens_model_info"
 INFERRED = "nv_inference_count"
 TIMEOUT = 2.0  # seconds
-MOST_BYTES = 4 * 1024 * 1024
+MOST_BYTES = 4 * MEGABYTE
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from tritonclient.utils import deserialize_bytes_tensor
 
 from gateway.deadline import Deadline
 from gateway.errors import (
+    MEGABYTE,
     DeadlineExceeded,
     EdgeLensError,
     InferenceFailed,
@@ -43,7 +44,7 @@ CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1000),
     ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    ("grpc.max_receive_message_length", 64 * MEGABYTE),
 )
 BROKE_OFF = "The model broke off this inference; try again."
 Tensor = NDArray[np.uint8]

@@ -8,9 +8,9 @@ import threading
 from collections.abc import Iterator
 
 from gateway.deadline import Deadline
-from gateway.errors import Overloaded
+from gateway.errors import MEGABYTE, Overloaded
 
-LARGE = 1024 * 1024  # bytes
+LARGE = MEGABYTE
 _parsing = threading.Lock()
 
 
