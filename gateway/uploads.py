@@ -233,9 +233,9 @@ def _from_json(request: Request, limits: UploadLimits) -> list[Picture]:
     # Base64 has none of these bytes; a body full of them is meant to exhaust the memory.
     if sum(body.count(mark) for mark in b"[{,") > 8 * limits.pictures + SPARE_FIELDS:
         raise BadRequest(f"The JSON has too many values. {_most(limits)}")
-    if not body.isascii():
-        body = _as_ascii(body, limits)
     try:
+        if not body.isascii():
+            body = _as_ascii(body, limits)
         text = body.decode("ascii")
         del body  # each of these is as large as the request
         document = json.loads(text)
@@ -248,19 +248,16 @@ def _from_json(request: Request, limits: UploadLimits) -> list[Picture]:
 
 
 def _as_ascii(body: bytes, limits: UploadLimits) -> bytes:
-    """Write JSON's other characters as escapes; raise BadRequest if they are not UTF-8, or many.
+    """Write JSON's other characters as escapes; BadRequest for many, ValueError if not UTF-8.
 
     One wide character in a name would make a text of four bytes for each character of base64.
     """
     if len(body.translate(None, ASCII)) > MOST_NOT_ASCII * (limits.pictures + SPARE_FIELDS):
         raise BadRequest("The JSON has too much text besides base64.")
-    try:
-        return NOT_ASCII.sub(
-            lambda found: json.dumps(found[0].decode())[1:-1].encode(),
-            body.removeprefix(codecs.BOM_UTF8),
-        )
-    except UnicodeDecodeError:
-        raise BadRequest("The body is not valid JSON.") from None
+    return NOT_ASCII.sub(
+        lambda found: json.dumps(found[0].decode())[1:-1].encode(),
+        body.removeprefix(codecs.BOM_UTF8),
+    )
 
 
 def _refuse_options(names: Iterable[str]) -> None:
