@@ -67,6 +67,16 @@ class Settings:
         )
 
     @property
+    def ports(self) -> dict[str, int]:
+        """Map the settings that name ports to these."""
+        return {
+            "TRITON_HTTP_PORT": self.http_port,
+            "TRITON_GRPC_PORT": self.grpc_port,
+            "TRITON_METRICS_PORT": self.metrics_port,
+            "TRITON_HEALTH_PORT": self.health_port,
+        }
+
+    @property
     def reachable_host(self) -> str:
         """Name the address at which the launcher itself reaches what it binds to `host`."""
         return reachable(self.host)

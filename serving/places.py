@@ -112,14 +112,8 @@ class Places:
 
     def _listeners(self) -> dict[str, tuple[str, int]]:
         """Return the host and the port of each setting that names a port."""
-        triton = self.triton
-        return {
-            "PORT": (self.gateway.host, self.gateway.port),
-            "TRITON_HTTP_PORT": (triton.host, triton.http_port),
-            "TRITON_GRPC_PORT": (triton.host, triton.grpc_port),
-            "TRITON_METRICS_PORT": (triton.host, triton.metrics_port),
-            "TRITON_HEALTH_PORT": (triton.host, triton.health_port),
-        }
+        tritons = {name: (self.triton.host, port) for name, port in self.triton.ports.items()}
+        return {"PORT": (self.gateway.host, self.gateway.port), **tritons}
 
 
 def _spelled(host: str) -> str:

@@ -27,16 +27,10 @@ class Ports:
 
 def choose_ports(settings: Settings) -> Ports:
     """Take the given ports if they are free, any free one for 0. Raises LaunchError."""
-    given = {
-        "TRITON_HTTP_PORT": settings.http_port,
-        "TRITON_GRPC_PORT": settings.grpc_port,
-        "TRITON_METRICS_PORT": settings.metrics_port,
-        "TRITON_HEALTH_PORT": settings.health_port,
-    }
     held = []
     try:
         # All are held until the last is chosen, so that no port is given out twice.
-        for name, port in given.items():
+        for name, port in settings.ports.items():
             held.append(take(settings.host, port, name) if port else _take_any(settings.host, name))
         return Ports(*(part.getsockname()[1] for part in held))
     finally:
