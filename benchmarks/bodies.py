@@ -3,13 +3,11 @@
 import json
 from pathlib import Path
 
-from benchmarks.exports import CONTRACT
+from benchmarks.exports import CONTRACT, SIDE
 from benchmarks.load import Target
 from benchmarks.places import PHOTOS
 from benchmarks.servers import Server
 from gateway.image import to_tensor
-
-SIDE = CONTRACT.width
 
 
 def photos(server: Server) -> Target:

@@ -16,6 +16,7 @@ from serving.processes import INFERENCE_PYTHON
 ROOT = KEPT / "exported"  # both models in one repository, int8 variants beside the SavedModels
 VGG16, LITE0 = "vgg16", "efficientnet_lite0"
 CONTRACT = Contract(224, 224, 256, "center", "cubic", "RGB", "0-255")  # of both models
+SIDE = CONTRACT.width
 WEIGHTS = {VGG16: "random", LITE0: "imagenet"}
 AGREEMENT = re.compile(r"top-1 agreement with f32 ([\d.]+)%")
 # Exported models depend on the exporter and on the preprocessing that it checks itself with.

@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.exports import CONTRACT
+from benchmarks.exports import CONTRACT, SIDE
 from gateway.image import to_tensor
 
 BATCHES = (1, 4, 8)
-SIZE = CONTRACT.width
 AT_LEAST = 3  # repetitions, however long one takes
 
 
@@ -52,7 +51,7 @@ def measure_engine(arguments: argparse.Namespace) -> dict[str, object]:
     latency = 0.0
     for size in arguments.batches:
         run = compiled(arguments.model, size, arguments.precision)
-        pictures = np.random.default_rng(0).integers(0, 256, (size, SIZE, SIZE, 3), np.uint8)
+        pictures = np.random.default_rng(0).integers(0, 256, (size, SIDE, SIDE, 3), np.uint8)
         times = repeat(run, itertools.repeat(pictures), arguments.seconds)
         throughput[size] = size * len(times) / sum(times)
         if size == 1:
@@ -69,7 +68,7 @@ def _side_by_side(arguments: argparse.Namespace, size: int) -> float:
     queue = ov.AsyncInferQueue(
         compiled(arguments.model, size, arguments.precision, hint="THROUGHPUT")
     )
-    pictures = np.random.default_rng(0).integers(0, 256, (size, SIZE, SIZE, 3), np.uint8)
+    pictures = np.random.default_rng(0).integers(0, 256, (size, SIDE, SIDE, 3), np.uint8)
     for _ in range(len(queue)):  # the first ones pack the weights
         queue.start_async(pictures, share_inputs=True)
     queue.wait_all()
@@ -105,7 +104,7 @@ def compiled(path: Path, batch: int, precision: str, hint: str = "LATENCY") -> A
 
     core = ov.Core()
     model = core.read_model(path)
-    model.reshape([batch, SIZE, SIZE, 3])
+    model.reshape([batch, SIDE, SIDE, 3])
     options = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": precision}
     return core.compile_model(model, "CPU", options)
 
