@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import requests
 from selenium import webdriver
 
 from benchmarks.exports import sources_digest
 from benchmarks.servers import free_port
+from gateway.ask import answers
 from tests.e2e.browser import Page, chromium
 from tests.lite import MODEL
 from tests.places import GATEWAY_PYTHON, HOME, INFERENCE_PYTHON
@@ -99,10 +99,7 @@ def stop_gateway(gateway: Gateway) -> None:
 
 
 def is_ready(url: str) -> bool:
-    try:
-        return requests.get(url + "/readyz", timeout=5).status_code == 200
-    except requests.RequestException:
-        return False
+    return answers(url + "/readyz", timeout=5)
 
 
 @contextmanager
