@@ -1,7 +1,7 @@
 // The upload page: pictures in, labels out. No dependencies, no build step, no other host.
 
 import { dropped, isForField } from "./drop.js";
-import { find, isolated } from "./elements.js";
+import { find, isolated, make } from "./elements.js";
 import { Gateway } from "./gateway.js";
 import { Key } from "./key.js";
 import { Models } from "./models.js";
@@ -226,7 +226,7 @@ class Page {
   #save() {
     const text = csv(this.#queue.all().flatMap(({ rows }) => rows));
     const url = URL.createObjectURL(new Blob(["\ufeff", text, "\r\n"], { type: "text/csv" }));
-    Object.assign(document.createElement("a"), { href: url, download: "edgelens.csv" }).click();
+    make("a", { href: url, download: "edgelens.csv" }).click();
     URL.revokeObjectURL(url);
   }
 

@@ -1,19 +1,9 @@
 // The API's documentation, built from the description that the gateway itself serves.
 
-import { find } from "./elements.js";
+import { find, make } from "./elements.js";
 
 const REFERENCE = "#/components/schemas/";
 const LONG_SHAPE = 30; // lines of JSON after which an example is folded
-
-/** Return an element with these children, elements or texts. */
-function make(name, attributes = {}, ...children) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    element.setAttribute(key, value);
-  }
-  element.append(...children);
-  return element;
-}
 
 /** Return a text's parts; text between backquotes becomes code. */
 function prose(text) {

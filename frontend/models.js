@@ -1,4 +1,4 @@
-import { find, show } from "./elements.js";
+import { find, make, show } from "./elements.js";
 import { megabytes } from "./text.js";
 
 const UNLIMITED = { pictures: Infinity, picture_bytes: Infinity, request_bytes: Infinity };
@@ -88,10 +88,7 @@ export class Models {
     const { name, versions, weights, precision, engine, stands_in_for: absent } = this.#chosen();
     const version = `version${versions.length > 1 ? "s" : ""} ${versions.join(", ")}`;
     const facts = [version, `${weights} weights`, precision, engine].filter(Boolean);
-    find("model-line").replaceChildren(
-      Object.assign(document.createElement("strong"), { textContent: name }),
-      ` ${facts.join(" · ")}`,
-    );
+    find("model-line").replaceChildren(make("strong", {}, name), ` ${facts.join(" · ")}`);
     const note = `Stands in for ${absent}, whose trained weights this server does not have.`;
     show(find("model-note"), absent ? note : "");
     const warning = `${name} has random weights: it was never trained; its labels mean nothing.`;
