@@ -71,6 +71,7 @@ class Admission:
         self._last_seen: dict[str, float] = {}
         self._last_purge = float("-inf")
         self._last_decrease = float("-inf")
+        self._tickets: list[Ticket] = []  # of the requests under way, in the order they came
 
     def enter(self, client: str) -> Ticket:
         """Admit a request; raise TooManyRequests for a client over its share, else Overloaded."""
@@ -83,7 +84,8 @@ class Admission:
                 raise TooManyRequests("You have too many requests under way.", self._retry_after())
             self._take(client, 1)
             deadline = Deadline(self.deadline_seconds, self._clock())
-            return Ticket(self, client, deadline, self.in_flight)
+            self._tickets.append(Ticket(self, client, deadline, self.in_flight))
+            return self._tickets[-1]
 
     def grow(self, ticket: Ticket, pictures: int) -> None:
         """Take one place per picture; a request that is alone may exceed the limit."""
@@ -93,8 +95,8 @@ class Admission:
                 self._refuse(ticket.client)
             more = pictures - ticket.weight
             self._take(ticket.client, more)
-            # Of those before it, some have left since it came, and some have grown.
-            ticket.ahead = max(ticket.ahead + more, self.in_flight)
+            for behind in self._tickets[self._tickets.index(ticket) :]:
+                behind.ahead += more
             ticket.weight = pictures
 
     def leave(self, ticket: Ticket) -> None:
@@ -103,6 +105,7 @@ class Admission:
             if ticket.left:
                 return
             ticket.left = True
+            self._tickets.remove(ticket)
             self.in_flight -= ticket.weight
             self._held[ticket.client] -= ticket.weight
             if self._held[ticket.client] <= 0:

@@ -141,6 +141,17 @@ def test_an_answer_counts_for_each_of_its_pictures(
     assert admission.seconds_per_picture == pytest.approx(seconds / (3 + 3))
 
 
+def test_what_comes_later_makes_no_picture_before_it_faster(clock: Clock) -> None:
+    admission = build(clock, limit=64)
+    burst = [admission.enter("a") for _ in range(16)]
+    for ticket in burst:
+        ticket.grow(2)
+    for ticket in burst:
+        clock.now += 2 * 0.1
+        answer(ticket)
+    assert admission.seconds_per_picture == pytest.approx(0.1)
+
+
 def test_the_limit_grows_for_requests_of_many_pictures_too(clock: Clock) -> None:
     admission = build(clock, limit=64)
     first, second = admission.enter("a"), admission.enter("a")
