@@ -28,7 +28,12 @@ def _open_closed_streams() -> None:
     while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(opened, True)
     os.close(opened)
-    sys.stdout, sys.stderr = sys.stdout or os.fdopen(1, "w"), sys.stderr or os.fdopen(2, "w")
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
+
+
+def _nowhere() -> TextIO:
+    """Open what keeps nothing, and not descriptor 1 or 2: a file may have become that before."""
+    return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
 
 
 def _accept_any_text() -> None:

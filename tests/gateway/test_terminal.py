@@ -64,6 +64,20 @@ with open({str(path)!r}, "w") as file:
     subprocess.run(["sh", "-c", "echo Hello. && echo An error. >&2"], check=True)
     file.write("mine")
 """
-    closed = ["sh", "-c", 'exec "$0" -c "$1" <&- >&- 2>&-', sys.executable, speaks]
-    assert subprocess.run(closed, check=False).returncode == 0
+    run_with_closed_streams(speaks)
     assert path.read_text() == "mine"
+
+
+def test_a_file_that_has_become_a_stream_before_gets_no_message(tmp_path: Path) -> None:
+    run_with_closed_streams(f"""
+files = [open(f"{tmp_path}/{{n}}", "w") for n in range(3)]
+import gateway.terminal, sys
+gateway.terminal.say("Hello.")
+print("An error.", file=sys.stderr, flush=True)
+""")
+    assert [(tmp_path / str(n)).read_text() for n in range(3)] == ["", "", ""]
+
+
+def run_with_closed_streams(program: str) -> None:
+    closed = ["sh", "-c", 'exec "$0" -c "$1" <&- >&- 2>&-', sys.executable, program]
+    assert subprocess.run(closed, check=False).returncode == 0
