@@ -11,10 +11,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tritonclient.grpc
 
+from inference.errors import LaunchError
+from inference.launcher import require_plain_temporary_directory
 from tests.inference import standins
 from tests.inference.calls import (
     Answer,
@@ -248,19 +251,13 @@ def test_a_temporary_directory_from_which_no_model_starts_is_one_sentence(
     assert ended.stderr.count("\n") == 1
 
 
-def test_a_temporary_directory_that_allows_no_program_is_one_sentence(
-    repository: Path, tmp_path: Path
+def test_a_temporary_directory_that_allows_no_program_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = tmp_path / "noexec"
-    place.mkdir()
-    mounts = f'mount -t tmpfs -o noexec none "{place}" && exec "$0" -m inference'
-    inside = ["unshare", "--map-root-user", "--mount", "sh", "-c", mounts, sys.executable]
-    env = inference_env(repository, tmp_path, TMPDIR=str(place))
-    ended = subprocess.run(inside, cwd=HOME, env=env, capture_output=True, text=True, timeout=60)
-    assert ended.returncode == 1
-    assert ended.stderr.startswith(f"Error: Triton cannot start models from {place}, ")
-    assert "noexec" in ended.stderr
-    assert ended.stderr.count("\n") == 1
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_NOEXEC))
+    with pytest.raises(LaunchError, match=f"from {tmp_path}, .*noexec"):
+        require_plain_temporary_directory()
 
 
 def test_nested_json_does_not_end_triton(server: Running) -> None:
