@@ -118,7 +118,9 @@ class Server:
             return self.client.index(timeout=30.0)
         except TritonRefused as error:
             if error.status != FORBIDDEN:
-                raise DeployError(str(error)) from None
+                raise DeployError(
+                    f"Triton cannot read the repository: {error}; mend or remove what it names"
+                ) from None
             raise DeployError(
                 "the server does not accept this admin key: set TRITON_ADMIN_KEY to the one it was"
                 " started with, or EDGELENS_RUNTIME_DIR to its launcher's directory"

@@ -108,6 +108,18 @@ def test_a_version_that_was_replaced_on_disk_is_tested_apart(server: Running) ->
     assert "candidate" not in accepted.stdout
 
 
+def test_a_repository_that_triton_cannot_read_is_named(server: Running, tmp_path: Path) -> None:
+    link = Path(server.env["MODEL_REPOSITORY"]) / "unmounted"
+    link.symlink_to(tmp_path / "absent")
+    try:
+        refused = deploy(server, 1)
+    finally:
+        link.unlink()
+    assert refused.returncode == 1
+    (line,) = refused.stderr.splitlines()
+    assert f"{link}; mend or remove what it names" in line
+
+
 def test_a_copy_of_the_repository_is_told_from_the_one_that_is_served(
     server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
