@@ -62,9 +62,8 @@ def imagenet_model(spec: ModelSpec) -> Any:
     except Exception as error:
         raise WeightsUnavailable(
             f"the ImageNet weights of {spec.name} cannot be downloaded ({_reason(error)}); "
-            f"give them as a file (`python3 export_model.py {spec.name} --weights FILE`), "
-            "export efficientnet_lite0, whose weights need no download, "
-            "or test with --weights random"
+            "give them as a file (--weights FILE), export efficientnet_lite0, whose weights need "
+            "no download, or test with --weights random"
         ) from error
 
 

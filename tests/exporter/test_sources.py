@@ -39,11 +39,14 @@ def run(*arguments: str, home: Path, **settings: str) -> subprocess.CompletedPro
 
 
 def test_no_internet_is_one_sentence_with_the_ways_out(tmp_path: Path) -> None:
-    done = run("mobilenet_v3_small", "--repository", str(tmp_path / "repository"), home=tmp_path)
+    repository = str(tmp_path / "repository")
+    named = ("mobilenet_v3_small", "--name", "mine")
+    done = run(*named, "--repository", repository, home=tmp_path)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     for way in ("--weights FILE", "efficientnet_lite0", "--weights random", "Connection refused"):
         assert way in done.stderr
+    assert "export_model.py" not in done.stderr  # a command without the name makes another model
     assert not (tmp_path / "repository").exists()
 
 
