@@ -8,5 +8,3 @@ import inference  # noqa: F401 (from then on, OpenVINO and NNCF report nothing)
 # and the GPUs this machine does not have. A level that the user has set is kept.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-# What users prefer for their own work, in the environment or in keras.json, is not for ours.
-os.environ["KERAS_BACKEND"] = "tensorflow"

@@ -1,11 +1,15 @@
 """Import TensorFlow only when it is needed: that takes seconds, and `--help` must not wait."""
 
+import os
 import tempfile
 from pathlib import Path
 
 from exporter.errors import ExportError
 from exporter.job import Job
 from exporter.quiet import quiet_stderr
+
+# What users prefer for their own work, in the environment or in keras.json, is not for ours.
+os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
 def export(job: Job) -> str:

@@ -70,6 +70,13 @@ def test_what_the_user_prefers_in_keras_changes_no_model(exported: Path, tmp_pat
         assert (repository / model / part).read_bytes() == (exported / model / part).read_bytes()
 
 
+def test_what_the_user_prefers_in_keras_reaches_what_is_served() -> None:
+    ask = [sys.executable, "-c", "import os, serve; print(os.environ['KERAS_BACKEND'])"]
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    done = subprocess.run(ask, cwd=HOME, env=environment, capture_output=True, text=True)
+    assert done.stdout == "jax\n"
+
+
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(ExportError, match=r"there is no file nowhere\.h5"):
         deferred.export(Job(ARCHITECTURES["vgg16"], "nowhere.h5", Path("anywhere")))
