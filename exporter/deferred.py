@@ -8,6 +8,10 @@ from exporter.errors import ExportError
 from exporter.job import Job
 from exporter.quiet import quiet_stderr
 
+# TensorFlow reads these once, when it is imported, and would otherwise tell the user about oneDNN
+# and the GPUs this machine does not have. A level that the user has set is kept.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 # What users prefer for their own work, in the environment or in keras.json, is not for ours.
 os.environ["KERAS_BACKEND"] = "tensorflow"
 

@@ -70,11 +70,12 @@ def test_what_the_user_prefers_in_keras_changes_no_model(exported: Path, tmp_pat
         assert (repository / model / part).read_bytes() == (exported / model / part).read_bytes()
 
 
-def test_what_the_user_prefers_in_keras_reaches_what_is_served() -> None:
-    ask = [sys.executable, "-c", "import os, serve; print(os.environ['KERAS_BACKEND'])"]
-    environment = {**os.environ, "KERAS_BACKEND": "jax"}
-    done = subprocess.run(ask, cwd=HOME, env=environment, capture_output=True, text=True)
-    assert done.stdout == "jax\n"
+def test_the_exporters_own_settings_do_not_reach_what_is_served() -> None:
+    program = "import os; before = dict(os.environ); import serve; print(os.environ == before)"
+    plain = {"PATH": os.environ["PATH"], "KERAS_BACKEND": "jax"}
+    ask = [sys.executable, "-c", program]
+    done = subprocess.run(ask, cwd=HOME, env=plain, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
 
 
 def test_a_missing_file_is_named() -> None:
