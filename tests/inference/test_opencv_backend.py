@@ -2,7 +2,7 @@
 
 import json
 import threading
-import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -100,17 +100,23 @@ def test_what_is_no_picture_at_all_is_an_error_too(decoder: InstanceDecoder) -> 
 def test_pictures_are_decoded_on_the_instances_share_of_the_processors(
     monkeypatch: pytest.MonkeyPatch, cpus: int, instances: int, threads: int
 ) -> None:
-    together = threading.Barrier(threads)
+    together, all_handed_out = threading.Barrier(threads), threading.Event()
+
+    class Batch(list[bytes]):
+        def __iter__(self) -> Iterator[bytes]:
+            yield from super().__iter__()
+            all_handed_out.set()
 
     def thread(*_: object) -> int:
-        time.sleep(0.05)  # all pictures are handed out meanwhile
+        # By then, every thread that there may be has started.
+        assert threads == 1 or all_handed_out.wait(10)
         together.wait(10)
         return threading.get_ident()
 
     monkeypatch.setattr(decoding, "available_cpus", lambda: cpus)
     monkeypatch.setattr(decoding, "to_tensor", thread)
     decoder = InstanceDecoder(read(instance_group=[{"count": instances}]))
-    assert len(set(decoder.decode([b""] * 2 * threads))) == threads
+    assert len(set(decoder.decode(Batch([b""] * 2 * threads)))) == threads
     decoder.close()
 
 
