@@ -202,13 +202,15 @@ def test_messages_that_triton_reads_carelessly_do_not_reach_it(stack: Stack, opt
 
 def test_a_picture_that_comes_too_late_is_refused_in_the_shape_of_all_errors(stack: Stack):
     connection = http.client.HTTPConnection(stack.bind, stack.port, timeout=60)
-    connection.putrequest("POST", "/v1/classify")
+    connection.putrequest("POST", "/predict")
     connection.putheader("Content-Length", "1000000")
     connection.endheaders()
     with closing(connection):
         answer = connection.getresponse()
         assert answer.status == 408
-        assert json.load(answer)["error"]["code"] == "bad_request"
+        body = json.load(answer)
+    assert body["error"]["code"] == "bad_request"
+    assert body["success"] is False
 
 
 def test_other_programs_can_ask_for_health_metadata_and_inference(stack: Stack):
