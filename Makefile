@@ -8,7 +8,6 @@ INFERENCE := .venv-inference/bin
 SOURCES := gateway inference exporter serving export_model.py serve.py
 MODEL ?= efficientnet_lite0
 WEIGHTS ?= imagenet
-URL ?= http://127.0.0.1:8000
 MINUTES ?= 30
 CHAOS_SECONDS ?= 60
 FUZZ_SECONDS ?= 180
@@ -84,7 +83,7 @@ deploy: .venv-inference/.export ## switch a running server to another version: m
 	$(INFERENCE)/python -m inference.deploy $(MODEL) $(if $(VERSION),--version $(VERSION)) $(DEPLOY_FLAGS)
 
 selftest: .venv-inference/.export ## check a running server against its own contract: make selftest URL=http://...
-	$(INFERENCE)/python -m inference.selftest $(URL) $(if $(filter-out file,$(origin MODEL)),--model $(MODEL))
+	$(INFERENCE)/python -m inference.selftest $(if $(URL),"$(URL)") $(if $(filter-out file,$(origin MODEL)),--model $(MODEL))
 
 bundle: ## save the images and the model into one archive for machines without a network
 	scripts/bundle

@@ -83,8 +83,7 @@ def _deployment(options: argparse.Namespace) -> Deployment:
     if not is_classifier(options.model):
         raise DeployError(f"{options.model} belongs to a model: deploy that one, and it follows")
     settings = Settings.from_env(os.environ, options.repository)
-    default = Address("http", settings.reachable_host, settings.http_port)
-    address = _address(options.url) if options.url else default
+    address = _address(options.url) if options.url else settings.http
     http = Endpoint.http(address.netloc)
     if not http.is_live():
         starting = not options.url and _is_starting(settings)
@@ -93,8 +92,7 @@ def _deployment(options: argparse.Namespace) -> Deployment:
     key = find_admin_key(os.environ)
     client = AdminClient(address.host, address.port, key)
     # If nothing answers over gRPC, loads go over HTTP and stall some of its clients.
-    beside = Address("http", address.host, settings.grpc_port).netloc
-    grpc = address.next_port() if options.url else beside
+    grpc = address.next_port() if options.url else settings.grpc.netloc
     control = GrpcControl(grpc, key) if Endpoint.grpc(grpc).is_live() else client
     files = ModelFiles(settings.repository, options.model, settings.model_config_name)
     membership = membership_of(address.port) if address.is_local else SELF

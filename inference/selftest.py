@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from gateway.address import Address
 from gateway.model_names import is_classifier
-from gateway.setting import argument, whole
+from gateway.setting import SettingError, argument, whole
 from gateway.terminal import say
 from inference.admin_key import find_admin_key
 from inference.contracts.check import Check
@@ -18,6 +18,7 @@ from inference.contracts.endpoint import Endpoint
 from inference.contracts.errors import Deviation, Unreachable
 from inference.contracts.report import Report
 from inference.model_config import has_contract
+from inference.settings import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         endpoints = _endpoints(options, report)
         for model in _models(options, endpoints[0]):
             Check(endpoints, model, options.version, report).run()
-    except Unreachable as error:
+    except (SettingError, Unreachable) as error:
         print(f"selftest: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -47,7 +48,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog="A probability may differ from the contract's by 0.001 at precision f32, 0.03 at"
         " bf16, 0.1 at int8 or auto. Exit status: 0 no deviation, 1 deviations, 2 not checked.",
     )
-    parser.add_argument("url", metavar="URL", help="HTTP endpoint, e.g. http://127.0.0.1:8000")
+    parser.add_argument(
+        "url",
+        metavar="URL",
+        nargs="?",
+        help="HTTP endpoint (default: http://TRITON_HOST:TRITON_HTTP_PORT)",
+    )
     parser.add_argument("--model", metavar="M", help="default: every model with a contract")
     parser.add_argument(
         "--version", type=argument(whole(1)), metavar="N", help="default: the newest"
@@ -55,17 +61,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--grpc",
         metavar="HOST:PORT",
-        help="gRPC endpoint; default: the HTTP port + 1 if it answers",
+        help="gRPC endpoint; default: URL's port + 1, or TRITON_GRPC_PORT, if it answers",
     )
     return parser
 
 
 def _endpoints(options: argparse.Namespace, report: Report) -> list[Endpoint]:
     """Open both protocols. Raises Unreachable unless HTTP, and gRPC if asked for, answers."""
-    http = Endpoint.http(options.url)
+    url, beside = (options.url, None) if options.url else _own_server()
+    http = Endpoint.http(url)
     if not http.is_live():
-        raise Unreachable(f"no Triton answers at {options.url}; is it running, and on that port?")
-    address = options.grpc or Address.parse(options.url).next_port()
+        raise Unreachable(f"no Triton answers at {url}; is it running, and on that port?")
+    address = options.grpc or beside or Address.parse(url).next_port()
     grpc = Endpoint.grpc(address)
     if grpc.is_live():
         return [http, grpc]
@@ -73,6 +80,12 @@ def _endpoints(options: argparse.Namespace, report: Report) -> list[Endpoint]:
         raise Unreachable(f"nothing answers over gRPC at {address}")
     report.note(f"no gRPC at {address}, so only HTTP is checked; give --grpc HOST:PORT")
     return [http]
+
+
+def _own_server() -> tuple[str, str]:
+    """Say where the settings put HTTP and gRPC. Raises SettingError."""
+    settings = Settings.from_env(os.environ)
+    return f"http://{settings.http.netloc}", settings.grpc.netloc
 
 
 def _models(options: argparse.Namespace, http: Endpoint) -> list[str]:
@@ -85,17 +98,17 @@ def _models(options: argparse.Namespace, http: Endpoint) -> list[str]:
         except Deviation as error:
             raise Unreachable(f"{options.model} cannot be checked: {error}") from None
         return [options.model]
-    with_contract = [model for model in _loaded(options, http) if _has_contract(http, model)]
+    with_contract = [model for model in _loaded(http) if _has_contract(http, model)]
     if not with_contract:
         raise Unreachable("no model with a contract is loaded")
     return with_contract
 
 
-def _loaded(options: argparse.Namespace, http: Endpoint) -> list[str]:
+def _loaded(http: Endpoint) -> list[str]:
     """Name the models that serve, without companions. Raises Unreachable if it may not ask."""
     try:
         # The key is only for this machine's server: no other server may see it.
-        local = Address.parse(options.url).is_local
+        local = Address.parse(http.address).is_local
         loaded = http.models(find_admin_key(os.environ) if local else "")
     except Deviation:
         raise Unreachable(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import setting
-from gateway.address import reachable
+from gateway.address import Address, reachable
 from gateway.setting import SettingError
 
 HOME = Path(__file__).resolve().parent.parent
@@ -80,6 +80,16 @@ class Settings:
     def reachable_host(self) -> str:
         """Name the address at which the launcher itself reaches what it binds to `host`."""
         return reachable(self.host)
+
+    @property
+    def http(self) -> Address:
+        """Say where this machine reaches Triton over HTTP."""
+        return Address("http", self.reachable_host, self.http_port)
+
+    @property
+    def grpc(self) -> Address:
+        """Say where this machine reaches Triton over gRPC."""
+        return Address("http", self.reachable_host, self.grpc_port)
 
 
 def repository_dir(env: Mapping[str, str]) -> Path:

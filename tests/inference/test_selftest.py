@@ -227,6 +227,16 @@ def test_a_right_model_alone_is_success(served: Running) -> None:
     assert finished.stdout.endswith("No deviations.\n")
 
 
+def test_without_an_address_the_server_of_the_settings_is_checked(served: Running) -> None:
+    ports = {"TRITON_HTTP_PORT": str(served.http_port), "TRITON_GRPC_PORT": str(served.grpc_port)}
+    command = [sys.executable, "-m", "inference.selftest", "--model", "right"]
+    finished = subprocess.run(
+        command, cwd=HOME, env=os.environ | ports, capture_output=True, text=True, timeout=120
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert re.search("^ +ok +tensor over gRPC$", finished.stdout, re.MULTILINE)
+
+
 def test_an_older_version_is_checked_without_the_ensemble(served: Running) -> None:
     finished = selftest(served, "--model", "renewed", "--version", "1")
     assert finished.returncode == 0, finished.stdout
