@@ -38,9 +38,10 @@ def is_classifier(model: str) -> bool:
 
 def classifier_name(text: str) -> str:
     """Read a name for a classifier. Raises ValueError with what to give."""
-    if not (is_classifier(text) and all(map(NAME.fullmatch, (text, *companions(text))))):
+    is_name = all(map(NAME.fullmatch, (text, *companions(text))))
+    if not (is_name and is_classifier(text)) or text.startswith("-"):  # as an option begins
         raise ValueError(
-            "give at most 121 letters, digits, _, . and -, with no . at the start, and neither"
-            " _decode nor _image at the end"
+            "give at most 121 letters, digits, _, . and -, with neither . nor - at the start, and"
+            " neither _decode nor _image at the end"
         )
     return text

@@ -114,6 +114,7 @@ def test_missing_packages_are_one_sentence(elsewhere: Path, broken: bool) -> Non
         (["vgg16", "--name", "my model"], "'my model' cannot be used: give at most 121 letters"),
         (["vgg16", "--name", 122 * "m"], "cannot be used: give at most 121 letters"),
         (["vgg16", "--name", "mine_image"], "'mine_image' cannot be used"),
+        (["vgg16", "--name=-mine"], "'-mine' cannot be used"),
         (["vgg16", "--version", "0"], "'0' cannot be used: give a whole number of 1 or more"),
         (["vgg16", "--version", "x"], "'x' cannot be used: give a whole number of 1 or more"),
         (["vgg16", "--min-agreement", "95"], "'95' cannot be used: give a number from 0 to 1"),
