@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "model", nargs="?", metavar="MODEL", choices=ARCHITECTURES, help="see --list"
+        "model", nargs="?", metavar="MODEL", type=argument(_architecture), help="see --list"
     )
     parser.add_argument(
         "--weights",
@@ -112,6 +112,15 @@ def _add_actions(parser: argparse.ArgumentParser) -> None:
         "or efficientnet_lite0 if those cannot be fetched; $WEIGHTS (a file, or random) adds a "
         "missing vgg16",
     )
+
+
+def _architecture(text: str) -> str:
+    if text not in ARCHITECTURES:
+        raise ValueError(
+            f"give one of {', '.join(ARCHITECTURES)}; a name of your own is --name (with make:"
+            " MODEL_NAME=)"
+        )
+    return text
 
 
 def _run(options: argparse.Namespace) -> None:

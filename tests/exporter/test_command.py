@@ -110,7 +110,8 @@ def test_missing_packages_are_one_sentence(elsewhere: Path, broken: bool) -> Non
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["vgg61"], "invalid choice: 'vgg61'"),
+        (["vgg61"], "'vgg61' cannot be used: give one of vgg16, "),
+        (["pets"], "; a name of your own is --name (with make: MODEL_NAME=)"),
         (["vgg16", "--name", "my model"], "'my model' cannot be used: give at most 121 letters"),
         (["vgg16", "--name", 122 * "m"], "cannot be used: give at most 121 letters"),
         (["vgg16", "--name", "mine_image"], "'mine_image' cannot be used"),
