@@ -213,6 +213,19 @@ def test_a_picture_that_comes_too_late_is_refused_in_the_shape_of_all_errors(sta
     assert body["success"] is False
 
 
+def test_a_client_that_watches_the_health_where_it_can_is_served(stack: Stack):
+    """Triton has no Watch; these clients do without it, but only if it is UNIMPLEMENTED."""
+    watching = {
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "healthCheckConfig": {"serviceName": ""},
+    }
+    options = [("grpc.service_config", json.dumps(watching))]
+    with grpc.insecure_channel(stack.grpc_address, options=options) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        call = service_pb2.ServerLiveRequest()
+        assert stub.ServerLive(call, wait_for_ready=True, timeout=10).live
+
+
 def test_other_programs_can_ask_for_health_metadata_and_inference(stack: Stack):
     for path in (
         "/v2",
