@@ -26,6 +26,7 @@ from tests.waiting import wait_until
 LATE = 6.0  # seconds; longer than a call's first bytes may take
 # The balancer's own message: the request has not reached Triton.
 REFUSAL = b'{"error": "only inference, metadata and health are open here"}'
+INFER = f"/v2/models/{MODEL}/infer"
 FORBIDDEN_PATHS = (
     ("POST", "/v2/repository/index"),
     ("POST", f"/v2/repository/models/{MODEL}/unload"),
@@ -202,17 +203,27 @@ def test_messages_that_triton_reads_carelessly_do_not_reach_it(stack: Stack, opt
     assert "uncompressed, of no more than 64 MB" in said or (not options and "RST_STREAM" in said)
 
 
-def test_a_picture_that_comes_too_late_is_refused_in_the_shape_of_all_errors(stack: Stack):
-    connection = http.client.HTTPConnection(stack.bind, stack.port, timeout=60)
-    connection.putrequest("POST", "/predict")
+def test_a_request_that_comes_too_late_is_refused_in_the_shape_of_all_errors(stack: Stack):
+    late = [
+        begun_request(stack.bind, stack.port, "/predict"),
+        begun_request(stack.bind, stack.http_port, INFER),
+    ]
+    with closing(late[0]), closing(late[1]):
+        answers = [connection.getresponse() for connection in late]
+        assert [answer.status for answer in answers] == [408, 408]
+        predict, infer = map(json.load, answers)
+    assert predict["error"]["code"] == "bad_request"
+    assert predict["success"] is False
+    assert isinstance(infer["error"], str)
+
+
+def begun_request(host: str, port: int, path: str) -> http.client.HTTPConnection:
+    """Send the head of a request, and nothing of its body."""
+    connection = http.client.HTTPConnection(host, port, timeout=60)
+    connection.putrequest("POST", path)
     connection.putheader("Content-Length", "1000000")
     connection.endheaders()
-    with closing(connection):
-        answer = connection.getresponse()
-        assert answer.status == 408
-        body = json.load(answer)
-    assert body["error"]["code"] == "bad_request"
-    assert body["success"] is False
+    return connection
 
 
 def test_a_client_that_watches_the_health_where_it_can_is_served(stack: Stack):
