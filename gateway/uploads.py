@@ -46,6 +46,7 @@ MOST_ESCAPES = 10_000  # besides those
 LONGEST_HEAD = FORM_PIECE = 16 * 1024  # bytes of a part of a form; bytes parsed at a time
 DATA_URI = re.compile(r"data:[^,]{0,400},", re.IGNORECASE)  # base64 has no colon
 RAW_TYPES = ("image/", "application/octet-stream")
+PICTURE_FIELDS = ("image", "image[]", "images", "images[]", "files[]")
 NO_PICTURE = (
     "No picture in the request: send multipart/form-data with file parts, a raw image/* body, "
     'JSON {"image": "<base64>"}, or base64 in a form field named image.'
@@ -154,11 +155,12 @@ def _from_multipart(request: Request, limits: UploadLimits) -> list[Picture]:
     pictures, fields = [], []
     try:
         for part, content in _parts(request, limits):
-            if isinstance(part, Field):
+            data, name = content.getvalue(), part.filename if isinstance(part, File) else None
+            if isinstance(part, Field) and not _is_file(part, data):
                 charset = MultiPartParser().get_part_charset(part.headers)
-                fields.append((part.name, content.getvalue().decode(charset, "replace")))
-            elif part.filename or content.tell():  # a browser's empty field has neither
-                pictures.append(Picture(clean_name(part.filename), content.getvalue()))
+                fields.append((part.name, data.decode(charset, "replace")))
+            elif name or data:  # a browser's empty field has neither
+                pictures.append(Picture(clean_name(name), data))
     except RequestEntityTooLarge:
         raise TooLarge(f"The form has too many parts or too much text. {_most(limits)}") from None
     except UnicodeDecodeError:
@@ -168,6 +170,15 @@ def _from_multipart(request: Request, limits: UploadLimits) -> list[Picture]:
     if any("\ufffd" in text for _, text in fields):
         raise BadRequest(NO_FILENAME)
     return pictures + list(_from_fields(fields, limits))
+
+
+def _is_file(part: Field, data: bytes) -> bool:
+    """Tell whether a part is a file, though it has no file name: it need not have one.
+
+    Base64 is ASCII, whatever type it is said to have.
+    """
+    kind = part.headers.get("Content-Type", "").lower()
+    return not data.isascii() and (part.name in PICTURE_FIELDS or kind.startswith(RAW_TYPES))
 
 
 def _parts(request: Request, limits: UploadLimits) -> Iterator[tuple[Field | File, io.BytesIO]]:
@@ -222,7 +233,7 @@ def _from_fields(fields: list[tuple[str, str]], limits: UploadLimits) -> Iterato
     """Read the pictures among a form's fields: base64, bare or as a data URI."""
     _refuse_options(name for name, _ in fields)
     for name, text in fields:
-        if name in ("image", "image[]", "images", "images[]", "files[]") and text:
+        if name in PICTURE_FIELDS and text:
             yield _from_base64(None, text, limits)
 
 

@@ -317,15 +317,30 @@ def test_too_many_parts_are_refused() -> None:
     assert caught.value.status == 413
 
 
-@pytest.mark.parametrize(("head", "says"), [(b"", "file name"), (b'; filename=""', "")])
-def test_a_part_without_a_file_name_is_read_or_named(head: bytes, says: str) -> None:
-    body = b'--x\r\nContent-Disposition: form-data; name="image"%s\r\n\r\n%s\r\n--x--\r\n'
-    send = partial(read, data=body % (head, DATA), content_type="multipart/form-data; boundary=x")
-    if says:
-        with pytest.raises(BadRequest, match=says):
-            send()
-    else:
-        assert send() == [Picture(None, DATA)]
+@pytest.mark.parametrize(
+    "head",
+    [
+        b'name="image"',
+        b'name="image"; filename=""',
+        b'name="photo"\r\nContent-Type: image/jpeg',
+        b'name="photo"\r\nContent-Type: Application/Octet-Stream',
+    ],
+)
+def test_a_file_needs_no_file_name(head: bytes) -> None:
+    body = b"--x\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n--x--\r\n" % (head, DATA)
+    assert read(data=body, content_type="multipart/form-data; boundary=x") == [Picture(None, DATA)]
+
+
+def test_a_file_that_nothing_tells_from_text_is_refused() -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="photo"\r\n\r\n%s\r\n--x--\r\n' % DATA
+    with pytest.raises(BadRequest, match="file name"):
+        read(data=body, content_type="multipart/form-data; boundary=x")
+
+
+def test_base64_in_a_form_may_be_said_to_be_an_image() -> None:
+    head = b'Content-Disposition: form-data; name="image"\r\nContent-Type: image/jpeg'
+    body = b"--x\r\n%s\r\n\r\n%s\r\n--x--\r\n" % (head, as_base64(DATA).encode())
+    assert read(data=body, content_type="multipart/form-data; boundary=x") == [Picture(None, DATA)]
 
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "application/json"])
