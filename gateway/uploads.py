@@ -279,14 +279,14 @@ def _refuse_options(names: Iterable[str]) -> None:
 
 def _entries(document: dict[str, Any]) -> list[Any]:
     _refuse_options(document)
-    if ("image" in document) == ("images" in document):
+    image, images = document.get("image"), document.get("images")
+    if (image is None) == (images is None):
         raise BadRequest('The JSON needs either "image" or "images".')
-    if "image" in document:
-        return [document["image"]]
-    entries = document["images"]
-    if not isinstance(entries, list):
+    if image is not None:
+        return [image]
+    if not isinstance(images, list):
         raise BadRequest('"images" must be an array.')
-    return entries
+    return images
 
 
 def _from_entry(entry: Any, limits: UploadLimits) -> Picture:

@@ -161,6 +161,11 @@ def test_a_data_uri_may_hold_nothing() -> None:
     assert read_json({"image": "data:image/png;base64,"}) == [Picture(None, b"")]
 
 
+def test_a_client_may_write_null_for_what_it_does_not_send() -> None:
+    assert read_json({"image": as_base64(DATA), "images": None}) == [Picture(None, DATA)]
+    assert read_json({"image": None, "images": [as_base64(DATA)]}) == [Picture(None, DATA)]
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -170,6 +175,7 @@ def test_a_data_uri_may_hold_nothing() -> None:
         [],
         {},
         {"image": 1},
+        {"image": None, "images": None},
         {"images": "x"},
         {"images": [[]]},
         {"images": []},
