@@ -13,7 +13,7 @@ if (!pictures.length) {
 
 const protocol = fileURLToPath(new URL('kserve.proto', import.meta.url));
 const proto = loadSync(protocol, { keepCase: true });
-const address = url.replace(/^http:\/\//, '');
+const address = url.replace(/^http:\/\/|\/$/g, '');
 const { inference } = grpc.loadPackageDefinition(proto);
 const client = new inference.GRPCInferenceService(address, grpc.credentials.createInsecure(), {
   'grpc.max_send_message_length': 64 << 20,

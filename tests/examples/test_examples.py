@@ -373,7 +373,7 @@ def node_packages() -> Path:
 
 
 def test_node_names_every_photo(triton: Running, node_packages: Path) -> None:
-    address = f"http://127.0.0.1:{triton.grpc_port}"
+    address = f"http://127.0.0.1:{triton.grpc_port}/"
     finished = run("node", NODE / "client.js", address, MODEL, *PATHS)
     assert finished.returncode == 0, finished.stderr
     for line, photo in zip(finished.stdout.splitlines(), PHOTOS, strict=True):
