@@ -39,6 +39,8 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
             super().parse_header(header_plus)
         except ValueError as error:  # from urlsplit; waitress does not catch it: `http://[`
             raise ParsingError("Bad URI") from error
+        # Flask would redirect `http://example.org` to itself and a slash, to http:// behind TLS.
+        self.path = self.path or "/"
         if "TRANSFER_ENCODING" in self.headers:  # waitress would take the body for more requests
             raise ParsingError("Transfer-Encoding needs HTTP/1.1")
         if self.body_rcv is not None:  # an empty one is false

@@ -110,6 +110,11 @@ def test_the_options_of_a_connection_may_come_in_a_list(
     assert answer.getheader("Connection") == told
 
 
+def test_an_address_without_a_path_is_the_pages(serve: Serve) -> None:
+    answer = serve().say(b"GET http://example.org HTTP/1.1\r\nConnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
 def test_what_is_closed_is_not_promised_to_be_kept(serve: Serve) -> None:
     head = b"POST / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: x\r\n\r\n"
     assert serve().say(head).count(b"\r\nConnection: ") == 1
