@@ -10,13 +10,17 @@ const LONGEST_PAUSE = 30; // seconds the page waits by itself before it asks a b
 const SILENCE = 10; // seconds without an answer after which the page says that it still waits
 const UNREADABLE = "This file cannot be read any more; if it was moved or changed, choose it again.";
 
-/** Tell whether a file can still be read: it may have been moved or changed, or be a folder. */
-async function isReadable(file) {
+/**
+ * Return a copy of a file in memory, or null: it may have been moved or changed, or be a folder.
+ * Firefox sends a changed file under its old length, which spoils the request for all pictures.
+ */
+async function copyOf(file) {
   try {
-    await file.slice(0, 1).arrayBuffer();
-    return true;
+    const bytes = await file.arrayBuffer();
+    const { name, type } = file;
+    return bytes.byteLength === file.size ? new File([bytes], name, { type }) : null;
   } catch {
-    return false;
+    return null;
   }
 }
 
@@ -76,8 +80,8 @@ export class Run {
       this.#taken.add(picture);
     }
     this.#progress();
-    const readable = await this.#readable(pictures);
-    const wait = readable.length ? await this.#send(readable) : 0;
+    const copies = await this.#copies(pictures);
+    const wait = copies.size ? await this.#send(copies) : 0;
     if (wait && this.queue.in("waiting").length) {
       this.#progress();
       this.say(`${this.#why} Continuing in ${wait} s.`);
@@ -103,26 +107,28 @@ export class Run {
     return taken;
   }
 
-  /** Return the pictures whose files can be read; the others fail. */
-  async #readable(pictures) {
-    const readable = [];
+  /** Return a copy of each picture's file; those whose files cannot be read fail. */
+  async #copies(pictures) {
+    const copies = new Map();
     for (const picture of pictures) {
-      if (await isReadable(picture.file)) {
-        readable.push(picture);
+      const copy = await copyOf(picture.file);
+      if (copy) {
+        copies.set(picture, copy);
       } else {
         picture.fail({ code: "bad_request", message: UNREADABLE });
       }
     }
-    return readable;
+    return copies;
   }
 
   /** Send one request; return the seconds the server wants to be left alone. */
-  async #send(pictures) {
+  async #send(copies) {
+    const pictures = [...copies.keys()];
     const silence = setTimeout(() => {
       this.say("Still sending, or waiting for the server; Cancel keeps the pictures here.");
     }, SILENCE * 1000);
     try {
-      const files = pictures.map(({ file }) => file);
+      const files = [...copies.values()];
       const answer = await this.gateway.classify(files, this.models.asked, this.#abort.signal);
       this.models.check(answer);
       pictures.forEach((picture, index) => {
@@ -139,13 +145,7 @@ export class Run {
         throw error;
       }
       if (error.status === 413 && pictures.length > 1) {
-        return this.#sendEach(pictures); // this server's limits are lower than usual
-      }
-      if (error.code === "unreachable") {
-        const left = await this.#readable(pictures); // a file that changes while it is sent
-        if (left.length < pictures.length) {
-          return left.length ? this.#send(left) : 0;
-        }
+        return this.#sendEach(copies); // this server's limits are lower than usual
       }
       if (error.retryAfter && error.retryAfter <= LONGEST_PAUSE) {
         pictures.forEach((picture) => picture.wait(error.message)); // until it is ready, or Cancel
@@ -165,17 +165,18 @@ export class Run {
     return 0;
   }
 
-  async #sendEach(pictures) {
-    const unsent = [...pictures];
+  async #sendEach(copies) {
+    const unsent = new Map(copies);
     try {
-      while (unsent.length) {
-        const wait = await this.#send([unsent.shift()]);
+      for (const [picture, copy] of copies) {
+        unsent.delete(picture);
+        const wait = await this.#send(new Map([[picture, copy]]));
         if (wait) {
           return wait;
         }
       }
     } finally {
-      unsent.forEach((picture) => picture.wait());
+      unsent.forEach((_, picture) => picture.wait());
     }
     return 0;
   }
