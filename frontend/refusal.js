@@ -1,11 +1,13 @@
 const BUSY = [429, 503];
+const GONE = 502; // from a proxy: the server behind it restarts
 const UNSTATED = 5; // seconds to wait for a busy server if a proxy does not pass on how long
 const LONGEST = 3600; // seconds; a browser's timer that is set for more than 24 days ends at once
 
 /** Return the seconds until it is worth trying again, 0 if it is not. */
-function patience(response) {
-  const seconds = Number(response.headers.get("Retry-After"));
-  const unstated = BUSY.includes(response.status) ? UNSTATED : 0;
+function patience({ status, headers }, isOurs) {
+  const seconds = Number(headers.get("Retry-After"));
+  const isBusy = BUSY.includes(status) || (status === GONE && !isOurs);
+  const unstated = isBusy ? UNSTATED : 0;
   return seconds > 0 ? Math.min(seconds, LONGEST) : unstated;
 }
 
@@ -23,8 +25,9 @@ export class Refusal extends Error {
     const unexplained = large
       ? "This picture is larger than the server, or a proxy in front of it, accepts."
       : `The server answered ${response.status}.${later}`;
-    const ours = typeof body?.error?.message === "string" ? body.error : {};
+    const isOurs = typeof body?.error?.message === "string";
+    const ours = isOurs ? body.error : {};
     const { code = large ? "too_large" : "unknown", message = unexplained } = ours;
-    return new Refusal(code, message, response.status, patience(response));
+    return new Refusal(code, message, response.status, patience(response, isOurs));
   }
 }

@@ -31,7 +31,7 @@ window.fetch = async (address, ...more) => {
     return real(address, ...more);
   }
   busy = false;
-  return new Response("<h1>Busy</h1>", { status: 503 });
+  return new Response("<h1>Busy</h1>", { status: STATUS });
 };
 """
 WITH_A_BUSY_SERVER = """
@@ -326,8 +326,10 @@ def test_a_server_that_asks_for_a_month_is_not_asked_without_a_pause(page: Page)
     page.open_ready()
 
 
-def test_a_busy_proxy_that_does_not_say_how_long_is_asked_again(page: Page) -> None:
-    page.open_ready(script=WITH_A_BUSY_PROXY)
+# Proxies answer 502 while the server behind them restarts.
+@pytest.mark.parametrize("status", ["502", "503"])
+def test_a_busy_proxy_that_does_not_say_how_long_is_asked_again(page: Page, status: str) -> None:
+    page.open_ready(script=WITH_A_BUSY_PROXY.replace("STATUS", status))
     assert best(page.classify(PATHS[:2])) == LABELS[:2]
 
 
@@ -373,6 +375,15 @@ def test_a_label_written_from_right_to_left_turns_nothing_else_round(page: Page)
     [card] = page.classify(PATHS[:1])
     assert page.text("status").endswith(f": \u202egniht, {card.percents[0]}.")
     assert page.driver.execute_script(READS_RIGHTWARDS)
+    page.open_ready()
+
+
+def test_the_servers_own_502_is_about_the_picture_and_not_repeated(page: Page) -> None:
+    body = '{"error":{"code":"inference_failed","message":"No probability."}}'
+    page.open_ready(script=with_a_foreign_answer("v1/classify", body, status=502))
+    [card] = page.classify(PATHS[:1])
+    assert "No probability." in card.text
+    assert page.retry(PATHS[0].name).is_enabled()
     page.open_ready()
 
 
