@@ -153,11 +153,12 @@ export class Run {
         return error.retryAfter;
       }
       pictures.forEach((picture) => picture.fail(error));
-      if (error.code === "unknown_model") {
-        this.models.load(); // it is no longer served
+      const isGone = error.code === "unknown_model"; // the model is no longer served
+      if (isGone) {
+        this.models.load();
       }
-      if (error.code === "unreachable" || error.retryAfter) {
-        throw error; // all others would fail too: they wait for the reader
+      if (isGone || error.code === "unreachable" || error.retryAfter) {
+        throw error; // all others would fail too, or need another model: they wait for the reader
       }
     } finally {
       clearTimeout(silence);

@@ -122,6 +122,17 @@ def test_a_model_that_is_served_no_longer_leaves_the_list(page: Page) -> None:
     assert "404" in complaint
 
 
+def test_no_other_model_takes_over_in_the_middle_of_a_run(page: Page) -> None:
+    page.open_ready(script=WITH_A_MODEL_THAT_GOES)
+    Select(page.element("model")).select_by_value("gone")
+    page.add([*PATHS, *PATHS])
+    page.element("submit").click()
+    page.wait(lambda: page.text("status").startswith("No such model is loaded"), "the run ends")
+    assert [card.state for card in page.cards()] == ["failed"] * 8 + ["waiting"] * 16
+    [complaint] = page.errors()  # the browser's own, about the status
+    assert "404" in complaint
+
+
 def test_the_chosen_model_stays_chosen_while_the_server_restarts(page: Page) -> None:
     page.open_ready(script=WITH_A_RESTART)
     Select(page.element("model")).select_by_value("vgg16")
