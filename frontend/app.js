@@ -94,8 +94,11 @@ class Page {
   }
 
   #listenToDocument() {
-    // Browsers end a page's requests when it is left; coming back to it, the pictures wait.
-    addEventListener("pagehide", () => this.#run?.cancel());
+    // Browsers end a page's requests when it is left, WebKit already before it is hidden, as if the
+    // network had failed; coming back to it, the pictures wait (Firefox keeps no page in a run).
+    for (const leaving of ["beforeunload", "pagehide"]) {
+      addEventListener(leaving, () => this.#run?.cancel()); // iPhones know only the latter
+    }
     document.addEventListener("paste", (event) => {
       const files = event.clipboardData?.files ?? [];
       if (!files.length && event.target !== find("key")) {

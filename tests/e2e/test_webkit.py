@@ -1,6 +1,7 @@
 """The page in WebKit, the engine of Safari and so of every iPhone, as Debian packages it."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,14 +10,10 @@ import pytest
 from selenium import webdriver
 
 from tests.e2e.browser import Page, best, go_on_by_keyboard
+from tests.e2e.conftest import Gateway
 from tests.photos import DATA, LABELS, PATHS
 
 NO_PICTURE = DATA / "odd_images/text.jpg"
-UNANSWERED = """
-window.fetch = (path, { signal }) => new Promise((_, reject) => {
-  signal.addEventListener("abort", () => reject(signal.reason));
-});
-"""
 
 pytestmark = pytest.mark.filterwarnings("ignore:setting remote_server_addr")  # selenium's own
 
@@ -61,14 +58,20 @@ def test_pictures_get_their_labels_or_their_errors_in_webkit(webkit: Page) -> No
     )
 
 
-def test_pictures_wait_for_who_comes_back_to_a_page_left_in_a_run(webkit: Page) -> None:
+def test_pictures_wait_for_who_comes_back_to_a_page_left_in_a_run(
+    webkit: Page, gateway: Gateway
+) -> None:
     webkit.add(PATHS[:2])
-    webkit.driver.execute_script(UNANSWERED)
-    webkit.element("submit").click()
-    webkit.wait(lambda: webkit.element("cancel").is_displayed(), "the run has begun")
-    webkit.open("/docs")
-    webkit.driver.back()
-    webkit.wait(lambda: webkit.text("status").startswith("Cancelled"), "the run has ended")
+    gateway.process.send_signal(signal.SIGSTOP)  # so that the request is under way
+    try:
+        webkit.element("submit").click()
+        webkit.wait(lambda: webkit.element("cancel").is_displayed(), "the run has begun")
+        webkit.driver.get("about:blank")
+        webkit.driver.back()
+        webkit.wait(lambda: not webkit.element("cancel").is_displayed(), "the run has ended")
+    finally:
+        gateway.process.send_signal(signal.SIGCONT)
+    assert webkit.text("status").startswith("Cancelled")
     assert [card.state for card in webkit.cards()] == ["waiting"] * 2
     assert webkit.text("submit") == "Classify 2 pictures"
 
