@@ -20,7 +20,7 @@ from gateway.errors import Overloaded
 from gateway.key_ring import KeysError
 from gateway.services import Services
 from gateway.setting import SettingError
-from gateway.terminal import say
+from gateway.terminal import LogHandler, tell
 from gateway.transport.server import Server
 from gateway.triton import InferenceClient
 
@@ -32,7 +32,9 @@ def main(triton: InferenceClient | None = None) -> int:
     _parse_arguments()
     silence_libraries()
     logging.basicConfig(
-        format="%(asctime)s gateway: %(levelname)s: %(message)s", level=logging.WARNING
+        format="%(asctime)s gateway: %(levelname)s: %(message)s",
+        level=logging.WARNING,
+        handlers=[LogHandler()],
     )
     try:
         settings = Settings.from_env(os.environ)
@@ -60,7 +62,7 @@ def main(triton: InferenceClient | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.stop)
     services.start()
-    say(f"gateway: listening on http://{bracketed(settings.host)}:{server.effective_port}/")
+    tell(f"gateway: listening on http://{bracketed(settings.host)}:{server.effective_port}/")
     server.serve()
     services.stop()
     server.close()

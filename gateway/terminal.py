@@ -6,10 +6,14 @@ Importing this makes the standard streams fit for it.
 import atexit
 import contextlib
 import io
+import logging
 import os
+import select
 import sys
 import time
 from typing import TextIO
+
+PATIENCE_MS = 100  # for a reader that is slow, such as a serial line
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
@@ -21,6 +25,33 @@ def say(text: str, stream: TextIO | None = None) -> None:
 def show(text: str, stream: TextIO | None = None) -> None:
     """Print a line at once. Raises OSError."""
     print(text, file=stream or sys.stdout, flush=True)
+
+
+def tell(text: str, stream: TextIO | None = None) -> None:
+    """Print a line of a running server; drop it if its reader has stopped, as a pager or Ctrl-S."""
+    if _takes_more(stream or sys.stdout):
+        say(text, stream)
+
+
+def note(text: str) -> None:
+    """Tell what has happened to a running server, and when: it may be read days later."""
+    tell(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
+
+
+class LogHandler(logging.StreamHandler[TextIO]):
+    """Tells what is logged; requests are answered even if nobody reads the log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record unless its reader has stopped."""
+        if _takes_more(self.stream):
+            super().emit(record)
+
+
+def _takes_more(stream: TextIO) -> bool:
+    """Tell whether a line can be written without waiting for who reads it."""
+    poll = select.poll()
+    poll.register(stream, select.POLLOUT)
+    return bool(poll.poll(PATIENCE_MS))
 
 
 def _open_closed_streams() -> None:
@@ -54,8 +85,3 @@ def _drop_the_rest() -> None:
             stream.flush()
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def note(text: str) -> None:
-    """Print what has happened to a running server, and when: it may be read days later."""
-    say(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")

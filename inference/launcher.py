@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from gateway.terminal import note, say
+from gateway.terminal import note, tell
 from inference.admin_client import AdminClient
 from inference.announcement import Announcement
 from inference.cache_directory import drawback
@@ -122,7 +122,7 @@ def serve(
         settings, server=server, client=client, stubs=stubs, state=state, say=note
     )
     stack.callback(supervisor.close)
-    announcement = Announcement(settings, setup.ports, log.path, say)
+    announcement = Announcement(settings, setup.ports, log.path, tell)
     stack.callback(announcement.withdraw)
     stack.callback(server.stop)
     stack.callback(linger, settings, server)
@@ -130,11 +130,11 @@ def serve(
     endpoint.start()
     announcement.publish_key()
     named = ", ".join(described(settings, model) for model in models)
-    say(f"Starting Triton with {named}; its log is {log.path}.")
+    tell(f"Starting Triton with {named}; its log is {log.path}.")
     for reason in unserved(settings.repository):
-        say(f"Not served: {reason}")
+        tell(f"Not served: {reason}")
     if cost := drawback(settings.cache_dir):
-        say(cost)
+        tell(cost)
     supervisor.start(models)
     supervisor.run(lambda found: announcement.publish(client, found))
 

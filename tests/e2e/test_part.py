@@ -29,13 +29,13 @@ def idle() -> Iterator[Part]:
 
 
 def test_a_part_that_cannot_be_started_now_is_started_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(part, "LONGEST_PAUSE", 0.1)
     command, done = tmp_path / "command", tmp_path / "done"
     mended = Part("the part", [str(command)], {}, "")
     mended.revive()
-    assert "the part cannot be restarted now (No such file or directory)" in capsys.readouterr().out
+    assert "the part cannot be restarted now (No such file or directory)" in capfd.readouterr().out
     command.write_text(f"#!/bin/sh\ntouch {done}\n")
     command.chmod(0o755)
 
@@ -76,22 +76,22 @@ def test_a_part_that_stays_silent_is_killed_unless_it_is_at_work(
     clock: Clock,
     idle: Part,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
     works: bool,
 ) -> None:
     said = [*[False] * (MOST_SILENCES - 1), True, *[False] * MOST_SILENCES]
     monkeypatch.setattr(part, "answers", lambda *_, **__: said.pop(0))
     monkeypatch.setattr(part, "is_working", lambda _: works)
     for _ in range(2 * MOST_SILENCES):
-        assert "killing it" not in capsys.readouterr().out
+        assert "killing it" not in capfd.readouterr().out
         idle.check()
         idle.check()  # so soon it is not asked again
         clock.now += ASK_PERIOD
     assert said == []
-    assert ("killing it" in capsys.readouterr().out) is not works
+    assert ("killing it" in capfd.readouterr().out) is not works
     if not works:
         assert idle._process.wait(10) < 0
         idle.revive()
         said.append(False)  # it has only just been started
         idle.check()
-        assert "killing it" not in capsys.readouterr().out
+        assert "killing it" not in capfd.readouterr().out

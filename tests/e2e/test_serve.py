@@ -22,7 +22,7 @@ from inference.tritonserver.identity import Run
 from inference.tritonserver.processes import is_alive
 from tests.e2e.conftest import is_ready
 from tests.lite import MODEL, copy_repository
-from tests.logs import shown_on_failure
+from tests.logs import fill, shown_on_failure
 from tests.photos import photos
 from tests.places import HOME
 from tests.servers import Running, kill_children
@@ -374,6 +374,25 @@ def test_a_killed_launcher_is_started_again(serve: Callable[..., Serve]) -> None
 def test_a_full_disk_under_its_log_stops_nothing(launch: Callable[..., Serve]) -> None:
     running = launch(log=Path("/dev/full"))
     wait_until(lambda: is_ready(running.url), "serve is ready", 120)
+    kill_and_await_healing(running)
+
+
+def test_a_reader_of_its_log_that_has_stopped_stops_nothing(
+    launch: Callable[..., Serve], tmp_path: Path
+) -> None:
+    log = tmp_path / "pipe"
+    os.mkfifo(log)
+    pipe = os.open(log, os.O_RDWR)
+    try:
+        running = launch(log=log)
+        wait_until(lambda: is_ready(running.url), "serve is ready", 120)
+        fill(pipe)
+        kill_and_await_healing(running)
+    finally:
+        os.close(pipe)
+
+
+def kill_and_await_healing(running: Serve) -> None:
     gateway, launcher = running.child("-m", "gateway"), running.child("-m", "inference")
     (triton,) = [child for child in launcher.children() if child.name() == "tritonserver"]
     for part in (gateway, triton):  # the terminal reports their healing

@@ -7,12 +7,24 @@ from pathlib import Path
 
 import pytest
 
+from tests.logs import fill
+
 SPEAKS = "import os, gateway.terminal; gateway.terminal.say('It works on.'); os._exit(7)"
+TELLS = SPEAKS.replace("say", "tell")
+LOGS = """
+import logging, os, gateway.terminal
+logging.basicConfig(handlers=[gateway.terminal.LogHandler()])
+logging.error("It works on.")
+os._exit(7)
+"""
+HANGS = 60  # seconds
 
 
-def status(output: int) -> int:
+def status(output: int, program: str = SPEAKS) -> int:
     """Return the exit status of a process that prints there and then goes on."""
-    return subprocess.run([sys.executable, "-c", SPEAKS], stdout=output, check=False).returncode
+    command = [sys.executable, "-c", program]
+    streams = {"stdout": output, "stderr": output}
+    return subprocess.run(command, **streams, timeout=HANGS, check=False).returncode
 
 
 def test_a_full_disk_does_not_stop_who_speaks() -> None:
@@ -27,6 +39,20 @@ def test_neither_does_a_pipe_that_nobody_reads() -> None:
         assert status(begin) == 7
     finally:
         os.close(begin)
+
+
+@pytest.mark.parametrize("program", [TELLS, LOGS], ids=["a line", "the log"])
+def test_a_reader_that_has_stopped_does_not_stop_a_server(program: str) -> None:
+    end, begin = os.pipe()
+    try:
+        fill(begin)
+        assert status(begin, program) == 7
+        assert set(os.read(end, 1 << 20)) == {0}
+        assert status(begin, program) == 7
+        assert b"It works on." in os.read(end, 1 << 20)
+    finally:
+        os.close(begin)
+        os.close(end)
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
