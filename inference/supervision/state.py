@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 
@@ -85,9 +85,10 @@ class State:
         self.metrics.ready.set(self.is_ready())
 
     def trouble(self, problem: str) -> None:
-        """Note a problem of the whole server."""
+        """Note a problem of the whole server, and so of every model."""
         with self._lock:
             self._trouble = problem
+            self._findings = [replace(finding, problem=problem) for finding in self._findings]
             findings = self._findings
         self.metrics.ready.set(0)
         for finding in findings:

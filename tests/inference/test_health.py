@@ -87,7 +87,13 @@ def test_server_without_models_is_not_ready(port: int, state: State) -> None:
 def test_trouble_of_the_whole_server_outweighs_the_models(port: int, state: State) -> None:
     state.report([Finding("a", "1")])
     state.trouble("Triton is stopping.")
-    assert call(port, "/readyz").status == 503
+    answer = call(port, "/readyz")
+    assert answer.status == 503
+    assert json.loads(answer.body) == {
+        "status": "not_ready",
+        "models": [{"name": "a", "version": "1", "infers": False}],
+        "problems": ["Triton is stopping."],
+    }
     assert (
         'edgelens_model_healthy{model="a",version="1"} 0.0' in call(port, "/metrics").body.decode()
     )
