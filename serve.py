@@ -108,7 +108,7 @@ def _run_step(stop: Stop, arguments: list[str], purpose: str) -> int:
 def _serve(stop: Stop, places: Places, ready_file: Path) -> None:
     ports = places.chosen_ports()
     inference = Part(
-        "Triton",
+        "Triton's launcher",
         [str(INFERENCE_PYTHON), "-m", "inference"],
         {"TRITON_READY_FILE": str(ready_file), **ports},
         places.triton_health(ports),
