@@ -20,6 +20,9 @@ Clock = Callable[[], float]
 BUSY = (429, 503, 504)  # the queue is full, or the request waited in it for too long
 DEAD_STUB = "stub process"
 SLOWEST_BATCHES = 3
+# For so long, inferences for others prove that a model infers, after its last probe. Triton counts
+# those that end with an error, too.
+PROVED_SECONDS = 30.0
 # A model whose process computes gets this long, and longer if other work takes its processors:
 # until it has computed so long, in processor time, that it must be going round in circles.
 STARVED_SECONDS = 15.0
@@ -104,6 +107,7 @@ class _Watched:
         self._config: Mapping[str, Any] | None = None
         self._probe: Probe | None = None
         self._has_inferred = False
+        self._probed_at = 0.0
         self._count = 0
         self._ended: str | None = None  # says how many of its processes have
         self._progressed()
@@ -179,6 +183,7 @@ class _Watched:
                 return self._judge(before, str(exc))
             raise
         self._has_inferred, self._count = True, before + 1
+        self._probed_at = self._clock()
         self._progressed()
         return self._finding()
 
@@ -187,7 +192,8 @@ class _Watched:
 
         A busy model gets no probes: a VGG16 probe costs as much as a client's picture.
         """
-        busy, self._count = count > self._count and self._has_inferred, count
+        lately = self._has_inferred and self._clock() - self._probed_at < PROVED_SECONDS
+        busy, self._count = count > self._count and lately, count
         if busy:
             self._progressed()
         return busy
@@ -196,6 +202,7 @@ class _Watched:
         """Tell a busy model, whose other inferences go on, from one that hangs."""
         after, slowest = self._inferences()
         if after > before:
+            self._probed_at = self._clock()
             self._progressed()
         waited = self._clock() - self._progress_at
         if waited < max(self._timeout, SLOWEST_BATCHES * slowest) or self._is_starved(waited):

@@ -7,7 +7,7 @@ import pytest
 
 from inference.errors import TritonAway, TritonError, TritonRefused, TritonSilent
 from inference.supervision.state import Finding
-from inference.supervision.watchdog import Watchdog
+from inference.supervision.watchdog import PROVED_SECONDS, Watchdog
 
 CONFIG = {
     "name": "m",
@@ -144,6 +144,28 @@ def test_model_that_infers_for_clients_is_not_probed(
     assert watchdog.look()[0].problem
 
 
+def test_inferences_that_triton_counts_although_they_fail_do_not_prove_a_model_for_long(
+    watchdog: Watchdog, triton: ScriptedTriton
+) -> None:
+    watchdog.look()
+    triton.answer, triton.progress = FAILED, 1
+    assert problem(watchdog).problem is None
+    triton.now += PROVED_SECONDS
+    assert "on purpose" in str(problem(watchdog).problem)
+
+
+def test_a_model_that_is_busy_for_long_is_probed_now_and_then(
+    watchdog: Watchdog, triton: ScriptedTriton
+) -> None:
+    watchdog.look()
+    triton.answer, triton.progress = SILENT, 1
+    for _ in range(3):
+        triton.now += PROVED_SECONDS
+        for _ in range(5):
+            assert problem(watchdog) == Finding("m", "1")
+    assert triton.probes == 4
+
+
 def test_ensemble_that_has_inferred_is_left_to_its_steps(
     watchdog: Watchdog, triton: ScriptedTriton
 ) -> None:
@@ -215,7 +237,7 @@ def test_the_time_that_a_model_gets_begins_with_the_last_inference_of_others(
 ) -> None:
     if not probed:
         watchdog.look()
-    triton.answer, triton.progress, triton.now, stubs.works = SILENT, 1, 100.0, True
+    triton.answer, triton.progress, triton.now, stubs.works = SILENT, 1, 20.0, True
     watchdog.look()
     triton.progress = 0
     assert problem(watchdog).problem is None
