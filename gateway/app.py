@@ -82,7 +82,7 @@ def _route() -> str:
 def _answer_error(error: EdgeLensError, services: Services) -> Response:
     services.metrics.reject(error)
     if _is_failure(error.status):
-        told = (g.request_id, _route(), error.status, error.code, error.message)
+        told = (g.request_id, _route(), error.status, error.code, error.for_log())
         logger.error("request %s: %s %s %s: %s", *told)
     body = refusal_body(request.path, error.code, error.message)
     return Response(body, error.status, refusal_headers(error))

@@ -8,7 +8,13 @@ from typing import Any
 
 from gateway.background import Background
 from gateway.contract import ContractError
-from gateway.errors import EdgeLensError, ModelNotReady, TritonUnavailable, UnknownModel
+from gateway.errors import (
+    EdgeLensError,
+    InferenceFailed,
+    ModelNotReady,
+    TritonUnavailable,
+    UnknownModel,
+)
 from gateway.model import Model, model_from_config
 from gateway.preference import preferred, stands_in_for
 from gateway.scrape import Loaded
@@ -194,7 +200,9 @@ class Catalog:
             return None
         except ModelNotReady:
             return self._known(name, version) if self._may_return(name, version) else None
-        except EdgeLensError:
+        except EdgeLensError as error:
+            if isinstance(error, InferenceFailed):
+                logger.error("no configuration: %s", error.for_log())
             return self._known(name, version)
 
     def _known(self, name: str, version: str) -> Model | None:

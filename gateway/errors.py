@@ -17,6 +17,10 @@ class EdgeLensError(Exception):
         self.message = message
         self.retry_after = self.default_retry_after if retry_after is None else retry_after
 
+    def for_log(self) -> str:
+        """Return the sentence, and what only the operator may read."""
+        return self.message
+
     def as_json(self) -> dict[str, Any]:
         """Return the body of the error: `{"code", "message"}`."""
         return {"code": self.code, "message": self.message}
@@ -90,6 +94,14 @@ class InferenceFailed(EdgeLensError):
 
     status = 502
     code = "inference_failed"
+
+    def __init__(self, message: str, said: str = "") -> None:
+        super().__init__(message)
+        self._said = said
+
+    def for_log(self) -> str:
+        """Add what Triton said, which may name paths."""
+        return f"{self.message} {self._said}" if self._said else self.message
 
 
 class Overloaded(EdgeLensError):

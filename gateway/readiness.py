@@ -182,7 +182,7 @@ class Readiness:
         starting = self._success == float("-inf") and self._clock() - self._born < PATIENCE
         if not self._told and not starting:
             self._told = True
-            logger.warning("not ready: %s", error.message)
+            logger.warning("not ready: %s", error.for_log())
         self._failing = True
         self._reason = error.message
         away = isinstance(error, TritonUnavailable | DeadlineExceeded)

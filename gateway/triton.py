@@ -46,6 +46,7 @@ CHANNEL_OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.max_receive_message_length", 64 * MEGABYTE),
 )
+LONGEST_DETAILS = 300  # characters
 BROKE_OFF = "The model broke off this inference; try again."
 Tensor = NDArray[np.uint8]
 Metadata = Sequence[tuple[str, str]]
@@ -135,7 +136,7 @@ class TritonClient:
     def config(self, name: str, version: str) -> Any:
         """Return Triton's ModelConfig of a loaded version; raises the matching EdgeLensError."""
         request = service_pb2.ModelConfigRequest(name=name, version=version)
-        return _ask(self._config, request, CONFIG_TIMEOUT).config
+        return _ask(self._config, name, request, CONFIG_TIMEOUT).config
 
     def loaded(self) -> Loaded:
         """Return which models and versions are loaded; raises TritonUnavailable."""
@@ -154,7 +155,7 @@ class TritonClient:
         # A queue policy may drop a request that has waited this long in Triton. A request past
         # gRPC's own deadline is dropped anyway, before inference.
         request.parameters["timeout"].int64_param = int(deadline.remaining() * 1e6)
-        return _ask(self._infer, request, deadline.remaining(), metadata)
+        return _ask(self._infer, request.model_name, request, deadline.remaining(), metadata)
 
     def _call_with_retries(self, request: Any, deadline: Deadline) -> Any:
         metadata: Metadata = RETRIES
@@ -177,15 +178,14 @@ class TritonClient:
         return response
 
 
-def _ask(call: Callable[..., Any], request: Any, timeout: float, metadata: Metadata = ()) -> Any:
+def _ask(
+    call: Callable[..., Any], model: str, request: Any, timeout: float, metadata: Metadata = ()
+) -> Any:
     """Make one gRPC call of `timeout` seconds at most; raises the matching EdgeLensError."""
     try:
         return call(request, timeout=timeout, metadata=metadata)
     except grpc.RpcError as exc:
-        error = translate(exc)
-        if isinstance(error, InferenceFailed):  # the client is told no more than the code
-            logger.error("Triton: %s: %.300r", exc.code().name, exc.details())
-        raise error from exc
+        raise translate(exc, model) from exc
     except ValueError as exc:  # what gRPC raises for a call on a closed channel
         raise TritonUnavailable("The gateway is shutting down; try again.") from exc
 
@@ -225,8 +225,8 @@ def _row(texts: Sequence[bytes]) -> Row:
         return error
 
 
-def translate(exc: grpc.RpcError) -> EdgeLensError:
-    """Turn any gRPC error into ours. Triton's own text may name paths: it is never passed on."""
+def translate(exc: grpc.RpcError, model: str = "") -> EdgeLensError:
+    """Turn any gRPC error into ours. Triton's own text may name paths: only the log gets it."""
     code, details = exc.code(), (exc.details() or "").lower()
     if full := _what_is_full(code, details):
         return Overloaded(f"Triton's {full} is full; try again shortly.")
@@ -243,7 +243,8 @@ def translate(exc: grpc.RpcError) -> EdgeLensError:
     passing = "stub" in details or "max allowed is" in details
     if passing and code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN):
         return TritonUnavailable(BROKE_OFF)
-    return InferenceFailed(f"Triton refused this inference ({code.name}).")
+    said = f"{model}: {exc.details()!r:.{LONGEST_DETAILS}}"
+    return InferenceFailed(f"Triton refused this inference ({code.name}).", said)
 
 
 def _what_is_full(code: grpc.StatusCode, details: str) -> str:

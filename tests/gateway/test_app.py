@@ -179,7 +179,7 @@ def test_nothing_but_the_pages_files_can_be_fetched(gateway: Gateway, name: str)
 def test_a_failure_can_be_traced_by_its_id(
     gateway: Gateway, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gateway.triton.failure = InferenceFailed("Triton refused this inference (INTERNAL).")
+    gateway.triton.failure = InferenceFailed("Triton refused it.", "vgg16: 'no memory'")
     answer = gateway.client.post(
         "/v1/classify", data=b"x", headers={"X-Request-ID": "cam-7", "Content-Type": "image/png"}
     )
@@ -190,7 +190,11 @@ def test_a_failure_can_be_traced_by_its_id(
     with caplog.at_level(logging.ERROR):
         failed = gateway.classify()
     assert failed.status_code == 502
-    assert f"request {failed.headers['X-Request-ID']}: /v1/classify 502" in caplog.text
+    assert failed.get_json()["error"]["message"] == "Triton refused it."
+    assert caplog.messages == [
+        f"request {failed.headers['X-Request-ID']}: /v1/classify 502 inference_failed: "
+        "Triton refused it. vgg16: 'no memory'"
+    ]
 
 
 def test_the_document_lists_every_code_of_an_error_and_no_other(gateway: Gateway) -> None:

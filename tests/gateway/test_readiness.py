@@ -416,6 +416,17 @@ def test_a_start_is_no_news_but_a_loss_is(
     assert caplog.messages == ["not ready: away", "ready again"] * 2
 
 
+def test_a_model_that_fails_is_told_once_with_what_triton_said(
+    readiness: Readiness, triton: WatchedTriton, caplog: pytest.LogCaptureFixture
+) -> None:
+    readiness.probe()
+    triton.failure = InferenceFailed("Triton refused it.", "vgg16: 'no memory'")
+    for _ in range(3):
+        readiness.probe()
+    assert caplog.messages == ["not ready: Triton refused it. vgg16: 'no memory'"]
+    assert readiness.as_json()["reason"] == "Triton refused it."
+
+
 def test_a_start_in_vain_is_told_once(
     readiness: Readiness, triton: WatchedTriton, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -254,6 +254,26 @@ def test_each_grpc_error_has_its_translation(
     assert not details or details not in error.message
 
 
+def test_a_failed_inference_is_left_for_who_asked_to_log(
+    standin: Standin, model: Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A probe fails twice a second, but is told once."""
+    standin.servicer.failures = [(grpc.StatusCode.INTERNAL, "no memory")]
+    with pytest.raises(InferenceFailed) as failure:
+        infer(standin, model)
+    assert failure.value.for_log().endswith("colours: 'no memory'")
+    assert not caplog.messages
+
+
+def test_what_triton_said_of_a_failure_is_for_the_log_on_one_line() -> None:
+    said = "no memory in /opt/models\nTraceback" + "." * 1000
+    error = translate(Failure(grpc.StatusCode.INTERNAL, said), "vgg16")
+    assert error.message == "Triton refused this inference (INTERNAL)."
+    start = f"{error.message} vgg16: 'no memory in /opt/models\\nTraceback."
+    assert error.for_log().startswith(start)
+    assert len(error.for_log()) < 400
+
+
 @pytest.mark.parametrize("code", [c for c in grpc.StatusCode if c is not grpc.StatusCode.OK])
 def test_no_grpc_error_is_left_without_a_translation(code: grpc.StatusCode) -> None:
     assert translate(Failure(code, None)).status in (404, 502, 503, 504)
