@@ -21,6 +21,7 @@ from gateway.key_ring import KeysError
 from gateway.services import Services
 from gateway.setting import SettingError
 from gateway.terminal import LogHandler, tell
+from gateway.transport.dispatcher import NO_THREADS
 from gateway.transport.server import Server
 from gateway.triton import InferenceClient
 
@@ -45,11 +46,7 @@ def main(triton: InferenceClient | None = None) -> int:
         print(f"gateway: {error}", file=sys.stderr)
         return 2
     except Overloaded:
-        print(
-            "gateway: no thread can be started: raise the limit of processes (`ulimit -u`,"
-            " TasksMax= of a service, or the container's)",
-            file=sys.stderr,
-        )
+        print(f"gateway: {NO_THREADS}", file=sys.stderr)
         return 1
     except OSError as error:
         print(

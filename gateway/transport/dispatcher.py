@@ -17,6 +17,10 @@ from gateway.transport.channel import Channel
 from gateway.transport.request import Request
 
 LIGHT_THREADS = 4
+NO_THREADS = (
+    "no thread can be started: raise the limit of processes (`ulimit -u`, TasksMax= of a service,"
+    " or the container's) or of memory (`ulimit -v`)"
+)
 
 
 class Dispatcher:
@@ -85,7 +89,7 @@ class Dispatcher:
                 self._lanes.pop(model).set_thread_count(0)
 
     def _lane(self, model: str) -> "_Lane":
-        """Return a model's lane; raise Overloaded if its threads cannot be started."""
+        """Return a model's lane; raise NoThreads if its threads cannot be started."""
         if model not in self._lanes:
             self._lanes[model] = _Lane(self._threads)
         return self._lanes[model]
@@ -101,8 +105,14 @@ class Dispatcher:
                 request.lane = self._lane(model)  # before it takes a place: there may be no threads
                 request.ticket = self._admissions.of(model).enter(client)
         except EdgeLensError as error:
+            if isinstance(error, NoThreads):
+                channel.server.tell(NO_THREADS)
             request.refuse(error)
             channel.server.count_refusal(request, error)
+
+
+class NoThreads(Overloaded):
+    """A model that is asked for the first time gets no threads."""
 
 
 class _Lane(ThreadedTaskDispatcher):  # type: ignore[misc]
@@ -114,7 +124,7 @@ class _Lane(ThreadedTaskDispatcher):  # type: ignore[misc]
             self.set_thread_count(threads)
         except RuntimeError:
             self.set_thread_count(0)
-            raise Overloaded("The gateway can start no more threads; try again shortly.") from None
+            raise NoThreads("The gateway can start no more threads; try again shortly.") from None
 
     def put(self, channel: Channel) -> None:
         """Queue a channel. Waitress's own `add_task` logs a warning for every queue."""

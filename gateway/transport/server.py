@@ -39,7 +39,7 @@ ACCEPTED_AT_ONCE = 64  # connections
 REST = 0.01
 IDLE_SECONDS = 120  # a connection without a request is closed
 MAINTENANCE_SECONDS = 5.0
-FULL_DISK_TOLD = 60.0  # seconds from one line in the log about it to the next
+FAULT_TOLD = 60.0  # seconds from one line in the log about a fault to the next
 HEADER_BYTES = 32 * 1024
 READ_ON = 4  # times the largest body: how much of a refused one is still read
 WITH_PORT = re.compile(r"(\[[^]]*\]|[^:]*):\d+")  # as some proxies write an address
@@ -62,7 +62,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._stopping = False
         self._refused = False
         self.next_maintenance = -math.inf  # of the monotonic clock
-        self._full_told = -math.inf
+        self._told: dict[str, float] = {}  # when each fault was logged
         self._doomed: list[Channel] = []
         self._replaced: list[Channel] = []  # by connections accepted in this turn
         dispatcher = Dispatcher(services.admissions, settings.threads)
@@ -150,12 +150,16 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             raise TooLarge.over(most, "request")
 
     def tell_full(self, error: Exception) -> None:
-        """Log where bodies cannot be kept, not for every request: the log may be on that disk."""
+        """Log where bodies cannot be kept."""
+        place = tempfile.tempdir or "a temporary directory"  # none was found: see the error
+        self.tell("requests cannot be kept in %s: %s", place, error)
+
+    def tell(self, fault: str, *details: object) -> None:
+        """Log a fault, not for every request that meets it: the log may be on a full disk."""
         now = time.monotonic()
-        if now - self._full_told >= FULL_DISK_TOLD:
-            self._full_told = now
-            place = tempfile.tempdir or "a temporary directory"  # none was found: see the error
-            logger.error("requests cannot be kept in %s: %s", place, error)
+        if now - self._told.get(fault, -math.inf) >= FAULT_TOLD:
+            self._told[fault] = now
+            logger.error(fault, *details)
 
     def refuse_greediest(self) -> None:
         """Refuse the largest upload of the client with the most bytes arriving.

@@ -7,6 +7,7 @@ import requests
 
 from gateway.catalog import REMEMBER_SECONDS
 from gateway.errors import DeadlineExceeded
+from gateway.transport.dispatcher import NO_THREADS
 from tests.gateway.clock import Clock
 from tests.gateway.running import (
     Running,
@@ -49,7 +50,7 @@ def test_what_is_over_the_limit_is_refused_at_once(serve: Serve, triton: StubTri
 
 
 def test_a_model_that_can_have_no_threads_is_refused_and_leaves_none(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     running = serve(threads=4)
     before = set(threading.enumerate())
@@ -62,8 +63,10 @@ def test_a_model_that_can_have_no_threads_is_refused_and_leaves_none(
 
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", start_two)
+        running.classify()
         refused = running.classify()
     assert refused.status_code == 503
+    assert caplog.messages == [NO_THREADS]
     assert "no more threads" in refused.json()["error"]["message"]
     wait_until(lambda: not set(threading.enumerate()) - before, "those it had have ended", 20)
     assert running.classify().status_code == 200
