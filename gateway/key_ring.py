@@ -115,7 +115,9 @@ class KeyRing:
                     logger.error("no API key can be checked: %s", told)
                 self._told = told
                 raise KeysUnavailable(UNUSABLE) from None
-            self._told = ""
+            if self._told:
+                self._told = ""
+                logger.warning("API keys can be checked again")
             return self._keys
 
     def _what_is_wrong(self, error: OSError | KeysError) -> str:

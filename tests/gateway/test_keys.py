@@ -217,7 +217,9 @@ def test_a_file_that_is_gone_or_broken_lets_nobody_in(
         for reason in (broken, "No such file or directory")
     ]
     file.write_text("# ours\n\n" + good)
-    assert ring.check(key).name == "alice"
+    for _ in range(2):
+        assert ring.check(key).name == "alice"
+    assert caplog.messages[2:] == ["API keys can be checked again"]
 
 
 def test_a_broken_file_stops_the_start(file: Path) -> None:
@@ -304,7 +306,7 @@ def test_a_damaged_file_is_logged_once_and_not_for_each_request(
         for _ in range(3):
             with pytest.raises(KeysUnavailable):
                 ring.check(key)
-        assert len(caplog.records) == times
+        assert sum("no API key" in text for text in caplog.messages) == times
         file.write_text(good)
         ring.check(key)
 
