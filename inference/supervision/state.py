@@ -4,7 +4,13 @@ import threading
 from collections.abc import Set
 from dataclasses import dataclass, replace
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 from gateway.model_names import is_classifier
 
@@ -27,6 +33,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.restarts = Counter(
             "edgelens_triton_restarts", "Restarts of Triton", registry=self.registry
         )

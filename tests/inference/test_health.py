@@ -118,6 +118,7 @@ def test_metrics_show_models_reloads_and_restarts(port: int, state: State) -> No
     assert 'edgelens_model_reloads_total{model="a"} 0.0' in lines
     assert "edgelens_triton_restarts_total 1.0" in lines
     assert "edgelens_inference_ready 0.0" in lines
+    assert any(line.startswith("process_start_time_seconds ") for line in lines)  # for an alert
     assert not [line for line in lines if "_created" in line]
 
 
