@@ -62,7 +62,7 @@ class Readiness:
         self._inferred = 0.0
         self._probes = 0
         self._failing = False
-        self._told = False  # whether the failure was logged
+        self._told: set[str] = set()  # the reasons that were logged since it was ready
         self._born = clock()
         self._reason = "No inference has succeeded yet."
         self._golden: tuple[Model, Tensor] | None = None
@@ -180,8 +180,8 @@ class Readiness:
         if not self._failing:
             self._background.wake()  # probe again at once: another replica may answer
         starting = self._success == float("-inf") and self._clock() - self._born < PATIENCE
-        if not self._told and not starting:
-            self._told = True
+        if not starting and error.message not in self._told:
+            self._told.add(error.message)
             logger.warning("not ready: %s", error.for_log())
         self._failing = True
         self._reason = error.message
@@ -190,7 +190,7 @@ class Readiness:
 
     def _note_success(self) -> None:
         if self._told:
-            self._told = False
+            self._told.clear()
             logger.warning("ready again")
         self._success = self._clock()
         self._failing = False

@@ -13,6 +13,7 @@ from gateway.errors import (
     DeadlineExceeded,
     EdgeLensError,
     InferenceFailed,
+    ModelNotReady,
     Overloaded,
     TritonUnavailable,
     TritonUnreachable,
@@ -425,6 +426,18 @@ def test_a_model_that_fails_is_told_once_with_what_triton_said(
         readiness.probe()
     assert caplog.messages == ["not ready: Triton refused it. vgg16: 'no memory'"]
     assert readiness.as_json()["reason"] == "Triton refused it."
+
+
+def test_each_reason_of_one_outage_is_told_once(
+    readiness: Readiness, triton: WatchedTriton, caplog: pytest.LogCaptureFixture
+) -> None:
+    readiness.probe()
+    for failure in (TritonUnavailable("away"), ModelNotReady("no model"), None) * 2:
+        for _ in range(3):
+            triton.failure = failure
+            readiness.probe()
+    told = ["not ready: away", "not ready: no model", "ready again"]
+    assert caplog.messages == told * 2
 
 
 def test_a_start_in_vain_is_told_once(
