@@ -73,7 +73,7 @@ audit: .venv-audit/.audit ## report known vulnerabilities of the pinned packages
 sbom: .venv-audit/.audit ## write dist/sbom-*.json, the software bill of materials (CycloneDX)
 	@mkdir -p dist
 	@for name in gateway inference export; do \
-	    .venv-audit/bin/cyclonedx-py requirements requirements/$$name.txt --output-file dist/sbom-$$name.json || exit 1; \
+	    .venv-audit/bin/python -m cyclonedx_py requirements requirements/$$name.txt --output-file dist/sbom-$$name.json || exit 1; \
 	    echo dist/sbom-$$name.json; done
 
 tune: .venv-inference/.export ## tune a model's configuration for this machine: make tune MODEL=vgg16 SECONDS=120
@@ -94,7 +94,7 @@ unbundle: ## load such an archive: make unbundle BUNDLE=dist/edgelens.tar
 check: .venv/.dev ## check formatting, lint and strict types
 	$(GATEWAY)/ruff format --check .
 	$(GATEWAY)/ruff check .
-	$(GATEWAY)/mypy $(SOURCES)
+	$(GATEWAY)/python -m mypy $(SOURCES)
 
 format: .venv/.dev ## format the code and fix what the linter can
 	$(GATEWAY)/ruff check --fix --exit-zero .
@@ -117,7 +117,8 @@ test-packages bench-packages: | serve-packages  # apt runs one at a time
 # The environments. A stamp is a copy of the lock file that an environment was made from. Times would not tell: files from an
 # archive bring old ones, and so does a clock that is wrong. It counts as long as the environment's Python is there, which an
 # update of the system may remove. .venv has the installers, which fill the others too; if its creation was interrupted, it is
-# created again.
+# created again. Programs written in Python are run as modules: their own first lines name the directory in which they were
+# installed, which may since have been moved or copied.
 STAMPS := .venv/.installer .venv/.gateway .venv/.dev .venv-inference/.inference .venv-inference/.export .venv-peers/.peers \
     .venv-audit/.audit .venv-fuzz/.fuzz
 lock = requirements/$(patsubst .%,%,$(notdir $(1))).txt
@@ -128,8 +129,8 @@ define INSTALL
 @cp $(call lock,$@) $@
 endef
 .venv/.installer: | serve-packages
-	@$(GATEWAY)/pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
-	@$(GATEWAY)/pip install --quiet --disable-pip-version-check --require-hashes -r $(call lock,$@)
+	@$(GATEWAY)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@$(GATEWAY)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(call lock,$@)
 	@cp $(call lock,$@) $@
 .venv-%/bin/python: | .venv/.installer
 	@$(PYTHON) -m venv --clear --without-pip .venv-$*

@@ -26,12 +26,18 @@ SAME_ENGINE = (
 )
 COMMANDS: Mapping[str, list[str]] = {
     "Flask + gunicorn": [
-        *(str(PEERS / "gunicorn"), "--config", "benchmarks/peers/gunicorn.conf.py"),
+        *(str(PEERS / "python"), "-m", "gunicorn", "--config", "benchmarks/peers/gunicorn.conf.py"),
         *("--bind", "127.0.0.1:{port}", "benchmarks.peers.flask_app:app"),
     ],
     "LitServe": [str(PEERS / "python"), "-m", "benchmarks.peers.litserve_app"],
     "BentoML": [
-        *(str(PEERS / "bentoml"), "serve", "benchmarks.peers.bentoml_app:Classifier"),
+        *(
+            str(PEERS / "python"),
+            "-m",
+            "bentoml",
+            "serve",
+            "benchmarks.peers.bentoml_app:Classifier",
+        ),
         *("--host", "127.0.0.1", "--port", "{port}"),
     ],
     "Ray Serve": [str(PEERS / "python"), "-m", "benchmarks.peers.ray_app"],

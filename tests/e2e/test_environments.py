@@ -1,12 +1,16 @@
 """When `make` fills an environment again: if its lock file changed, at any time, or Python left.
 
+And which one it fills: that of its own checkout, wherever that was copied from.
+
 Tests that are started in the wrong environment say which one is right.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -29,14 +33,31 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def make(checkout: Path, *arguments: str) -> str:
+    """Run `make`, and return what it prints."""
+    command = ["make", "--no-print-directory", *arguments]
+    environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
+    return subprocess.run(
+        command, cwd=checkout, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+
+
 def installs(checkout: Path) -> bool:
     """Tell whether `make` would install the gateway's packages."""
-    command = ["make", "--dry-run", "--no-print-directory", STAMP]
-    environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
-    done = subprocess.run(
-        command, cwd=checkout, env=environment, check=True, capture_output=True, text=True
-    )
-    return f"scripts/install .venv {LOCK}" in done.stdout
+    return f"scripts/install .venv {LOCK}" in make(checkout, "--dry-run", STAMP)
+
+
+def lock_package(lock: Path, directory: Path) -> None:
+    """Make a package `probe`, and let a lock file ask for it alone."""
+    wheel = directory / "probe-1-py3-none-any.whl"
+    about = {"METADATA": "Metadata-Version: 2.1\nName: probe\nVersion: 1\n"}
+    about["WHEEL"] = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    about["RECORD"] = "".join(f"probe-1.dist-info/{name},,\n" for name in (*about, "RECORD"))
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, text in about.items():
+            archive.writestr(f"probe-1.dist-info/{name}", text)
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    lock.write_text(f"probe @ {wheel.as_uri()} --hash=sha256:{digest}\n")
 
 
 @pytest.mark.parametrize("time", [PAST, FUTURE])
@@ -58,6 +79,20 @@ def test_an_environment_whose_python_was_removed_is_filled_again(checkout: Path)
     python.unlink()
     python.symlink_to(checkout / "removed")
     assert installs(checkout)
+
+
+def test_a_copied_checkout_installs_into_its_own_environment(
+    checkout: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    shutil.rmtree(checkout / ".venv")
+    shutil.copytree(HOME / "scripts", checkout / "scripts")
+    subprocess.run([sys.executable, "-m", "venv", ".venv"], cwd=checkout, check=True)
+    copy = tmp_path_factory.mktemp("copies") / "copy"
+    shutil.copytree(checkout, copy, symlinks=True)
+    lock_package(copy / "requirements/installer.txt", copy)
+    make(copy, ".venv/.installer")
+    assert list(copy.glob(".venv/lib/*/site-packages/probe-*"))
+    assert not list(checkout.glob(".venv/lib/*/site-packages/probe-*"))
 
 
 def test_settings_for_another_python_of_the_user_do_not_reach_ours(checkout: Path) -> None:

@@ -17,7 +17,7 @@ def audit(home: Path, fake: str) -> subprocess.CompletedProcess[str]:
     """Run the script with this in place of pip-audit, where there is one lock file."""
     (home / "requirements").mkdir()
     (home / "requirements/new.txt").touch()
-    program = home / ".venv-audit/bin/pip-audit"
+    program = home / ".venv-audit/bin/python"
     program.parent.mkdir(parents=True)
     program.write_text(f"#!/bin/sh\n{fake}\n")
     program.chmod(0o755)
