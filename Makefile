@@ -119,38 +119,35 @@ test-packages bench-packages: | serve-packages  # apt runs one at a time
 # update of the system may remove. .venv has the installers, which fill the others too; if its creation was interrupted, it is
 # created again. Programs written in Python are run as modules: their own first lines name the directory in which they were
 # installed, which may since have been moved or copied.
+# Two of make at once would clear and fill an environment under each other's hands: the second waits, and then finds it filled.
 STAMPS := .venv/.installer .venv/.gateway .venv/.dev .venv-inference/.inference .venv-inference/.export .venv-peers/.peers \
     .venv-audit/.audit .venv-fuzz/.fuzz
 lock = requirements/$(patsubst .%,%,$(notdir $(1))).txt
-.PHONY: $(foreach stamp,$(STAMPS),$(shell \
-    [ -x $(dir $(stamp))bin/python ] && cmp -s $(call lock,$(stamp)) $(stamp) || echo $(stamp)))
-define INSTALL
-@PATH="$(CURDIR)/$(GATEWAY):$$PATH" scripts/install $(@D) $(call lock,$@)
-@cp $(call lock,$@) $@
-endef
+filled = [ -x $(dir $(1))bin/python ] && cmp -s $(call lock,$(1)) $(1)
+.PHONY: $(foreach stamp,$(STAMPS),$(shell $(call filled,$(stamp)) || echo $(stamp)))
+ALONE = exec 9<requirements; flock -n 9 || { echo "edgelens: waiting for another make, which installs"; flock 9; }
+INSTALL = @$(ALONE); $(call filled,$@) || { echo "edgelens: installing $(1)"; \
+    PATH="$(CURDIR)/$(GATEWAY):$$PATH" scripts/install $(@D) $(call lock,$@) && cp $(call lock,$@) $@; }
+
 .venv/.installer: | serve-packages
-	@$(GATEWAY)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
-	@$(GATEWAY)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(call lock,$@)
-	@cp $(call lock,$@) $@
+	@$(ALONE); $(call filled,$@) || { \
+	    $(GATEWAY)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv && \
+	    $(GATEWAY)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(call lock,$@) && \
+	    cp $(call lock,$@) $@; }
 .venv-%/bin/python: | .venv/.installer
-	@$(PYTHON) -m venv --clear --without-pip .venv-$*
+	@$(ALONE); [ -x $@ ] || $(PYTHON) -m venv --clear --without-pip .venv-$*
 
 .venv/.gateway: | .venv/.installer
-	@echo "edgelens: installing the gateway's packages"
-	$(INSTALL)
+	$(call INSTALL,the gateway's packages)
 .venv/.dev: | .venv/.gateway
-	@echo "edgelens: installing the test and lint packages"
-	$(INSTALL)
+	$(call INSTALL,the test and lint packages)
 .venv-inference/.inference: | .venv-inference/bin/python
-	@echo "edgelens: installing Triton and OpenVINO (about 250 MB to fetch)"
-	$(INSTALL)
+	$(call INSTALL,Triton and OpenVINO (about 250 MB to fetch))
 .venv-inference/.export: | .venv-inference/.inference
-	@echo "edgelens: installing TensorFlow for the exporter (about 300 MB to fetch)"
-	$(INSTALL)
+	$(call INSTALL,TensorFlow for the exporter (about 300 MB to fetch))
 .venv-peers/.peers: | .venv-peers/bin/python
-	@echo "edgelens: installing the peers to measure (about 1 GB to fetch)"
-	$(INSTALL)
+	$(call INSTALL,the peers to measure (about 1 GB to fetch))
 .venv-audit/.audit: | .venv-audit/bin/python
-	$(INSTALL)
+	$(call INSTALL,the audit's packages)
 .venv-fuzz/.fuzz: | .venv-fuzz/bin/python
-	$(INSTALL)
+	$(call INSTALL,the fuzzer)

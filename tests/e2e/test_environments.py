@@ -1,6 +1,6 @@
 """When `make` fills an environment again: if its lock file changed, at any time, or Python left.
 
-And which one it fills: that of its own checkout, wherever that was copied from.
+And which one it fills: that of its own checkout, wherever that was copied from, and that once.
 
 Tests that are started in the wrong environment say which one is right.
 """
@@ -33,13 +33,20 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make(checkout: Path, *arguments: str) -> str:
-    """Run `make`, and return what it prints."""
+def start_make(checkout: Path, *arguments: str) -> "subprocess.Popen[str]":
     command = ["make", "--no-print-directory", *arguments]
     environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
-    return subprocess.run(
-        command, cwd=checkout, env=environment, check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
+    return subprocess.Popen(
+        command, cwd=checkout, env=environment, stdout=subprocess.PIPE, text=True
+    )
+
+
+def make(checkout: Path, *arguments: str) -> str:
+    """Run `make`, and return what it prints."""
+    with start_make(checkout, *arguments) as process:
+        said = process.communicate()[0]
+    assert process.returncode == 0
+    return said
 
 
 def installs(checkout: Path) -> bool:
@@ -93,6 +100,26 @@ def test_a_copied_checkout_installs_into_its_own_environment(
     make(copy, ".venv/.installer")
     assert list(copy.glob(".venv/lib/*/site-packages/probe-*"))
     assert not list(checkout.glob(".venv/lib/*/site-packages/probe-*"))
+
+
+def test_two_at_once_fill_an_environment_one_after_the_other(checkout: Path) -> None:
+    shutil.copytree(HOME / "scripts", checkout / "scripts")
+    (checkout / LOCK).write_text("another==1\n")
+    gate, calls, uv = checkout / "gate", checkout / "calls", checkout / ".venv/bin/uv"
+    os.mkfifo(gate)
+    uv.write_text(f"#!/bin/sh\necho call >>{calls}\n[ ! -e {gate} ] || cat <{gate}\n")
+    uv.chmod(0o755)
+    first = start_make(checkout, STAMP)
+    with gate.open("w"):  # opens once uv waits there
+        second = start_make(checkout, STAMP)
+        assert second.stdout
+        said = second.stdout.readline()
+        gate.unlink()
+    for process in (first, second):
+        process.communicate()
+        assert process.returncode == 0
+    assert "waiting for another make" in said
+    assert calls.read_text() == "call\n"
 
 
 def test_settings_for_another_python_of_the_user_do_not_reach_ours(checkout: Path) -> None:
