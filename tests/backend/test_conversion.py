@@ -10,6 +10,7 @@ import openvino as ov
 import openvino.opset13
 import pytest
 
+from inference.backends.tensorflow import conversion
 from inference.backends.tensorflow.conversion import read_converted
 from inference.backends.tensorflow.engines import load_engine
 from inference.backends.tensorflow.errors import LoadError
@@ -169,6 +170,17 @@ def store(task, lines):
 def test_constants_beyond_16_bits_are_not_cut(store, use, beyond):
     x = ov.opset13.parameter([-1, 1], np.float32, "x")
     result, weights = use(x, beyond)
+    found = [op.data for op in store(result, x).get_ops() if op.get_type_name() == "Constant"]
+    np.testing.assert_array_equal(found, [weights])
+
+
+def test_an_entry_made_when_16_bits_cut_what_is_multiplied_is_not_used(store, monkeypatch):
+    x = ov.opset13.parameter([-1, 1], np.float32, "x")
+    result, weights = multiplied(x, 1e-6)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(conversion, "FORMAT", "2")
+        earlier.setattr(conversion, "_fits_half", lambda _: True)
+        store(result, x)
     found = [op.data for op in store(result, x).get_ops() if op.get_type_name() == "Constant"]
     np.testing.assert_array_equal(found, [weights])
 

@@ -21,7 +21,7 @@ from inference.backends.tensorflow.log import Log
 from inference.backends.tensorflow.staging import staged
 from inference.backends.tensorflow.task import Array, Task
 
-FORMAT = "2"
+FORMAT = "3"  # to be raised with every change of what is written into an entry
 MODEL, CHECKSUM = "model.xml", "checksum"
 CHUNK = 1 << 22
 WITH_BODIES = ("If", "Loop", "TensorIterator")
