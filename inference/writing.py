@@ -27,6 +27,9 @@ def write_text(path: Path, text: str, private: bool = False) -> None:
         if path.exists() and not private:
             temporary.chmod(path.stat().st_mode & 0o777)
         temporary.replace(path)
+    except OSError as error:
+        error.filename = str(path)  # that of a full disk names none
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -1,6 +1,8 @@
 """Files that others may read while they are written."""
 
+import errno
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,19 @@ def test_what_a_killed_writer_left_is_removed_but_no_other_file(tmp_path: Path) 
         os.utime(tmp_path / name, (0, 0))
     write_text(path, "new")
     assert {entry.name for entry in tmp_path.iterdir()} == {"config.pbtxt", *others}
+
+
+def test_a_disk_that_is_full_is_told_with_the_file_that_was_to_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fsync(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    path = tmp_path / "config.pbtxt"
+    with pytest.raises(OSError, match=f"No space left on device: '{re.escape(str(path))}'"):
+        write_text(path, "new")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_text_is_on_the_disk_before_it_has_its_name(
