@@ -62,6 +62,12 @@ def require_writable(directory: Path) -> None:
         raise ExportError(f"cannot write to {directory}: {place} is not a directory")
     if not os.access(place, os.W_OK | os.X_OK):
         raise ExportError(f"cannot write to {directory}: {place} is read-only for this user")
+    if place == directory and place.stat().st_dev != place.parent.stat().st_dev:
+        raise ExportError(
+            f"cannot write to {directory}: it is on another file system than {directory.parent},"
+            " from where a finished version could not be moved; keep the whole repository there"
+            " (MODEL_REPOSITORY)"
+        )
 
 
 @contextmanager

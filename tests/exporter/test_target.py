@@ -113,6 +113,16 @@ def test_a_volume_is_staged_in_without_a_version_to_load() -> None:
     assert not stage.exists()
 
 
+def test_a_model_on_another_file_system_is_refused_before_any_work(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        (tmp_path / "m").symlink_to(elsewhere)
+        with pytest.raises(ExportError, match=f"cannot write to {tmp_path}/m: it is on another"):
+            plan(tmp_path, "m", None, False)
+    (tmp_path / "here/1").mkdir(parents=True)
+    (tmp_path / "n").symlink_to(tmp_path / "here")
+    assert plan(tmp_path, "n", None, False).version == 2
+
+
 def test_a_repository_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ExportError, match="cannot write to"), staging(tmp_path / "file/models"):
