@@ -31,14 +31,8 @@ COMMANDS: Mapping[str, list[str]] = {
     ],
     "LitServe": [str(PEERS / "python"), "-m", "benchmarks.peers.litserve_app"],
     "BentoML": [
-        *(
-            str(PEERS / "python"),
-            "-m",
-            "bentoml",
-            "serve",
-            "benchmarks.peers.bentoml_app:Classifier",
-        ),
-        *("--host", "127.0.0.1", "--port", "{port}"),
+        *(str(PEERS / "python"), "-m", "bentoml", "serve", "--host", "127.0.0.1"),
+        *("--port", "{port}", "benchmarks.peers.bentoml_app:Classifier"),
     ],
     "Ray Serve": [str(PEERS / "python"), "-m", "benchmarks.peers.ray_app"],
 }
