@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from gateway.model_names import decode_name, ensemble_name
 from inference.contracts.errors import Unreachable
@@ -66,7 +67,8 @@ class Deployment:
         self._require_golden(version)
         if version not in proven:
             self._require_same_answers(version)
-        self._require_ensemble()
+        for each in self._all_files():
+            each.require_changeable()
         serve = [version, *older]
         with self._candidate(version):
             if there := self._still_there(before):
@@ -123,11 +125,6 @@ class Deployment:
             with undisturbed():
                 files.remove_candidate()
 
-    def _require_ensemble(self) -> None:
-        """Refuse to begin if the ensemble could not follow the version. Raises DeployError."""
-        if ensemble := self._ensemble():
-            ensemble.require_changeable()
-
     def _require_same_answers(self, version: int) -> None:
         """Refuse new weights under a number that is known to the cache. Raises DeployError.
 
@@ -168,7 +165,7 @@ class Deployment:
     def _switch(self, serve: list[int], before: set[int]) -> None:
         """Make the model serve these versions, and test the first; go back if that fails."""
         files, server, version = self.files, self.server, serve[0]
-        kept = [(each, each.text()) for each in (files, self._ensemble()) if each]
+        kept = [(each, each.texts()) for each in self._all_files()]
         files.pin(serve)
         try:
             self._pin_ensemble(version)  # now: a start after a kill must not mix the numbers up
@@ -187,7 +184,7 @@ class Deployment:
             raise DeployError(f"version {version} failed in service: {error}; {outcome}") from None
         self.say(_summary(files.model, serve, before))
 
-    def _go_back(self, before: set[int], kept: list[tuple[ModelFiles, str]]) -> str:
+    def _go_back(self, before: set[int], kept: list[tuple[ModelFiles, dict[Path, str]]]) -> str:
         """Serve what was served before, now or from the server's next start; say which."""
         there = self._still_there(before)
         try:
@@ -195,8 +192,8 @@ class Deployment:
                 self.files.pin(sorted(there))
                 self._pin_ensemble(max(there))  # before the server is asked: it may be gone
             elif not before:
-                for files, text in kept:
-                    files.write(text)
+                for files, texts in kept:
+                    files.write(texts)
             if not before:
                 self.server.unload(self.files.model)
                 return "nothing is served"
@@ -222,6 +219,10 @@ class Deployment:
         name = ensemble_name(self.files.model)
         there = name in ready_models(self.files.repository)
         return ModelFiles(self.files.repository, name) if there else None
+
+    def _all_files(self) -> list[ModelFiles]:
+        """Return the files of the model and of its ensemble, if there is one."""
+        return [each for each in (self.files, self._ensemble()) if each]
 
     def _load_companions(self, version: int) -> None:
         """Load the decoder unless it is loaded, and the ensemble under the version that serves.

@@ -3,7 +3,7 @@
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,27 +85,28 @@ class ModelFiles:
                 " ended"
             ) from None
 
-    def text(self) -> str:
-        """Return what the configuration says, "" if there is none. Raises PbtxtError."""
-        return read(self.config) if self.config.exists() else ""
+    def texts(self) -> dict[Path, str]:
+        """Return what each configuration of the model says. Raises PbtxtError."""
+        return {path: _text(path) for path in self._configs()}
 
     def parameters(self) -> dict[str, str]:
         """Return the configuration's `parameters`. Raises DeployError if it is broken."""
         try:
-            return parameters(self.text())
+            return parameters(_text(self.config))
         except PbtxtError as exc:
             raise DeployError(f"{self.config} {exc}") from None
 
-    def write(self, text: str) -> None:
-        """Restore the configuration that `text` returned before."""
-        write_text(self.config, text)
+    def write(self, texts: Mapping[Path, str]) -> None:
+        """Restore the configurations that `texts` returned before."""
+        for path, text in texts.items():
+            write_text(path, text)
 
     def pin(self, versions: list[int]) -> None:
-        """Write into config.pbtxt which versions are served, so that a restart serves the same."""
-        write_text(self.config, self._serving(versions))
+        """Write which versions are served, so that a restart serves the same."""
+        self.write({path: _serving(path, versions) for path in self._configs()})
 
     def number(self, versions: set[int]) -> None:
-        """Write into config.pbtxt under which numbers an ensemble is served.
+        """Write under which numbers an ensemble is served.
 
         Triton wants a directory for each; a deployment to another server may have removed one.
         """
@@ -115,7 +116,8 @@ class ModelFiles:
 
     def require_changeable(self) -> None:
         """Raise DeployError unless `pin` can change the configuration."""
-        self._serving([])
+        for path in self._configs():
+            _serving(path, [])
 
     def remove_empty(self, versions: Iterable[int]) -> None:
         """Remove the directories of these versions, except those that hold something."""
@@ -133,17 +135,18 @@ class ModelFiles:
             if mine and entry.name not in ("config.pbtxt", "configs"):
                 # Relative: inside a container the repository is mounted elsewhere.
                 (directory / entry.name).symlink_to(Path("..", self.model, entry.name))
-        text = with_field(self._serving([version]), "name", f': "{self.candidate}"')
+        text = with_field(_serving(self.config, [version]), "name", f': "{self.candidate}"')
         # The cache would answer with what an earlier candidate of the same number said.
         text = with_field(text, "response_cache", " { enable: false }")
         write_text(directory / "config.pbtxt", text)
 
-    def _serving(self, versions: list[int]) -> str:
-        """Return the configuration with these versions. Raises DeployError if it is broken."""
-        try:
-            return with_versions(self.text(), versions)
-        except PbtxtError as exc:
-            raise DeployError(f"{self.config} {exc}") from None
+    def _configs(self) -> list[Path]:
+        """Name the configuration and those of other hosts: all serve the same versions.
+
+        Otherwise a host of another name would begin with old ones, beside the new ensemble.
+        """
+        places = (self.directory / "config.pbtxt", *self.directory.glob("configs/*.pbtxt"))
+        return [path for path in places if path.is_file()] or [self.config]
 
     def candidate_age(self) -> float:
         """Return the seconds since `write_candidate`. Raises OSError if there is nothing of it."""
@@ -152,3 +155,16 @@ class ModelFiles:
     def remove_candidate(self) -> None:
         """Remove what `write_candidate` made, even in a deployment that was killed."""
         shutil.rmtree(self.repository / self.candidate, ignore_errors=True)
+
+
+def _text(path: Path) -> str:
+    """Return what a configuration says, "" if there is none. Raises PbtxtError."""
+    return read(path) if path.exists() else ""
+
+
+def _serving(path: Path, versions: list[int]) -> str:
+    """Return a configuration with these versions. Raises DeployError if it is broken."""
+    try:
+        return with_versions(_text(path), versions)
+    except PbtxtError as exc:
+        raise DeployError(f"{path} {exc}") from None

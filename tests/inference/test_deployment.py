@@ -89,10 +89,10 @@ def test_a_model_without_golden_answers_is_refused_before_anything_is_written(
     files: ModelFiles,
 ) -> None:
     others = CONFIG.replace("golden_label_v2", "golden_label_v9")
-    files.write(others)
+    files.config.write_text(others)
     with pytest.raises(DeployError, match=r"what version 2 answers .* restart the server"):
         deployment(files, Server(files, {3})).deploy(2, keep=1)
-    assert files.text() == others
+    assert files.config.read_text() == others
     files.config.unlink()
     with pytest.raises(DeployError, match="what version 2 answers"):
         deployment(files, Server(files, {3})).deploy(2, keep=1)
@@ -158,7 +158,7 @@ def test_a_start_after_a_killed_deployment_gives_the_ensemble_the_number_that_se
         def load(self, model: str) -> None:
             if model == files.model:  # if the deployment were killed now
                 assert (ensemble.directory / "2").is_dir()
-                numbers.append(ensemble.text().splitlines()[-1])
+                numbers.append(ensemble.config.read_text().splitlines()[-1])
             super().load(model)
 
     server = Watched(files, {1})
@@ -211,7 +211,7 @@ def test_an_ensemble_that_could_not_follow_is_named_before_anything_changes(
     with pytest.raises(DeployError, match=r"/cat_image/config\.pbtxt .*fix it first"):
         deployment(files, beside).deploy(2, keep=1)
     assert beside.calls == []
-    assert files.text() == CONFIG
+    assert files.config.read_text() == CONFIG
 
 
 def test_companions_that_are_not_loaded_are(files: ModelFiles, beside: Server) -> None:
@@ -260,12 +260,12 @@ def test_as_many_older_versions_stay_as_asked_for(
 
 
 def test_a_version_that_is_not_there_changes_nothing(files: ModelFiles) -> None:
-    before = files.text()
+    before = files.texts()
     server = Server(files, {1})
     with pytest.raises(DeployError, match="there is no version 9 of cat"):
         deployment(files, server).deploy(9, keep=1)
     assert server.calls == []
-    assert files.text() == before
+    assert files.texts() == before
 
 
 def test_a_model_that_is_not_there_is_neither_deployed_nor_rolled_back(files: ModelFiles) -> None:
@@ -362,18 +362,18 @@ def test_a_first_version_that_fails_leaves_the_configuration_as_it_was(files: Mo
     server = Server(files, loaded=set(), unfit="cat")
     with pytest.raises(DeployError, match="nothing is served"):
         deployment(files, server).deploy(2, keep=1)
-    assert files.text() == CONFIG
+    assert files.config.read_text() == CONFIG
 
 
 def test_a_first_version_that_fails_leaves_the_ensemble_as_it_was(
     files: ModelFiles, beside: Server
 ) -> None:
     ensemble = ModelFiles(files.repository, "cat_image")
-    before = ensemble.text()
+    before = ensemble.texts()
     beside.unfit, beside.serving = "cat", set()
     with pytest.raises(DeployError, match="nothing is served"):
         deployment(files, beside).deploy(2, keep=1)
-    assert ensemble.text() == before
+    assert ensemble.texts() == before
 
 
 def test_a_server_that_is_away_hides_neither_the_failure_nor_what_comes(files: ModelFiles) -> None:
@@ -461,13 +461,13 @@ def test_a_server_that_loads_other_versions_than_it_was_told_is_taken_back(
 
 
 def test_what_is_loaded_without_its_files_is_not_to_be_gone_back_to(files: ModelFiles) -> None:
-    before = files.text()
+    before = files.texts()
     shutil.rmtree(files.version(1))
     server = Server(files, {1})
     with pytest.raises(DeployError, match=r"its files are gone from .*with --keep 0"):
         deployment(files, server).deploy(2, keep=1)
     assert server.calls == []
-    assert files.text() == before
+    assert files.texts() == before
     deployment(files, server).deploy(2, keep=0)
     assert server.serving == {2}
 

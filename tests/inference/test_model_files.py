@@ -31,14 +31,28 @@ def test_a_candidate_has_one_version_the_labels_and_no_cache(files: ModelFiles) 
     assert "version_policy { specific { versions: [ 2 ] } }" in text
 
 
-def test_a_named_configuration_is_the_one_that_is_changed(files: ModelFiles) -> None:
+def test_the_configurations_of_all_hosts_serve_the_same_versions(files: ModelFiles) -> None:
+    custom = files.directory / "configs/small.pbtxt"
+    custom.parent.mkdir()
+    custom.write_text(f"# tuned\n{CONFIG}")
+    before = files.texts()
+    ModelFiles(files.repository, "cat", "small").pin([3, 2])
+    pinned = f"{CONFIG}version_policy {{ specific {{ versions: [ 2, 3 ] }} }}\n"
+    assert custom.read_text() == f"# tuned\n{pinned}"
+    assert files.config.read_text() == pinned
+    files.write(before)
+    assert files.texts() == before == {files.config: CONFIG, custom: f"# tuned\n{CONFIG}"}
+
+
+def test_a_named_configuration_is_the_one_that_is_read(files: ModelFiles) -> None:
     custom = files.directory / "configs/small.pbtxt"
     custom.parent.mkdir()
     custom.write_text(CONFIG)
-    ModelFiles(files.repository, "cat", "small").pin([3, 2])
-    assert custom.read_text() == CONFIG + "version_policy { specific { versions: [ 2, 3 ] } }\n"
-    assert files.config.read_text() == CONFIG
+    assert ModelFiles(files.repository, "cat", "small").config == custom
     assert ModelFiles(files.repository, "cat", "large").config == files.config
+    files.config.unlink()
+    ModelFiles(files.repository, "cat", "small").pin([1])
+    assert not files.config.exists()
 
 
 @pytest.mark.parametrize(
