@@ -6,11 +6,10 @@ from typing import Any
 
 from waitress.channel import HTTPChannel
 
-from gateway.errors import EdgeLensError, Overloaded
+from gateway.errors import EdgeLensError
 from gateway.transport.pace import Pace
 from gateway.transport.reply import AppTask, RefusalTask
 from gateway.transport.request import Request
-from gateway.uploads import DISK_FULL
 
 PIECE = 16 * 1024  # bytes parsed at a time; all requests in them are parsed before they are counted
 MOST_QUEUED = 4  # requests of one connection
@@ -189,9 +188,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 request.examined = True
                 self.server.examine(self, request)
             self.server.require_size(request)
-            if request.body.failed:
-                self.server.tell_full(request.body.failed)
-                raise Overloaded(DISK_FULL, self.server.retry_after())
+            self.server.require_kept(request)
         except EdgeLensError as error:
             self.refuse(error)
         if not fits and request.body.kept:

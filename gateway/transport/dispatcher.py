@@ -98,6 +98,7 @@ class Dispatcher:
         try:
             if request.began >= self.draining_since:
                 raise TritonUnavailable("The gateway is shutting down; try again.")
+            channel.server.require_kept(request)  # its last bytes may be those without room
             client = request.client or channel.server.identify(channel, request)
             # Checked this early because every thread may be waiting for a Triton that hangs.
             model = channel.server.model_of(request)

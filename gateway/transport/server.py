@@ -27,6 +27,7 @@ from gateway.setting import SettingError
 from gateway.transport.channel import Channel
 from gateway.transport.dispatcher import Dispatcher
 from gateway.transport.request import WORK, Request
+from gateway.uploads import DISK_FULL
 
 logger = logging.getLogger(__name__)
 CONNECTIONS = 1000
@@ -149,10 +150,12 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         if max(request.content_length, request.body_bytes_received) > most:
             raise TooLarge.over(most, "request")
 
-    def tell_full(self, error: Exception) -> None:
-        """Log where bodies cannot be kept."""
-        place = tempfile.tempdir or "a temporary directory"  # none was found: see the error
-        self.tell("requests cannot be kept in %s: %s", place, error)
+    def require_kept(self, request: Request) -> None:
+        """Raise Overloaded for a body of which something could not be kept, and log where."""
+        if request.body is not None and request.body.failed:
+            place = tempfile.tempdir or "a temporary directory"  # none was found: see the error
+            self.tell("requests cannot be kept in %s: %s", place, request.body.failed)
+            raise Overloaded(DISK_FULL, self.retry_after())
 
     def tell(self, fault: str, *details: object) -> None:
         """Log a fault, not for every request that meets it: the log may be on a full disk."""

@@ -11,6 +11,7 @@ import requests
 
 from gateway.budget import Budget
 from gateway.keys import add_key
+from gateway.transport.server import IN_MEMORY
 from tests.gateway.running import (
     DESCRIPTION,
     JPEG,
@@ -154,14 +155,15 @@ def test_an_answer_takes_room_until_it_is_read(serve: Serve) -> None:
         wait_until(lambda: keeps(running, 0), "its room is free again", 20)
 
 
+@pytest.mark.parametrize("size", [IN_MEMORY, 2_000_000], ids=["the last piece", "a piece before"])
 def test_a_full_temporary_directory_is_an_honest_refusal(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, size: int
 ) -> None:
     running = serve()
     monkeypatch.setattr(tempfile, "tempdir", "/dev/null/full")
     for _ in range(2):
         refused = requests.post(
-            f"{running.url}/v1/classify", data=bytes(2_000_000), headers=JPEG, timeout=20
+            f"{running.url}/v1/classify", data=bytes(size), headers=JPEG, timeout=20
         )
         assert refused.status_code == 503
         assert refused.json()["error"]["code"] == "overloaded"
