@@ -48,7 +48,9 @@ def keeps(running: Running, size: int) -> bool:
 def test_what_is_beyond_the_bound_does_not_fit_and_what_shrinks_does() -> None:
     budget = Budget(10)
     assert budget.count("a", lambda: 6)
+    assert budget.count("b", lambda: 4)
     assert not budget.count("b", lambda: 6)
+    assert budget.count("c", lambda: 0)
     assert budget.count("b", lambda: 5)
     assert budget.count("b", lambda: 4)
     assert budget.count("a", lambda: 0)

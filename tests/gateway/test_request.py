@@ -312,10 +312,12 @@ def test_nobody_is_asked_for_a_body_who_has_gone(serve: Serve) -> None:
     assert not channel.total_outbufs_len
 
 
-def test_https_is_answered_at_once(serve: Serve) -> None:
-    context = ssl.create_default_context()
-    with serve().connect() as plain, pytest.raises(ssl.SSLError):
+def test_https_is_answered_at_once(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    running, context = serve(), ssl.create_default_context()
+    with running.connect() as plain, pytest.raises(ssl.SSLError):
         context.wrap_socket(plain, server_hostname="localhost")
+    wait_until(lambda: not running.server.active_channels, "the connection is closed", 20)
+    assert not caplog.messages
 
 
 def test_any_piece_of_a_body_may_begin_like_tls(serve: Serve) -> None:

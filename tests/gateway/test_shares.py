@@ -38,8 +38,9 @@ def test_as_many_versions_are_taken_as_the_api_says() -> None:
 def test_several_models_have_their_own_shares() -> None:
     shares = parse_version_shares("vgg16 = 1:90, 2:10; other=3:1;")
     assert shares == {"vgg16": Shares({"1": 90, "2": 10}), "other": Shares({"3": 1})}
-    with pytest.raises(SharesError):
-        parse_version_shares("1:90")
+    for nameless in ("1:90", "=1:90", " = 1:90"):
+        with pytest.raises(SharesError, match="give model=version:weight"):
+            parse_version_shares(nameless)
 
 
 def test_configured_shares_choose_the_version(start: Start, triton: StubTriton) -> None:

@@ -16,7 +16,7 @@ from inference.writing import write_text
 
 
 def test_a_text_is_replaced_in_one_step(tmp_path: Path) -> None:
-    path = tmp_path / "m/labels.txt"
+    path = tmp_path / "new/m/labels.txt"
     write_text(path, "old")
     with path.open() as reader:
         write_text(path, "new")
