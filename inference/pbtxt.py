@@ -123,8 +123,8 @@ def _end_of_field(tokens: list[tuple[str, int, int]], position: int) -> int:
         word = tokens[position][0]
         depth += (word in _OPENING) - (word in _CLOSING)
         position += 1
-        # Adjacent string literals are one value.
-        more = position < len(tokens) and word[0] in "\"'" and tokens[position][0][0] in "\"'"
+        # No field begins with a string literal: it belongs to the one before it.
+        more = position < len(tokens) and tokens[position][0][0] in "\"'"
         if depth == 0 and not more:
             return position
     raise PbtxtError("ends in the middle of a field: fix it first")
