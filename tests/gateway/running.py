@@ -14,6 +14,7 @@ from gateway.admission import Admission
 from gateway.services import Services
 from gateway.transport.server import Server
 from tests.gateway.stub import StubTriton, picture
+from tests.waiting import wait_until
 
 JPEG = {"Content-Type": "image/jpeg"}
 DESCRIPTION = b"GET /openapi.json HTTP/1.1\r\n\r\n"
@@ -129,6 +130,13 @@ def maintain(running: Running) -> None:
     """Make the server check its connections in the next turn of its loop."""
     running.server.next_maintenance = 0
     running.server.pull_trigger()
+
+
+def await_maintenance(running: Running) -> None:
+    """Have the server check its connections, and wait until it has."""
+    for _ in range(2):  # the second one begins when the first has been done
+        maintain(running)
+        wait_until(lambda: running.server.next_maintenance > 0, "it was looked after", 20)
 
 
 @contextlib.contextmanager

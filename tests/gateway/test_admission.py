@@ -1,5 +1,7 @@
 """The adaptive limit."""
 
+import weakref
+
 import pytest
 
 from gateway.admission import HIGHEST_LIMIT, IDLE_AFTER, LOWEST_LIMIT, Admission, Ticket
@@ -223,6 +225,15 @@ def test_however_slow_the_model_a_few_are_admitted(clock: Clock) -> None:
     admission = build(clock, limit=64)
     admission.expect(9)
     assert admission.places() == LOWEST_LIMIT
+
+
+def test_nothing_is_kept_of_a_request_that_was_answered(clock: Clock) -> None:
+    admission = build(clock)
+    ticket = admission.enter("a")
+    kept = weakref.ref(ticket)
+    answer(ticket)
+    del ticket
+    assert kept() is None
 
 
 def test_failures_teach_nothing(clock: Clock) -> None:

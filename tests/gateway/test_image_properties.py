@@ -57,6 +57,9 @@ def test_a_frame_lies_within_its_picture(
     assert framed.width > 0
     assert framed.height > 0
     assert framed.width % framed.shrink == framed.height % framed.shrink == 0
+    left = (framed.width // framed.shrink, framed.height // framed.shrink)
+    enough = left[0] >= framed.out_width and left[1] >= framed.out_height
+    assert enough or framed.shrink == 1  # what is averaged away is never resized back
     upright = (framed.out_width, framed.out_height)
     turned = upright[::-1] if orientation in TRANSPOSED else upright
     assert turned == (contract.width, contract.height)

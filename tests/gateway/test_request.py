@@ -19,6 +19,7 @@ from tests.gateway.running import (
     answered,
     arrived,
     arriving,
+    await_maintenance,
     hold_inferences,
     in_background,
     maintain,
@@ -297,7 +298,11 @@ def test_an_upload_is_cut_off_in_the_end_however_steady_it_is(serve: Serve) -> N
     with running.connect() as steady:
         steady.sendall(b"POST /v1/classify HTTP/1.1\r\nContent-Length: 5000\r\n\r\n")
         wait_until(lambda: arriving(running), "the upload has begun", 10)
-        arriving(running)[0].request.began -= LONGEST + 1
+        upload = arriving(running)[0].request
+        upload.began -= LONGEST - 60
+        await_maintenance(running)
+        assert arriving(running)
+        upload.began -= 61
         maintain(running)
         assert read_all(steady) == b""
 

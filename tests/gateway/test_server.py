@@ -10,8 +10,8 @@ from gateway.errors import DeadlineExceeded
 from gateway.transport.dispatcher import NO_THREADS
 from tests.gateway.clock import Clock
 from tests.gateway.running import (
-    Running,
     Serve,
+    await_maintenance,
     held_request,
     hold_inferences,
     in_background,
@@ -47,6 +47,14 @@ def test_what_is_over_the_limit_is_refused_at_once(serve: Serve, triton: StubTri
         assert 'edgelens_rejections_total{reason="overloaded"} 2.0' in metrics
     assert results[0].status_code == 200
     assert running.admission.in_flight == 0
+
+
+def test_who_only_asks_for_the_methods_needs_no_place(serve: Serve) -> None:
+    running = serve()
+    running.admission.limit = 0
+    assert running.classify().status_code == 503
+    asked = requests.options(f"{running.url}/v1/classify", timeout=20)
+    assert (asked.status_code, "POST" in asked.headers["Allow"]) == (200, True)
 
 
 def test_a_model_that_can_have_no_threads_is_refused_and_leaves_none(
@@ -138,12 +146,6 @@ def test_a_model_that_may_return_or_is_asked_keeps_its_threads(
     catalog.refresh()
     await_maintenance(running)
     assert running.admission is admission
-
-
-def await_maintenance(running: Running) -> None:
-    for _ in range(2):  # the second one begins when the first has been done
-        maintain(running)
-        wait_until(lambda: running.server.next_maintenance > 0, "it was looked after", 20)
 
 
 def test_a_waiting_client_that_hangs_up_frees_its_place(serve: Serve, triton: StubTriton) -> None:

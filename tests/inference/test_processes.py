@@ -89,7 +89,8 @@ def test_what_nohup_ignores_ends_nothing() -> None:
     try:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests, too, may run under nohup
         assert taken() == list(ENDING)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        for number in ENDING:  # a shell ignores SIGINT for what it starts in the background
+            signal.signal(number, signal.SIG_IGN)
         assert taken() == [signal.SIGTERM, signal.SIGINT]
     finally:
         for number, usual in before.items():
