@@ -34,7 +34,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.sent = 0
         self.pace = Pace(time.monotonic())
         self.current: Request | None = None  # waits for a thread, or is with one
-        self.active_at = self.pace.since
         super().__init__(*arguments, **options)
 
     @property

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from serving import part
+from serving.errors import ServeError
 from serving.part import ASK_PERIOD, MOST_SILENCES, STEADY, Part
 from tests.gateway.clock import Clock
-from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -28,23 +28,35 @@ def idle() -> Iterator[Part]:
     running.finish(0)
 
 
+def test_a_part_that_ended_by_itself_has_given_up_but_not_one_that_was_killed(idle: Part) -> None:
+    ending = Part("the part", ["false"], {}, "")
+    ending.require_start()  # it may have had no memory to be started with
+    ending.start()
+    ending.finish(10)
+    with pytest.raises(ServeError, match="the part did not start"):
+        ending.require_start()
+    idle.require_start()
+    idle.finish(0)
+    idle.require_start()
+
+
 def test_a_part_that_cannot_be_started_now_is_started_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, clock: Clock, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(part, "LONGEST_PAUSE", 0.1)
     command, done = tmp_path / "command", tmp_path / "done"
-    mended = Part("the part", [str(command)], {}, "")
-    mended.revive()
-    assert "the part cannot be restarted now (No such file or directory)" in capfd.readouterr().out
+    mended = Part("the part", [str(command)], {}, "http://127.0.0.1:9/")
+    for _ in range(2):  # so soon it is not tried again
+        mended.revive()
+    told = "the part cannot be restarted now (No such file or directory)"
+    assert capfd.readouterr().out.count(told) == 1
+    for _ in range(MOST_SILENCES):
+        clock.now += ASK_PERIOD
+        mended.check()  # nothing runs that could be killed
     command.write_text(f"#!/bin/sh\ntouch {done}\n")
     command.chmod(0o755)
-
-    def is_started() -> bool:
-        mended.revive()
-        return done.exists()
-
-    wait_until(is_started, "it has run", 20)
+    mended.revive()
     mended.finish(20)
+    assert done.exists()
 
 
 def test_a_part_that_keeps_ending_is_started_ever_later_until_it_was_steady(clock: Clock) -> None:

@@ -245,7 +245,7 @@ def test_what_a_version_runs_with_is_kept_while_only_the_metrics_are_away(
     triton: FlakyTriton, default: str
 ) -> None:
     triton.info = {("colours", "1"): {"engine": "openvino", "precision": "int8"}}
-    triton.inferred = {("colours", "1"): 7.0}
+    triton.inferred = {("colours", "1"): 7.0, ("other", "1"): 5.0}
     catalog = Catalog(triton, default)
     for triton.metrics_away in (False, True, True):
         catalog.refresh()

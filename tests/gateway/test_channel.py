@@ -16,6 +16,7 @@ from tests.gateway.running import (
     answered,
     arrived,
     arriving,
+    await_maintenance,
     hold_inferences,
     maintain,
     raw_classify,
@@ -200,6 +201,11 @@ def test_a_connection_without_a_request_is_closed_in_the_end(serve: Serve) -> No
     running = serve()
     with running.connect() as client:
         channel = answered(running, client)
+        channel.active_at -= IDLE_SECONDS + 1
+        assert answered(running, client) is channel
+        wait_until(running.server.task_dispatcher.idle, "its thread is done with it", 20)
+        await_maintenance(running)
+        assert answered(running, client) is channel  # it was in use
         wait_until(running.server.task_dispatcher.idle, "its thread is done with it", 20)
         channel.active_at -= IDLE_SECONDS + 1
         maintain(running)
