@@ -4,7 +4,14 @@ import weakref
 
 import pytest
 
-from gateway.admission import HIGHEST_LIMIT, IDLE_AFTER, LOWEST_LIMIT, Admission, Ticket
+from gateway.admission import (
+    HIGHEST_LIMIT,
+    IDLE_AFTER,
+    LOWEST_LIMIT,
+    Admission,
+    Admissions,
+    Ticket,
+)
 from gateway.config import Settings
 from gateway.errors import EdgeLensError, Overloaded, TooManyRequests
 from tests.gateway.clock import Clock
@@ -277,3 +284,7 @@ def test_clients_that_left_have_no_share_any_more(clock: Clock) -> None:
                 admission.enter("steady")
         answer(first)
     assert [admission.enter("steady").client for _ in range(10)] == ["steady"] * 10
+
+
+def test_while_no_model_was_asked_nothing_is_to_be_waited_for() -> None:
+    assert Admissions(10).retry_after() == 0
