@@ -25,6 +25,7 @@ ORDER = (
     "faults",
     "down",
     "bundle",
+    "engine",
     "swarm",
 )
 

@@ -71,7 +71,7 @@ def test_containers_hold_no_privilege(stack: Stack, service: str):
     assert host["ReadonlyRootfs"] and host["CapDrop"] == ["ALL"] and not host["CapAdd"]
     assert "no-new-privileges:true" in host["SecurityOpt"]
     assert host["Memory"] > 0 and host["NanoCpus"] > 0 and host["PidsLimit"] > 0
-    assert host["RestartPolicy"]["Name"] == "unless-stopped"
+    assert host["RestartPolicy"]["Name"] == "always"
     assert "/tmp" in host["Tmpfs"]
     assert state["Config"]["User"] not in ("", "root", "0")
     assert state["Config"]["StopTimeout"] >= 5
