@@ -18,7 +18,7 @@ import keras
 from exporter.architectures import ModelSpec, Normalisation
 from exporter.efficientnet_lite import classes_in
 from exporter.errors import ExportError
-from exporter.preprocessing import own_preprocessing
+from exporter.preprocessing import own_preprocessing, parts
 
 HDF5 = (".h5", ".hdf5")
 NOT_WEIGHTS = ("optimizer", "optimizer_weights", "seed_generator", "metrics")
@@ -125,31 +125,37 @@ def _with_probabilities(model: Any, path: Path) -> Any:
     if shape[1] == 1:
         return _with_both_classes(model, last, path)
     if last is keras.activations.linear:
-        return keras.Model(model.inputs[0], keras.layers.Softmax()(model.outputs[0]))
+        softmax = keras.layers.Softmax(name="added_softmax")
+        return keras.Model(model.inputs[0], softmax(model.outputs[0]))
     return keras.Model(model.inputs[0], model.outputs[0])  # out of a dictionary, if it is in one
 
 
 def _with_both_classes(model: Any, last: Any, path: Path) -> Any:
-    """Return a model of two classes: its only output is the second, the first gets the rest."""
+    """Return a model of two classes: its only output is the second, the first gets the rest.
+
+    The names are not Keras' own, which layers in the file may have.
+    """
     second = model.outputs[0]
     if last is keras.activations.linear:
-        second = keras.layers.Activation("sigmoid")(second)
+        second = keras.layers.Activation("sigmoid", name="added_sigmoid")(second)
     elif last is not keras.activations.sigmoid:
         raise ExportError(f"the only output of the model in {path} does not end in a sigmoid")
-    both = keras.layers.Concatenate()([1.0 - second, second])
+    first = keras.layers.Rescaling(-1.0, 1.0, name="added_rest")(second)
+    both = keras.layers.Concatenate(name="added_classes")([first, second])
     return keras.Model(model.inputs[0], both)
 
 
 def _last_activation(model: Any) -> Any:
-    """Return the activation of the last layer that changes a model's outputs; None if it has none.
+    """Return the activation of the last part that changes a model's outputs; None if it has none.
 
-    Nested models are searched too. Layers that leave the values alone are skipped, such as the
-    linear activation with which mixed precision ends in 32 bits.
+    A function called in the graph, such as `keras.ops.softmax`, counts like a layer. Parts that
+    leave the values alone are skipped, such as the linear activation with which mixed precision
+    ends in 32 bits.
     """
-    for layer in reversed(model.layers):
-        inner = _last_activation(layer) if isinstance(layer, keras.Model) else None
-        activation = inner or getattr(layer, "activation", None)
-        if not (isinstance(layer, PASSING) and activation in (None, keras.activations.linear)):
+    for part in reversed(list(parts(model))):
+        function = getattr(keras.activations, type(part).__name__.lower(), None)
+        activation = getattr(part, "activation", function)
+        if not (isinstance(part, PASSING) and activation in (None, keras.activations.linear)):
             return activation
     return None
 

@@ -27,12 +27,12 @@ def own_preprocessing(model: Any) -> list[str]:
     The operations of a graph count like layers: `preprocess_input` becomes GetItem and Add, for
     example.
     """
-    parts = list(_parts(model))
-    first = next((i for i, part in enumerate(parts) if isinstance(part, keras.layers.Conv2D)), 0)
-    return [_described(part) for part in parts[:first] if not _is_harmless(part)]
+    found = list(parts(model))
+    first = next((i for i, part in enumerate(found) if isinstance(part, keras.layers.Conv2D)), 0)
+    return [_described(part) for part in found[:first] if not _is_harmless(part)]
 
 
-def _parts(model: Any) -> Iterator[Any]:
+def parts(model: Any) -> Iterator[Any]:
     """Yield a model's layers and operations in the order of its graph, nested ones in their place.
 
     `layers` leaves out everything in a graph that is not a layer.
@@ -40,7 +40,7 @@ def _parts(model: Any) -> Iterator[Any]:
     sequential = isinstance(model, keras.Sequential)
     for part in model.layers if sequential else model.operations:
         if isinstance(part, keras.Model):
-            yield from _parts(part)
+            yield from parts(part)
         else:
             yield part
 

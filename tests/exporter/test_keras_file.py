@@ -98,6 +98,44 @@ def test_a_model_ends_in_one_softmax_however_it_is_written(tmp_path: Path, head:
     np.testing.assert_allclose(found, own, atol=1e-5)
 
 
+@pytest.mark.parametrize(("classes", "function"), [(3, "softmax"), (4, "sigmoid"), (1, "sigmoid")])
+def test_a_model_may_end_in_a_function_of_the_graph(
+    tmp_path: Path, classes: int, function: str
+) -> None:
+    image, logits = with_logits(classes)
+    keras.Model(image, getattr(keras.ops, function)(logits)).save(tmp_path / "mine.keras")
+    require_answers(tmp_path / "mine.keras", keras.Model(image, logits), function)
+
+
+@pytest.mark.parametrize(("classes", "function"), [(3, "softmax"), (1, "sigmoid")])
+def test_what_is_added_to_logits_takes_no_name_that_the_file_uses(
+    tmp_path: Path, classes: int, function: str
+) -> None:
+    image, logits = with_logits(classes)
+    for name in ("softmax", "activation", "subtract", "concatenate"):
+        logits = keras.layers.Identity(name=name)(logits)
+    model = keras.Model(image, logits)
+    model.save(tmp_path / "mine.keras")
+    keras.backend.clear_session()  # Keras' names begin anew, as in another process
+    require_answers(tmp_path / "mine.keras", model, function)
+
+
+def with_logits(classes: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Return a graph's beginning and its end."""
+    image = keras.Input((32, 32, 3))
+    features = SPEC.resized(32).build(None, top=False)(image)
+    pooled = keras.layers.GlobalAveragePooling2D()(features)
+    return image, keras.layers.Dense(classes, bias_initializer="random_normal")(pooled)
+
+
+def require_answers(path: Path, logits: keras.Model, function: str) -> None:
+    """Compare the model in a file with the probabilities that these logits mean."""
+    picture = PICTURE[:, :32, :32]
+    own = np.asarray(getattr(keras.activations, function)(logits(picture)))
+    own = own if own.shape[1] > 1 else np.hstack([1 - own, own])
+    np.testing.assert_allclose(model_from_file(SPEC, path)[1](picture), own, atol=1e-5)
+
+
 @pytest.mark.parametrize("activation", ["softmax", None])
 def test_a_model_may_name_its_picture_and_its_answer(
     tmp_path: Path, activation: str | None
