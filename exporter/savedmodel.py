@@ -23,7 +23,8 @@ def write(model: Any, spec: ModelSpec, path: Path) -> None:
     """
 
     def serve(image: Any) -> dict[str, Any]:
-        return {OUTPUT: model(normalise(image, spec), training=False)}
+        answer = model(normalise(image, spec), training=False)
+        return {OUTPUT: tf.cast(answer, tf.float32)}  # mixed precision ends in 16 bits
 
     image = tf.TensorSpec([None, spec.size, spec.size, 3], tf.uint8, name=INPUT)
     module = tf.Module()

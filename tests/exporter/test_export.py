@@ -20,6 +20,7 @@ from exporter.errors import ExportError
 from exporter.export import export
 from exporter.golden import golden_tensor
 from exporter.job import Job
+from exporter.normalisation import normalise
 from gateway.image import to_tensor
 from inference.contracts.expectation import sha256
 from inference.pbtxt import parameters
@@ -342,6 +343,21 @@ def test_a_users_fine_tuned_vgg16_is_served_as_it_was_trained(
     fed = keras.applications.vgg16.preprocess_input(pictures.astype(np.float32))
     expected = keras.saving.load_model(path).predict(fed, verbose=0)
     answered = savedmodel.classify(model / "1/model.savedmodel", pictures)
+    np.testing.assert_allclose(answered, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16", "float64"])
+def test_the_answer_has_32_bits_whatever_a_model_computes_with(
+    tmp_path: Path, precision: str
+) -> None:
+    head = keras.layers.Dense(3, "softmax", dtype=precision)
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), head])
+    spec = ModelSpec("mine", "", Normalisation.SYMMETRIC, "", size=8)
+    savedmodel.write(model, spec, tmp_path / "model.savedmodel")
+    pictures = np.random.default_rng(1).integers(0, 256, (2, 8, 8, 3)).astype(np.uint8)
+    answered = savedmodel.classify(tmp_path / "model.savedmodel", pictures)
+    assert answered.dtype == np.float32
+    expected = np.asarray(model(normalise(pictures, spec)), np.float32)
     np.testing.assert_allclose(answered, expected, atol=1e-4)
 
 
