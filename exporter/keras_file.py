@@ -24,6 +24,7 @@ HDF5 = (".h5", ".hdf5")
 NOT_WEIGHTS = ("optimizer", "optimizer_weights", "seed_generator", "metrics")
 
 NORMALIZATION_WEIGHTS = 3  # mean, variance, count
+AS_IT_IS = "model_repository/README.md says how to serve any other model as it is"
 PASSING = (
     keras.layers.Activation,
     keras.layers.Dropout,
@@ -66,13 +67,16 @@ def _whole_model(spec: ModelSpec, path: Path) -> tuple[ModelSpec, Any]:
     # The type of the error depends on the layer that Keras cannot read.
     except Exception as error:
         reason = str(error).strip().partition("\n")[0][:200]
-        raise ExportError(f"Keras cannot load {path}: {reason}") from error
+        raise ExportError(
+            f"Keras {keras.__version__} cannot load {path}, like much that Keras 2 or code of your"
+            " own made: save it as a SavedModel with the Keras and the code that made it"
+            f" (model_repository/README.md). Keras says: {reason}"
+        ) from error
     size = _input_size(model, path)
     spec = spec if size == spec.size else spec.resized(size)
     if not _begins_with(_shapes(model), _shapes(spec.build(None, top=False))):
         raise ExportError(
-            f"the model in {path} is not {spec.name}: its first layers differ"
-            " (model_repository/README.md says how to serve any architecture)"
+            f"the model in {path} is not {spec.name}: its first layers differ ({AS_IT_IS})"
         )
     _require_one_normalisation(spec, model, path)
     return spec, _with_probabilities(model, path)
@@ -86,13 +90,17 @@ def _begins_with(found: Shapes, base: Shapes) -> bool:
 
 def _input_size(model: Any, path: Path) -> int:
     """Return the side of a model's square RGB input, in pixels."""
-    shape = model.input_shape
+    shape = model.input_shape if model.built else None
     if not (
         isinstance(shape, tuple) and len(shape) == 4 and shape[1] == shape[2] and shape[3] == 3
     ):
-        raise ExportError(f"the model in {path} takes {shape}, not square RGB pictures")
+        raise ExportError(
+            f"the model in {path} takes {shape}, not square RGB pictures ({AS_IT_IS})"
+        )
     if shape[1] is None:
-        raise ExportError(f"the model in {path} takes pictures of any size; fix its input's size")
+        raise ExportError(
+            f"the model in {path} takes pictures of any size; fix its input's size ({AS_IT_IS})"
+        )
     return int(shape[1])
 
 
@@ -119,7 +127,7 @@ def _with_probabilities(model: Any, path: Path) -> Any:
     shape = model.output_shape
     if not (isinstance(shape, tuple) and len(shape) == 2 and shape[1]):
         raise ExportError(
-            f"the model in {path} returns {shape}, not one row of classes per picture"
+            f"the model in {path} returns {shape}, not one row of classes per picture ({AS_IT_IS})"
         )
     last = _last_activation(model)
     if shape[1] == 1:

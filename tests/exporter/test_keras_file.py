@@ -162,6 +162,7 @@ def test_a_model_without_the_normalisation_it_should_have_is_refused(tmp_path: P
             assert model_from_file(spec, tmp_path / "mine.keras")[0] == spec
 
 
+@pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built")
 def test_whole_models_that_cannot_be_served_are_refused(tmp_path: Path) -> None:
     small = SPEC.resized(32).build(None, top=False)
     rescaled = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(2.0), small])
@@ -190,6 +191,10 @@ def test_whole_models_that_cannot_be_served_are_refused(tmp_path: Path) -> None:
             SPEC,
             keras.Sequential([keras.Input((32, 16, 3)), keras.layers.Flatten()]),
         ),
+        "takes None, not square RGB pictures .model_repository/README.md": (
+            SPEC,
+            keras.Sequential([keras.layers.Flatten()]),
+        ),
         "pictures of any size": (
             SPEC,
             keras.Sequential([keras.Input((None, None, 3)), keras.layers.GlobalMaxPooling2D()]),
@@ -200,6 +205,13 @@ def test_whole_models_that_cannot_be_served_are_refused(tmp_path: Path) -> None:
         model.save(path)
         with pytest.raises(ExportError, match=sentence):
             model_from_file(spec, path)
+
+
+def test_a_model_that_only_its_makers_keras_can_load_is_told_the_way_round(tmp_path: Path) -> None:
+    layer = keras.layers.Lambda(lambda x: x * 2)
+    keras.Sequential([keras.Input((32, 32, 3)), layer]).save(tmp_path / "mine.keras")
+    with pytest.raises(ExportError, match=r"save it as a SavedModel with .*README.md.*Lambda"):
+        model_from_file(SPEC, tmp_path / "mine.keras")
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", None])
