@@ -16,13 +16,15 @@ from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 from openvino._offline_transformations import apply_moc_transformations
 from tqdm import tqdm
 
-from exporter.config import contract_in
+from exporter.architectures import OUTPUT
+from exporter.config import contract_in, read_config
 from exporter.errors import ExportError
 from exporter.pictures import Tensors, files_in, read_pictures
 from exporter.target import staging
 from inference.backends.tensorflow.errors import reason
 from inference.backends.tensorflow.location import SAVED_MODEL
 from inference.backends.tensorflow.precision import INT8_MODEL, INT8_WEIGHTS
+from inference.pbtxt import parse
 from inference.writing import flush
 
 BATCH = 8
@@ -53,7 +55,8 @@ def quantize(version_dir: Path, pictures: Path, minimum: float) -> str:
     Every second picture calibrates, the others are held out. Raises ExportError, having written
     nothing, if the best label agrees with float32's on less than `minimum` of those.
     """
-    contract = contract_in(version_dir.parent / "config.pbtxt")
+    config = version_dir.parent / "config.pbtxt"
+    contract = contract_in(config)
     files = files_in(pictures)
     tensors = read_pictures(files, contract)
     core = openvino.Core()
@@ -61,7 +64,7 @@ def quantize(version_dir: Path, pictures: Path, minimum: float) -> str:
     # Folds batch normalisation into the convolutions: only their own biases can be corrected.
     apply_moc_transformations(full, cf=False)
     small = _quantized(full, tensors[::2])
-    agreement = compare(core, full, small, tensors[1::2])
+    agreement = compare(core, full, small, tensors[1::2], _output(config))
     if agreement.top1 < minimum:
         raise ExportError(
             f"int8 is not good enough: {agreement}, but {100 * minimum:g}% is required; nothing "
@@ -85,10 +88,16 @@ def _read(core: Any, path: Path) -> Any:
         raise ExportError(f"OpenVINO cannot read {path}: {reason(error)}") from error
 
 
-def compare(core: Any, full: Any, small: Any, tensors: Tensors) -> Agreement:
+def _output(config: Path) -> str:
+    """Name the output with the probabilities; a SavedModel may have others before it."""
+    stated = parse(read_config(config)).output
+    return stated[0].name if stated else OUTPUT
+
+
+def compare(core: Any, full: Any, small: Any, tensors: Tensors, output: str = OUTPUT) -> Agreement:
     """Run both models on `tensors` and say how far they agree."""
-    expected = _classify(core, full, tensors, "f32 on held-out pictures")
-    answered = _classify(core, small, tensors, "int8 on held-out pictures")
+    expected = _classify(core, full, tensors, output, "f32 on held-out pictures")
+    answered = _classify(core, small, tensors, output, "int8 on held-out pictures")
     same = expected.argmax(axis=1) == answered.argmax(axis=1)
     return Agreement(len(tensors), float(same.mean()), float(np.abs(expected - answered).mean()))
 
@@ -124,11 +133,11 @@ def _stem(model: Any) -> list[str]:
     return [op.get_friendly_name() for op in (*layers[:1], *others)]
 
 
-def _classify(core: Any, model: Any, tensors: Tensors, title: str) -> Probabilities:
+def _classify(core: Any, model: Any, tensors: Tensors, output: str, title: str) -> Probabilities:
     """Return what a model answers, FP32 [N,classes]; all but int8 layers compute at float32."""
     compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     starts = tqdm(range(0, len(tensors), BATCH), desc=title, disable=None, leave=False)
-    return np.concatenate([compiled(tensors[start : start + BATCH])[0] for start in starts])
+    return np.concatenate([compiled(tensors[start : start + BATCH])[output] for start in starts])
 
 
 def _save(model: Any, version_dir: Path) -> None:
