@@ -166,8 +166,8 @@ class Deployment:
         """Make the model serve these versions, and test the first; go back if that fails."""
         files, server, version = self.files, self.server, serve[0]
         kept = [(each, each.texts()) for each in self._all_files()]
-        files.pin(serve)
         try:
+            files.pin(serve)
             self._pin_ensemble(version)  # now: a start after a kill must not mix the numbers up
             server.load(files.model)
             self._load_companions(version)

@@ -417,6 +417,25 @@ def test_a_disk_that_fills_up_during_the_switch_hides_neither_that_nor_what_serv
     assert beside.serving == ({1} if failures == 1 else {1, 2})
 
 
+def test_a_disk_that_fills_up_before_the_switch_leaves_what_served_in_every_configuration(
+    files: ModelFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = files.directory / "configs/small.pbtxt"
+    last.parent.mkdir()
+    last.write_text(CONFIG)
+
+    def write(path: Path, text: str) -> None:
+        if path == last and "[ 1, 2 ]" in text:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        write_text(path, text)
+
+    monkeypatch.setattr(model_files, "write_text", write)
+    with pytest.raises(DeployError, match=r"No space left.*version 1 serves again"):
+        deployment(files, Server(files, {1})).deploy(2, keep=1)
+    for text in files.texts().values():
+        assert text.endswith("version_policy { specific { versions: [ 1 ] } }\n")
+
+
 def test_a_first_version_that_ends_the_server_leaves_its_next_start_to_the_configuration(
     files: ModelFiles,
 ) -> None:
