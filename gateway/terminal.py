@@ -5,14 +5,17 @@ Importing this makes the standard streams fit for it.
 
 import atexit
 import contextlib
+import functools
 import io
 import logging
 import os
 import select
+import stat
 import sys
 import time
 from typing import TextIO
 
+ESCAPE = "backslashreplace"
 PATIENCE_MS = 100  # for a reader that is slow, such as a serial line
 
 
@@ -29,8 +32,9 @@ def show(text: str, stream: TextIO | None = None) -> None:
 
 def tell(text: str, stream: TextIO | None = None) -> None:
     """Print a line of a running server; drop it if its reader has stopped, as a pager or Ctrl-S."""
-    if _takes_more(stream or sys.stdout):
-        say(text, stream)
+    output = _opened_anew(stream or sys.stdout)
+    if _takes_more(output):
+        say(text, output)
 
 
 def note(text: str) -> None:
@@ -38,17 +42,35 @@ def note(text: str) -> None:
     tell(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
 
 
-class LogHandler(logging.StreamHandler[TextIO]):
+class LogHandler(logging.Handler):
     """Tells what is logged; requests are answered even if nobody reads the log."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record unless its reader has stopped."""
-        if _takes_more(self.stream):
-            super().emit(record)
+        try:
+            tell(self.format(record), sys.stderr)
+        except Exception:  # who logs goes on, whatever is wrong with the record
+            self.handleError(record)
+
+
+@functools.cache
+def _opened_anew(stream: TextIO) -> TextIO:
+    """Open a stream's pipe or terminal so that no write waits for its reader.
+
+    It may take more, and yet not a whole line. Other programs share the stream itself, and do wait.
+    """
+    try:
+        if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):  # a file always takes more
+            return stream
+        flags = os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK
+        opened = os.open(f"/proc/self/fd/{stream.fileno()}", flags)
+    except OSError:  # a socket, or another user's pipe
+        return stream
+    return os.fdopen(opened, "w", encoding=stream.encoding, errors=ESCAPE)
 
 
 def _takes_more(stream: TextIO) -> bool:
-    """Tell whether a line can be written without waiting for who reads it."""
+    """Tell whether something can be written without waiting for who reads it."""
     poll = select.poll()
     poll.register(stream, select.POLLOUT)
     return bool(poll.poll(PATIENCE_MS))
@@ -70,7 +92,7 @@ def _nowhere() -> TextIO:
 def _accept_any_text() -> None:
     """Escape what a terminal's encoding lacks, as in a path: standard error does so anyway."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+        sys.stdout.reconfigure(errors=ESCAPE)
 
 
 _open_closed_streams()

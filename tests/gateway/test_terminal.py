@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ logging.basicConfig(handlers=[gateway.terminal.LogHandler()])
 logging.error("It works on.")
 os._exit(7)
 """
-HANGS = 60  # seconds
+HANGS = 30  # seconds
 
 
 def status(output: int, program: str = SPEAKS) -> int:
@@ -50,6 +51,21 @@ def test_a_reader_that_has_stopped_does_not_stop_a_server(program: str) -> None:
         assert set(os.read(end, 1 << 20)) == {0}
         assert status(begin, program) == 7
         assert b"It works on." in os.read(end, 1 << 20)
+    finally:
+        os.close(begin)
+        os.close(end)
+
+
+@pytest.mark.parametrize("program", [TELLS, LOGS], ids=["a line", "the log"])
+@pytest.mark.parametrize("opened", [os.pipe, os.openpty], ids=["a pipe", "a terminal"])
+def test_neither_does_a_line_for_which_there_is_not_room_enough(
+    opened: Callable[[], tuple[int, int]], program: str
+) -> None:
+    end, begin = opened()
+    try:
+        fill(begin)
+        os.read(end, 4096)
+        assert status(begin, program.replace("It works on.", 10_000 * ".")) == 7
     finally:
         os.close(begin)
         os.close(end)
