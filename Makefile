@@ -125,7 +125,7 @@ STAMPS := .venv/.installer .venv/.gateway .venv/.dev .venv-inference/.inference 
 lock = requirements/$(patsubst .%,%,$(notdir $(1))).txt
 filled = [ -x $(dir $(1))bin/python ] && cmp -s $(call lock,$(1)) $(1)
 .PHONY: $(foreach stamp,$(STAMPS),$(shell $(call filled,$(stamp)) || echo $(stamp)))
-ALONE = exec 9<requirements; flock -n 9 || { echo "edgelens: waiting for another make, which installs"; flock 9; }
+ALONE = exec 9<requirements; flock -n 9 || { echo "edgelens: waiting for another installation"; flock 9; }
 INSTALL = @$(ALONE); $(call filled,$@) || { echo "edgelens: installing $(1)"; \
     PATH="$(CURDIR)/$(GATEWAY):$$PATH" scripts/install $(@D) $(call lock,$@) && cp $(call lock,$@) $@; }
 

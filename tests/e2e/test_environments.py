@@ -118,7 +118,7 @@ def test_two_at_once_fill_an_environment_one_after_the_other(checkout: Path) -> 
     for process in (first, second):
         process.communicate()
         assert process.returncode == 0
-    assert "waiting for another make" in said
+    assert "waiting for another installation" in said
     assert calls.read_text() == "call\n"
 
 
