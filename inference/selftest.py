@@ -1,4 +1,4 @@
-"""Check a running server against the contract its models state: `python -m inference.selftest URL`.
+"""Check a running server against the contract its models state: `python -m inference.selftest`.
 
 Exit status: 0 as promised, 1 something deviates, 2 it could not be checked.
 """
@@ -98,17 +98,17 @@ def _models(options: argparse.Namespace, http: Endpoint) -> list[str]:
         except Deviation as error:
             raise Unreachable(f"{options.model} cannot be checked: {error}") from None
         return [options.model]
-    with_contract = [model for model in _loaded(http) if _has_contract(http, model)]
+    with_contract = [model for model in _loaded(options, http) if _has_contract(http, model)]
     if not with_contract:
         raise Unreachable("no model with a contract is loaded")
     return with_contract
 
 
-def _loaded(http: Endpoint) -> list[str]:
+def _loaded(options: argparse.Namespace, http: Endpoint) -> list[str]:
     """Name the models that serve, without companions. Raises Unreachable if it may not ask."""
     try:
         # The key is only for this machine's server: no other server may see it.
-        local = Address.parse(http.address).is_local
+        local = not options.url or Address.parse(options.url).is_local
         loaded = http.models(find_admin_key(os.environ) if local else "")
     except Deviation:
         raise Unreachable(

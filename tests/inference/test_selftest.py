@@ -227,12 +227,19 @@ def test_a_right_model_alone_is_success(served: Running) -> None:
     assert finished.stdout.endswith("No deviations.\n")
 
 
-def test_without_an_address_the_server_of_the_settings_is_checked(served: Running) -> None:
-    ports = {"TRITON_HTTP_PORT": str(served.http_port), "TRITON_GRPC_PORT": str(served.grpc_port)}
-    command = [sys.executable, "-m", "inference.selftest", "--model", "right"]
-    finished = subprocess.run(
-        command, cwd=HOME, env=os.environ | ports, capture_output=True, text=True, timeout=120
-    )
+def test_without_an_address_the_server_of_the_settings_is_checked(tmp_path: Path) -> None:
+    """It is this machine's, wherever it listens, and may be asked which models it has."""
+    add_classifier(tmp_path, "right")
+    with start_inference(tmp_path, TRITON_HOST="127.0.0.2") as running:
+        ports = {"TRITON_HTTP_PORT": running.http_port, "TRITON_GRPC_PORT": running.grpc_port}
+        finished = subprocess.run(
+            [sys.executable, "-m", "inference.selftest"],
+            cwd=HOME,
+            env=running.env | {name: str(port) for name, port in ports.items()},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
     assert finished.returncode == 0, finished.stderr
     assert re.search("^ +ok +tensor over gRPC$", finished.stdout, re.MULTILINE)
 
