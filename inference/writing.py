@@ -28,8 +28,8 @@ def write_text(path: Path, text: str, private: bool = False) -> None:
             temporary.chmod(path.stat().st_mode & 0o777)
         temporary.replace(path)
     except OSError as error:
-        error.filename = str(path)  # that of a full disk names none
-        raise
+        # That of a full disk names no file, and that of a rename two.
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 

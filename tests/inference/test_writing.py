@@ -59,6 +59,11 @@ def test_a_disk_that_is_full_is_told_with_the_file_that_was_to_be_written(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_file_that_cannot_be_replaced_is_named_once(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError, match=f"Is a directory: '{re.escape(str(tmp_path))}'$"):
+        write_text(tmp_path, "new")
+
+
 def test_a_text_is_on_the_disk_before_it_has_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
