@@ -100,7 +100,7 @@ class InferenceFailed(EdgeLensError):
         self._said = said
 
     def for_log(self) -> str:
-        """Add what Triton said, which may name paths."""
+        """Add what Triton said, which may name paths, and differ each time."""
         return f"{self.message} {self._said}" if self._said else self.message
 
 

@@ -33,8 +33,9 @@ def parse_classification(text: str) -> Prediction:
     probability = float(score)
     if not -ROUNDING <= probability <= 1 + ROUNDING:
         raise InferenceFailed(
-            f"The model answers {probability:g} for this picture, which is not a probability; "
-            "a model must end in a softmax or a sigmoid."
+            "The model's answer for this picture is not a probability; a model must end in a"
+            " softmax or a sigmoid.",
+            f"It answers {probability:g}.",
         )
     index, _, line = rest.partition(":")
     label = line.removeprefix(BOM).strip()  # Triton keeps the \r of Windows' line ends

@@ -18,6 +18,7 @@ from gateway.errors import (
     TritonUnavailable,
     TritonUnreachable,
 )
+from gateway.labels import parse_classification
 from gateway.readiness import PROBE_SECONDS, Readiness
 from gateway.services import Services
 from gateway.triton import Answer
@@ -426,6 +427,20 @@ def test_a_model_that_fails_is_told_once_with_what_triton_said(
         readiness.probe()
     assert caplog.messages == ["not ready: Triton refused it. vgg16: 'no memory'"]
     assert readiness.as_json()["reason"] == "Triton refused it."
+
+
+def test_a_model_that_answers_logits_is_told_once(
+    readiness: Readiness, triton: WatchedTriton, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No two probes are alike, and neither are its answers."""
+    readiness.probe()
+    for score in ("12.3", "12.4"):
+        with pytest.raises(InferenceFailed) as failure:
+            parse_classification(f"{score}:0:red")
+        triton.failure = failure.value
+        readiness.probe()
+    (told,) = caplog.messages
+    assert told.endswith(" It answers 12.3.")
 
 
 def test_each_reason_of_one_outage_is_told_once(
