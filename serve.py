@@ -21,7 +21,7 @@ from exporter.architectures import ARCHITECTURES
 from gateway import setting
 from gateway.model_names import is_classifier
 from gateway.setting import SettingError
-from gateway.terminal import say
+from gateway.terminal import say, tell
 from inference.settings import HOME
 from inference.tritonserver.identity import Run
 from serving.errors import ServeError
@@ -169,11 +169,11 @@ def _require_known_model(places: Places) -> None:
 
 def _announce(readiness: dict[str, Any], page: str) -> None:
     if absent := readiness.get("stands_in_for"):
-        say(
+        tell(
             f"edgelens: {readiness['model']} stands in for {absent}, whose trained weights are "
             f"missing; `make model MODEL={absent}` downloads them (WEIGHTS=FILE reads a file)"
         )
-    say(f"\nEdgeLens is ready: open {page} (Ctrl-C stops it)\n")
+    tell(f"\nEdgeLens is ready: open {page} (Ctrl-C stops it)\n")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from urllib.error import HTTPError
 from exporter.architectures import ARCHITECTURES
 from gateway.ask import ask
 from gateway.model_names import is_classifier
-from gateway.terminal import say
+from gateway.terminal import tell
 from serving.errors import ServeError
 from serving.places import Places
 
@@ -49,7 +49,7 @@ class Inquiry:
             self._patience_ends = math.inf
             elsewhere = self._places.elsewhere
             asked = f" (TRITON_URL={elsewhere})" if elsewhere else ""
-            say(f"edgelens: not ready yet{asked}: {reason}", sys.stderr)
+            tell(f"edgelens: not ready yet{asked}: {reason}", sys.stderr)
 
 
 def _require_model(wanted: str, ready: list[dict[str, str]]) -> None:

@@ -18,6 +18,7 @@ logging.basicConfig(handlers=[gateway.terminal.LogHandler()])
 logging.error("It works on.")
 os._exit(7)
 """
+ANNOUNCES = "import os, serve; serve._announce({}, 'It works on.'); os._exit(7)"
 HANGS = 30  # seconds
 
 
@@ -42,7 +43,9 @@ def test_neither_does_a_pipe_that_nobody_reads() -> None:
         os.close(begin)
 
 
-@pytest.mark.parametrize("program", [TELLS, LOGS], ids=["a line", "the log"])
+@pytest.mark.parametrize(
+    "program", [TELLS, LOGS, ANNOUNCES], ids=["a line", "the log", "the address"]
+)
 def test_a_reader_that_has_stopped_does_not_stop_a_server(program: str) -> None:
     end, begin = os.pipe()
     try:
