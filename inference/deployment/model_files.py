@@ -97,7 +97,7 @@ class ModelFiles:
             raise DeployError(f"{self.config} {exc}") from None
 
     def write(self, texts: Mapping[Path, str]) -> None:
-        """Restore the configurations that `texts` returned before."""
+        """Write configurations; what `texts` returned restores them. Raises OSError."""
         for path, text in texts.items():
             write_text(path, text)
 
