@@ -60,7 +60,7 @@ def test_a_default_that_triton_does_not_serve_is_told_with_what_it_serves(
 
 
 def test_what_a_long_start_waits_for_is_told_once_and_not_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     clock, told = Clock(), ""
     monkeypatch.setattr(inquiry, "time", SimpleNamespace(monotonic=clock))
@@ -80,6 +80,6 @@ def test_what_a_long_start_waits_for_is_told_once_and_not_at_once(
         for seconds, times in ((0, 0), (PATIENCE + 1, 1), (60, 1)):
             clock.now += seconds
             assert asking.answer() == {}
-            told += capsys.readouterr().err
+            told += capfd.readouterr().err
             assert told.count("edgelens: not ready yet: No model.\n") == times
         refusing.join(10)
