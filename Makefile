@@ -36,9 +36,10 @@ test: test-packages .venv/.dev .venv-inference/.export ## run all tests but thos
 # They run at once and share the cores: most of the time, most of them wait for a server.
 test-computing:
 	$(INFERENCE)/python -m pytest --quiet tests/exporter
-	$(INFERENCE)/python -m pytest --quiet tests/backend
 	$(GATEWAY)/python -m pytest --quiet tests/gateway tests/benchmarks
-test-inference: ; $(INFERENCE)/python -m pytest tests/inference
+test-inference:
+	$(INFERENCE)/python -m pytest tests/inference
+	$(INFERENCE)/python -m pytest --quiet tests/backend
 SERVING := tests/e2e/test_serve.py tests/e2e/test_deploy.py
 # Without the flags of this make, because some of these tests run `make` themselves.
 test-serving: ; MAKEFLAGS= $(GATEWAY)/python -m pytest $(SERVING)
