@@ -24,17 +24,18 @@ SAME_ENGINE = (
     f"Ray Serve, OpenVINO {FLOAT}",
     f"Flask + gunicorn, OpenVINO {FLOAT}",
 )
+PYTHON = str(PEERS / "python")
 COMMANDS: Mapping[str, list[str]] = {
     "Flask + gunicorn": [
-        *(str(PEERS / "python"), "-m", "gunicorn", "--config", "benchmarks/peers/gunicorn.conf.py"),
+        *(PYTHON, "-m", "gunicorn", "--config", "benchmarks/peers/gunicorn.conf.py"),
         *("--bind", "127.0.0.1:{port}", "benchmarks.peers.flask_app:app"),
     ],
-    "LitServe": [str(PEERS / "python"), "-m", "benchmarks.peers.litserve_app"],
+    "LitServe": [PYTHON, "-m", "benchmarks.peers.litserve_app"],
     "BentoML": [
-        *(str(PEERS / "python"), "-m", "bentoml", "serve", "--host", "127.0.0.1"),
+        *(PYTHON, "-m", "bentoml", "serve", "--host", "127.0.0.1"),
         *("--port", "{port}", "benchmarks.peers.bentoml_app:Classifier"),
     ],
-    "Ray Serve": [str(PEERS / "python"), "-m", "benchmarks.peers.ray_app"],
+    "Ray Serve": [PYTHON, "-m", "benchmarks.peers.ray_app"],
 }
 HEALTH = {"LitServe": "/health", "BentoML": "/readyz"}
 
@@ -84,7 +85,7 @@ def peer(name: str, repositories: Repositories, model: str) -> Contender:
 
 def article(repositories: Repositories) -> Contender:
     """The article's app: Keras in the web process."""
-    command = [str(PEERS / "python"), "-m", "benchmarks.peers.article"]
+    command = [PYTHON, "-m", "benchmarks.peers.article"]
     return Contender(
         ARTICLE, command, "/predict", environment=_environment(repositories.labels(VGG16))
     )
