@@ -33,7 +33,7 @@ from inference.backends.tensorflow.location import SAVED_MODEL
 from inference.deployment.memory import size_of
 from inference.label_file import label_text
 from inference.pbtxt import with_parameters
-from inference.repository import versions_in
+from inference.repository import configurations_in, versions_in
 from inference.writing import write_text
 
 TOLERANCE = 1e-4  # between Keras and the SavedModel, in probability: rounding alone makes 2e-5
@@ -108,8 +108,7 @@ def _what_next(target: Target, replaced: bool) -> str:
 def _require_readable(target: Target) -> None:
     """Fail before minutes are spent if a config.pbtxt to be amended is broken."""
     for name in (target.model, *companions(target.model)):
-        directory = target.repository / name
-        for path in (*directory.glob("config.pbtxt"), *directory.glob("configs/*.pbtxt")):
+        for path in configurations_in(target.repository / name):
             read_config(path)
 
 

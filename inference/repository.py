@@ -78,6 +78,11 @@ def require_models(repository: Path) -> list[str]:
     )
 
 
+def configurations_in(directory: Path) -> list[Path]:
+    """List a model's config.pbtxt, if there is one, and what Triton reads instead on some hosts."""
+    return [*directory.glob("config.pbtxt"), *directory.glob("configs/*.pbtxt")]
+
+
 def versions_in(model: Path) -> list[int]:
     """List the versions in a model's directory, ascending; an unreadable one has none."""
     try:

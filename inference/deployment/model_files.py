@@ -11,7 +11,7 @@ from pathlib import Path
 from inference.deployment.errors import DeployError
 from inference.locking import locked
 from inference.pbtxt import PbtxtError, parameters, read, with_field, with_versions
-from inference.repository import versions_in
+from inference.repository import configurations_in, versions_in
 from inference.writing import write_text
 
 _CANDIDATE = re.compile(r"\.(.+)_candidate")
@@ -145,8 +145,7 @@ class ModelFiles:
 
         Otherwise a host of another name would begin with old ones, beside the new ensemble.
         """
-        places = (self.directory / "config.pbtxt", *self.directory.glob("configs/*.pbtxt"))
-        return [path for path in places if path.is_file()] or [self.config]
+        return configurations_in(self.directory) or [self.config]
 
     def candidate_age(self) -> float:
         """Return the seconds since `write_candidate`. Raises OSError if there is nothing of it."""
