@@ -60,9 +60,9 @@ class Patients:
         """Tell whether all was done for a model that disturbs the others."""
         return model in self._patients and self._patients[model].is_given_up
 
-    def discharge(self, ill: set[str]) -> list[str]:
-        """Let go of all that are no longer ill; returns their names."""
-        well = sorted(self._patients.keys() - ill)
+    def discharge(self, kept: set[str]) -> list[str]:
+        """Let go of all others than these, which infer again; returns their names."""
+        well = sorted(self._patients.keys() - kept)
         for model in well:
             del self._patients[model]
         return well

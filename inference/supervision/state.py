@@ -20,12 +20,16 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether one loaded model infers; `problem` is None if it does, else one sentence."""
+    """Whether one loaded model infers; `problem` is None if it does, else one sentence.
+
+    An `unproved` one has been loaded, and may yet do either: its first inference takes its time.
+    """
 
     model: str
     version: str
     problem: str | None = None
     hung: bool = False
+    unproved: bool = False
 
 
 class Metrics:

@@ -122,7 +122,8 @@ class Supervisor:
         findings += self._missing(findings)
         ill = [finding for finding in findings if finding.problem]
         self._state.report(findings, self._given_up(ill))
-        for model in self._patients.discharge({finding.model for finding in ill}):
+        kept = {finding.model for finding in findings if finding.problem or finding.unproved}
+        for model in self._patients.discharge(kept):
             self._say(f"{model} infers again.")
         if not ill:
             self._tell_changes(findings)

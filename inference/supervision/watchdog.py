@@ -2,8 +2,9 @@
 
 import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from gateway.model_names import is_apart
@@ -41,12 +42,13 @@ class Watchdog:
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="probe")
         self.counter = itertools.count()  # no two probes are alike, for Triton's response cache
         self._watched: dict[ModelVersion, _Watched] = {}
+        self._taken: dict[ModelVersion, Probe] = {}  # by those that are being loaded again
         self._steps: dict[str, set[str]] = {}
 
     def look(self) -> list[Finding]:
         """Probe every loaded model once. Raises TritonAway or TritonSilent if Triton is."""
         loaded = self._loaded()
-        self._watched = {key: self._watched.get(key) or _Watched(key, self) for key in loaded}
+        self._watched = {key: self._watched.get(key) or self._begin(key) for key in loaded}
         living = self.stubs.counts()  # once for all: it looks at every process of the machine
         findings = list(
             self._pool.map(lambda watched: watched.check(living), self._watched.values())
@@ -71,15 +73,26 @@ class Watchdog:
 
     def forget(self, model: str) -> None:
         """Forget what is known about a reloaded model, and the ensembles it is a step of."""
-        self._watched = {
-            key: watched
-            for key, watched in self._watched.items()
-            if key[0] != model and model not in watched.steps()
-        }
+        self._forget(
+            [
+                key
+                for key, watched in self._watched.items()
+                if key[0] == model or model in watched.steps()
+            ]
+        )
 
     def forget_all(self) -> None:
         """Forget what is known about all models."""
-        self._watched = {}
+        self._forget(list(self._watched))
+
+    def _forget(self, keys: Iterable[ModelVersion]) -> None:
+        """Forget all but the probe that each has taken: it must take that when it is back."""
+        for key in keys:
+            if taken := self._watched.pop(key).taken:
+                self._taken[key] = taken
+
+    def _begin(self, key: ModelVersion) -> "_Watched":
+        return _Watched(key, self, self._taken.pop(key, None))
 
     def close(self) -> None:
         """Let the probing threads end."""
@@ -99,7 +112,8 @@ class Watchdog:
 class _Watched:
     """One version of a model and what its probes showed so far."""
 
-    def __init__(self, key: ModelVersion, watchdog: Watchdog) -> None:
+    def __init__(self, key: ModelVersion, watchdog: Watchdog, taken: Probe | None) -> None:
+        self.taken = taken  # a probe; an error in answer to the same one is a fault
         self._model, self._version = key
         self._client, self._stubs = watchdog.client, watchdog.stubs
         self._timeout, self._clock = watchdog.timeout, watchdog.clock
@@ -121,7 +135,8 @@ class _Watched:
         try:
             self._prepare(living)
             finding = self._check_inference(self._probe) if self._probe else self._finding()
-            return finding if finding.problem else self._finding(self._ended)
+            ended = self._ended and not finding.problem
+            return self._finding(self._ended) if ended else finding
         except TritonRefused as exc:
             return self._refused(exc)
 
@@ -182,7 +197,8 @@ class _Watched:
             if exc.status in BUSY:
                 return self._judge(before, str(exc))
             raise
-        self._has_inferred, self._count = True, before + 1
+        self._has_inferred, self.taken = True, probe
+        self._count = before + 1
         self._probed_at = self._clock()
         self._progressed()
         return self._finding()
@@ -206,7 +222,7 @@ class _Watched:
             self._progressed()
         waited = self._clock() - self._progress_at
         if waited < max(self._timeout, SLOWEST_BATCHES * slowest) or self._is_starved(waited):
-            return self._finding()
+            return replace(self._finding(), unproved=not self._has_inferred)
         return self._finding(f"it does not infer: {problem}", hung=True)
 
     def _progressed(self) -> None:
@@ -238,7 +254,8 @@ class _Watched:
 
     def _refused(self, exc: TritonRefused) -> Finding:
         """Judge an error: a model that never took our made-up tensor may be healthy."""
-        if self._has_inferred or DEAD_STUB in str(exc).lower():
+        was_taken = self.taken is not None and self.taken == self._probe
+        if was_taken or DEAD_STUB in str(exc).lower():
             return self._finding(f"it does not infer: {exc}")
         return self._finding(self._ended)
 

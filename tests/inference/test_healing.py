@@ -200,6 +200,19 @@ def test_model_that_cannot_be_loaded_again_does_not_hurt_the_others(server: Runn
     assert stubs_of(server, "echo") == echo
 
 
+def test_model_that_fails_from_its_reload_on_is_not_said_to_infer_again(server: Running) -> None:
+    code = Path(server.env["MODEL_REPOSITORY"]) / "spare" / "1" / "model.py"
+    code.write_text(standins.PICKY)
+    try:
+        os.kill(stubs_of(server, "spare")[0], signal.SIGKILL)
+        failing = "spare still fails (it does not infer: "
+        wait_until(lambda: failing in server.printed(), "its failure is told", DEADLINE)
+        assert "spare infers again" not in server.printed().partition("spare: its Python")[2]
+    finally:
+        code.write_text(standins.ECHO)
+    await_healed(server)
+
+
 def test_process_that_ends_during_its_reload_does_not_hold_up_triton(server: Running) -> None:
     restarts = counter(server, RESTARTS)
     code = Path(server.env["MODEL_REPOSITORY"]) / "spare" / "1" / "model.py"

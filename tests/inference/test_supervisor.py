@@ -276,6 +276,7 @@ def run(
 
 WELL = Finding("m", "1")
 FAILS = Finding("m", "1", "it fails")
+UNPROVED = Finding("m", "1", unproved=True)
 HANGS = Finding("m", "1", "it does not infer", hung=True)
 ENSEMBLE_FAILS = Finding("ensemble", "1", "its step fails")
 SILENT = TritonSilent("no answer within 5 s")
@@ -313,6 +314,14 @@ def test_what_is_ill_is_reloaded_and_triton_restarted_only_where_that_may_help(
     triton.steps = {"ensemble": {"m"}}
     run(triton, tmp_path, "m")
     assert triton.done == done
+
+
+def test_a_reloaded_model_stays_under_treatment_until_it_has_inferred(
+    clock: Clock, tmp_path: Path
+) -> None:
+    triton = ScriptedTriton(clock, [FAILS], [UNPROVED], [FAILS])
+    run(triton, tmp_path, "m")
+    assert triton.done == RELOADED + RESTARTED
 
 
 def test_the_server_is_ready_again_without_a_model_that_restarts_did_not_heal(

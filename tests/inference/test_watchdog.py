@@ -1,7 +1,7 @@
 """What the watchdog concludes from Triton's answers."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -200,6 +200,15 @@ def test_ensemble_whose_step_is_busy_is_not_ill(watchdog: Watchdog, triton: Scri
     assert problem(watchdog).problem is None
 
 
+def test_slow_model_is_neither_ill_nor_proved_before_its_first_inference(
+    watchdog: Watchdog, triton: ScriptedTriton, stubs: ScriptedStubs
+) -> None:
+    triton.answer, stubs.works = SILENT, True
+    assert problem(watchdog) == Finding("m", "1", unproved=True)
+    triton.answer = None
+    assert problem(watchdog) == Finding("m", "1")
+
+
 def test_full_queue_that_does_not_move_is_ill(watchdog: Watchdog, triton: ScriptedTriton) -> None:
     triton.answer = FULL
     assert problem(watchdog).hung
@@ -342,19 +351,41 @@ def test_processes_that_start_while_the_configuration_is_fetched_are_counted(
     assert problem(watchdog) == Finding("m", "1")
 
 
-def test_reloaded_model_is_looked_at_afresh(watchdog: Watchdog, triton: ScriptedTriton) -> None:
-    watchdog.look()
-    triton.answer = FAILED
-    watchdog.forget("m")
-    assert problem(watchdog).problem is None
-
-
-def test_all_models_of_a_new_triton_are_looked_at_afresh(
-    watchdog: Watchdog, triton: ScriptedTriton
+@pytest.mark.parametrize(
+    "forget",
+    [lambda watchdog: watchdog.forget("m"), Watchdog.forget_all],
+    ids=["reload", "restart of Triton"],
+)
+def test_model_that_inferred_and_fails_since_it_was_loaded_again_is_ill_until_it_infers(
+    watchdog: Watchdog, triton: ScriptedTriton, forget: Callable[[Watchdog], None]
 ) -> None:
     watchdog.look()
     triton.answer = FAILED
+    for _ in range(2):
+        forget(watchdog)
+        assert "on purpose" in str(problem(watchdog).problem)
+    triton.answer = None
+    assert problem(watchdog).problem is None
+
+
+def test_model_whose_probe_has_changed_since_it_was_loaded_again_need_not_take_it(
+    watchdog: Watchdog, triton: ScriptedTriton
+) -> None:
+    """As that of a decoder, which has the picture of its classifier, if that is loaded."""
+    watchdog.look()
     watchdog.forget_all()
+    triton.answer = FAILED
+    triton.config_answer = CONFIG | {"input": [{**CONFIG["input"][0], "dims": ["5"]}]}
+    assert problem(watchdog).problem is None
+
+
+def test_model_that_others_loaded_again_is_looked_at_afresh(
+    watchdog: Watchdog, triton: ScriptedTriton
+) -> None:
+    watchdog.look()
+    triton.answer, triton.models = FAILED, []
+    watchdog.look()
+    triton.models = [("m", "1")]
     assert problem(watchdog).problem is None
 
 
