@@ -22,9 +22,11 @@ class Deadline:
         """Return the seconds left; negative once it has passed."""
         return self.start + self.seconds - time.monotonic()
 
-    def check(self) -> None:
-        """Raise DeadlineExceeded or ClientGone when there is no point in going on."""
+    def check(self, said: str = "") -> None:
+        """Raise DeadlineExceeded, with what to log, or ClientGone: going on would be in vain."""
         if self.client_gone():
             raise ClientGone
         if self.remaining() <= 0:
-            raise DeadlineExceeded(f"No answer within {self.seconds:g} s; try again later.")
+            raise DeadlineExceeded(
+                f"No answer within {self.seconds:g} s; try again later.", said=said
+            )

@@ -12,14 +12,14 @@ class EdgeLensError(Exception):
     code: ClassVar[str] = "internal_error"
     default_retry_after: ClassVar[float | None] = None
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, retry_after: float | None = None, said: str = "") -> None:
         super().__init__(message)
-        self.message = message
+        self.message, self._said = message, said
         self.retry_after = self.default_retry_after if retry_after is None else retry_after
 
     def for_log(self) -> str:
-        """Return the sentence, and what only the operator may read."""
-        return self.message
+        """Return the sentence, and what Triton said, which may name paths and differ each time."""
+        return f"{self.message} {self._said}" if self._said else self.message
 
     def as_json(self) -> dict[str, Any]:
         """Return the body of the error: `{"code", "message"}`."""
@@ -94,14 +94,6 @@ class InferenceFailed(EdgeLensError):
 
     status = 502
     code = "inference_failed"
-
-    def __init__(self, message: str, said: str = "") -> None:
-        super().__init__(message)
-        self._said = said
-
-    def for_log(self) -> str:
-        """Add what Triton said, which may name paths, and differ each time."""
-        return f"{self.message} {self._said}" if self._said else self.message
 
 
 class Overloaded(EdgeLensError):

@@ -35,7 +35,7 @@ def parse_classification(text: str) -> Prediction:
         raise InferenceFailed(
             "The model's answer for this picture is not a probability; a model must end in a"
             " softmax or a sigmoid.",
-            f"It answers {probability:g}.",
+            said=f"It answers {probability:g}.",
         )
     index, _, line = rest.partition(":")
     label = line.removeprefix(BOM).strip()  # Triton keeps the \r of Windows' line ends

@@ -151,7 +151,7 @@ class TritonClient:
 
         A cancelled call can crash Triton 24.10 (its issue 7368, fixed later).
         """
-        deadline.check()
+        deadline.check(f"{request.model_name}: the time was up before Triton was asked.")
         # A queue policy may drop a request that has waited this long in Triton. A request past
         # gRPC's own deadline is dropped anyway, before inference.
         request.parameters["timeout"].int64_param = int(deadline.remaining() * 1e6)
@@ -228,23 +228,23 @@ def _row(texts: Sequence[bytes]) -> Row:
 def translate(exc: grpc.RpcError, model: str = "") -> EdgeLensError:
     """Turn any gRPC error into ours. Triton's own text may name paths: only the log gets it."""
     code, details = exc.code(), (exc.details() or "").lower()
+    said = f"{model}: {exc.details()!r:.{LONGEST_DETAILS}}"
     if full := _what_is_full(code, details):
-        return Overloaded(f"Triton's {full} is full; try again shortly.")
+        return Overloaded(f"Triton's {full} is full; try again shortly.", said=said)
     if code == grpc.StatusCode.DEADLINE_EXCEEDED or "timeout expired" in details:
-        return DeadlineExceeded("Triton did not answer in time; try again later.")
+        return DeadlineExceeded("Triton did not answer in time; try again later.", said=said)
     if code == grpc.StatusCode.NOT_FOUND:
         return UnknownModel("No such model, or no such version of it, is loaded.")
     # A replica or a balancer that ends cuts off its streams.
     cut_off = code == grpc.StatusCode.INTERNAL and "rst_stream" in details
     if cut_off or code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
-        return _absence(details)
+        return _absence(details, said)
     # The process died, or another program sent an empty batch: Triton 24.10 counts that by its
     # height, and fails all requests that it has batched with it.
     passing = "stub" in details or "max allowed is" in details
     if passing and code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN):
-        return TritonUnavailable(BROKE_OFF)
-    said = f"{model}: {exc.details()!r:.{LONGEST_DETAILS}}"
-    return InferenceFailed(f"Triton refused this inference ({code.name}).", said)
+        return TritonUnavailable(BROKE_OFF, said=said)
+    return InferenceFailed(f"Triton refused this inference ({code.name}).", said=said)
 
 
 def _what_is_full(code: grpc.StatusCode, details: str) -> str:
@@ -256,10 +256,10 @@ def _what_is_full(code: grpc.StatusCode, details: str) -> str:
     return "queue" if crowded else ""
 
 
-def _absence(details: str) -> TritonUnavailable:
+def _absence(details: str, said: str) -> TritonUnavailable:
     """Distinguish a Triton that has not loaded the version, one that is away, and no connection."""
     if "not at ready state" in details:
-        return ModelNotReady("This model is being loaded; try again shortly.")
+        return ModelNotReady("This model is being loaded; try again shortly.", said=said)
     unreachable = "failed to connect" in details or "errors resolving" in details
     kind = TritonUnreachable if unreachable else TritonUnavailable
-    return kind("Triton cannot be reached or is starting; try again shortly.")
+    return kind("Triton cannot be reached or is starting; try again shortly.", said=said)

@@ -179,7 +179,7 @@ def test_nothing_but_the_pages_files_can_be_fetched(gateway: Gateway, name: str)
 def test_a_failure_can_be_traced_by_its_id(
     gateway: Gateway, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gateway.triton.failure = InferenceFailed("Triton refused it.", "vgg16: 'no memory'")
+    gateway.triton.failure = InferenceFailed("Triton refused it.", said="vgg16: 'no memory'")
     answer = gateway.client.post(
         "/v1/classify", data=b"x", headers={"X-Request-ID": "cam-7", "Content-Type": "image/png"}
     )

@@ -422,7 +422,7 @@ def test_a_model_that_fails_is_told_once_with_what_triton_said(
     readiness: Readiness, triton: WatchedTriton, caplog: pytest.LogCaptureFixture
 ) -> None:
     readiness.probe()
-    triton.failure = InferenceFailed("Triton refused it.", "vgg16: 'no memory'")
+    triton.failure = InferenceFailed("Triton refused it.", said="vgg16: 'no memory'")
     for _ in range(3):
         readiness.probe()
     assert caplog.messages == ["not ready: Triton refused it. vgg16: 'no memory'"]

@@ -249,9 +249,11 @@ class Failure(grpc.RpcError):
 def test_each_grpc_error_has_its_translation(
     code: grpc.StatusCode, details: str, expected: type[EdgeLensError]
 ) -> None:
-    error = translate(Failure(code, details))
+    error = translate(Failure(code, details), "vgg16")
     assert type(error) is expected
     assert not details or details not in error.message
+    if expected is not UnknownModel:  # which a client has misspelt
+        assert error.for_log() == f"{error.message} vgg16: {details!r}"
 
 
 def test_a_failed_inference_is_left_for_who_asked_to_log(
@@ -345,13 +347,15 @@ def test_triton_is_told_in_microseconds_how_long_a_request_may_wait(
 
 def test_an_inference_is_given_up_at_the_deadline(standin: Standin, model: Model) -> None:
     standin.servicer.hold = threading.Event()
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(DeadlineExceeded, match="Triton did not answer in time") as failure:
         infer(standin, model, Deadline(0.1))
+    assert " colours: '" in failure.value.for_log()
 
 
 def test_nothing_is_sent_that_nobody_waits_for(standin: Standin, model: Model) -> None:
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(DeadlineExceeded, match="No answer within") as failure:
         infer(standin, model, Deadline(-1))
+    assert failure.value.for_log().endswith(" colours: the time was up before Triton was asked.")
     deadline = Deadline(60)
     deadline.client_gone = lambda: True
     with pytest.raises(ClientGone):
