@@ -1,5 +1,6 @@
 """Where a version goes in the model repository, and how it gets there: whole, or not at all."""
 
+import ctypes
 import glob
 import os
 import shutil
@@ -20,6 +21,7 @@ from inference.writing import flush
 
 STAGED = "version"  # not a number: Triton must not take a staged version for one to load
 _STAGING = ".export-"
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux's fcntl.h and fs.h
 
 
 @dataclass(frozen=True)
@@ -116,16 +118,27 @@ def reserved(target: Target, versions: list[int]) -> Iterator[None]:
 
 
 def publish(staged: Path, target: Target) -> None:
-    """Move a complete version directory to its place, in one step unless it replaces another.
+    """Move a complete version directory to its place, in one step.
 
     Its content is on the disk before: after a power failure, Triton must not find half a version.
     """
     for file in filter(Path.is_file, staged.rglob("*")):
         flush(file)
     target.model_dir.mkdir(parents=True, exist_ok=True)
-    if target.version_dir.exists():
+    if not target.version_dir.exists():
+        staged.rename(target.version_dir)
+    elif not _exchange(staged, target.version_dir):
         target.version_dir.rename(staged.with_name(f"{staged.name}.replaced"))
-    staged.rename(target.version_dir)
+        staged.rename(target.version_dir)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two directories change places at once; tell whether the file system can do that."""
+    here = ctypes.c_int(_AT_FDCWD)
+    names = os.fsencode(one.absolute()), os.fsencode(other.absolute())
+    renameat2 = ctypes.CDLL(None).renameat2
+    done: int = renameat2(here, names[0], here, names[1], ctypes.c_uint(_RENAME_EXCHANGE))
+    return done == 0
 
 
 def _stage(repository: Path, lock: ExitStack) -> Path:

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -37,6 +39,40 @@ def test_a_replaced_version_is_gone_as_a_whole(tmp_path: Path) -> None:
             publish(stage / STAGED, target)
     assert [path.name for path in target.version_dir.iterdir()] == ["new"]
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+KILLED_BEFORE_A_RENAME = """
+import os, sys
+from pathlib import Path
+from exporter.target import Target, publish
+
+def watch(event, arguments):
+    if event == "os.rename" and left_over.pop() == 0:
+        os.kill(os.getpid(), 9)
+
+left_over = list(range(int(sys.argv[2]) + 1))  # renames, counted down
+sys.addaudithook(watch)
+publish(Path(sys.argv[1], "staged"), Target(Path(sys.argv[1]), "m", 1))
+"""
+
+
+@pytest.mark.parametrize("renames", [0, 1])
+def test_an_export_that_is_killed_leaves_the_old_version_or_the_new(
+    tmp_path: Path, renames: int
+) -> None:
+    for directory, content in (("m/1", "old"), ("staged", "new")):
+        (tmp_path / directory).mkdir(parents=True)
+        (tmp_path / directory / content).touch()
+    command = [sys.executable, "-c", KILLED_BEFORE_A_RENAME, str(tmp_path), str(renames)]
+    subprocess.run(command, check=False)
+    assert [path.name for path in (tmp_path / "m/1").iterdir()] in (["old"], ["new"])
+
+
+def test_a_version_is_replaced_where_the_file_system_cannot_exchange_directories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.target._exchange", lambda one, other: False)
+    test_a_replaced_version_is_gone_as_a_whole(tmp_path)
 
 
 def test_a_version_is_on_the_disk_before_it_has_its_place(
