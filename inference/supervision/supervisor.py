@@ -301,8 +301,8 @@ class Supervisor:
         The models that it starts `without` stay patients: they are loaded later, each alone.
         """
         self._acted = True
-        self._say(f"{problem}; restarting it.")
-        self._state.trouble(f"{problem}; it is being restarted.")
+        self._say(f"{problem}; restarting Triton.")
+        self._state.trouble(f"{problem}; Triton is being restarted.")
         self._state.metrics.restarts.inc()
         self._server.kill()
         self._watchdog.forget_all()
