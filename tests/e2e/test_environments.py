@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from inference.locking import locked
 from tests.places import GATEWAY_PYTHON, HOME, INFERENCE_PYTHON
 
 STAMP, LOCK = ".venv/.gateway", "requirements/gateway.txt"
@@ -120,6 +121,21 @@ def test_two_at_once_fill_an_environment_one_after_the_other(checkout: Path) -> 
         assert process.returncode == 0
     assert "waiting for another installation" in said
     assert calls.read_text() == "call\n"
+
+
+def test_nothing_is_removed_under_a_running_server(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EDGELENS_RUNTIME_DIR", raising=False)
+    run = checkout / ".cache/run"
+    run.mkdir(parents=True)
+    with locked(run), start_make(checkout, "clean") as process:  # as Triton's launcher does
+        process.communicate()
+    assert process.returncode
+    assert run.exists()
+    assert (checkout / ".venv").exists()
+    make(checkout, "clean")
+    assert not run.exists()
 
 
 def test_settings_for_another_python_of_the_user_do_not_reach_ours(checkout: Path) -> None:

@@ -124,7 +124,9 @@ def test_leaked_shared_memory_is_measured_and_freed_by_a_restart() -> None:
     triton, state = SilentTriton(works=True), State()
     triton.lost = bearable() + 1
     (said,) = supervised(triton, state)
-    assert said == "Triton's shared memory is full of what dead models left behind; restarting Triton."
+    assert (
+        said == "Triton's shared memory is full of what dead models left behind; restarting Triton."
+    )
     assert triton.calls == 0
     name = "edgelens_leaked_shared_memory_bytes"
     assert state.metrics.registry.get_sample_value(name) == triton.lost
