@@ -35,7 +35,7 @@ from inference.tritonserver.log import TritonLog
 from inference.tritonserver.ports import choose_ports
 from inference.tritonserver.processes import adopt_orphans, kill_children
 from inference.tritonserver.server import TritonServer
-from inference.tritonserver.shm import remove_segments, sweep
+from inference.tritonserver.shm import remove_segments, shortage, sweep
 from inference.tritonserver.stubs import ModelStubs
 
 LEAST_FILES = 256  # Triton has 70 open before anybody asks, with three models and two cores
@@ -133,7 +133,7 @@ def serve(
     tell(f"Starting Triton with {named}; its log is {log.path}.")
     for reason in unserved(settings.repository):
         tell(f"Not served: {reason}")
-    if cost := drawback(settings.cache_dir):
+    for cost in filter(None, (drawback(settings.cache_dir), shortage())):
         tell(cost)
     supervisor.start(models)
     supervisor.run(lambda found: announcement.publish(client, found))

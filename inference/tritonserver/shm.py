@@ -9,6 +9,7 @@ from inference.tritonserver.identity import Run
 from inference.tritonserver.processes import kill_stubs_of, stubs
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- where POSIX shared memory is
+ENOUGH = 64 << 20  # bytes, what a container gets by default; each process takes 1 MB and its batch
 
 
 def remove_segments(run: Run, shared_memory: Path = SHARED_MEMORY) -> None:
@@ -38,6 +39,19 @@ def leaked(run: Run, shared_memory: Path = SHARED_MEMORY) -> int:
 def bearable(shared_memory: Path = SHARED_MEMORY) -> int:
     """Say how many leaked bytes can stay: a quarter of the shared memory."""
     return shutil.disk_usage(shared_memory).total // 4 if shared_memory.is_dir() else 0
+
+
+def shortage(enough: int = ENOUGH, shared_memory: Path = SHARED_MEMORY) -> str:
+    """Say in one line what it costs that little shared memory is free; "" if it is enough."""
+    free = shutil.disk_usage(shared_memory).free if shared_memory.is_dir() else 0
+    if free >= enough:
+        return ""
+    return (
+        f"Only {free >> 20} MB are free in {shared_memory}; {enough >> 20} MB are advisable. When"
+        " it is full, requests fail, and Triton's response cache answers them with nothing when"
+        " they are repeated. Make room (a container's shm_size, or `mount -o remount,size=256m"
+        f" {shared_memory}`), or set TRITON_CACHE_BYTES=0."
+    )
 
 
 def sweep(shared_memory: Path = SHARED_MEMORY, temporary: Path | None = None) -> None:

@@ -1,6 +1,7 @@
 """What runs leave behind, and who may remove it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,14 @@ import pytest
 
 from inference.tritonserver.identity import Run
 from inference.tritonserver.processes import STUB
-from inference.tritonserver.shm import bearable, close_segments, leaked, remove_segments, sweep
+from inference.tritonserver.shm import (
+    bearable,
+    close_segments,
+    leaked,
+    remove_segments,
+    shortage,
+    sweep,
+)
 from tests.places import HOME
 
 
@@ -137,3 +145,10 @@ def test_segments_are_closed_to_other_users_and_strangers_left_alone(tmp_path: P
     close_segments(run, tmp_path)
     modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
     assert modes == {f"{run.prefix}ours": 0o600, "other": 0o644}
+
+
+def test_a_start_says_what_it_costs_that_little_shared_memory_is_free(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    assert shortage(free // 2, tmp_path) == ""
+    assert f" are free in {tmp_path}; " in shortage(free * 2, tmp_path)
+    assert "Only 0 MB are free" in shortage(1, tmp_path / "missing")
