@@ -129,16 +129,19 @@ lock = requirements/$(patsubst .%,%,$(notdir $(1))).txt
 filled = [ -x $(dir $(1))bin/python ] && cmp -s $(call lock,$(1)) $(1)
 .PHONY: $(foreach stamp,$(STAMPS),$(shell $(call filled,$(stamp)) || echo $(stamp)))
 ALONE = exec 9<requirements; flock -n 9 || { echo "edgelens: waiting for another installation"; flock 9; }
-INSTALL = @$(ALONE); $(call filled,$@) || { echo "edgelens: installing $(1)"; \
+WRITABLE = place=$(1); [ -e "$$place" ] || place=.; [ -w "$$place" ] || { \
+    echo "edgelens: user $$(id -u) may not write to $$(realpath "$$place"): run make as the user whom it belongs to," \
+    "or give it to this one (chown -R)" >&2; exit 1; }
+INSTALL = @$(ALONE); $(call filled,$@) || { $(call WRITABLE,$(@D)); echo "edgelens: installing $(1)"; \
     PATH="$(CURDIR)/$(GATEWAY):$$PATH" scripts/install $(@D) $(call lock,$@) && cp $(call lock,$@) $@; }
 
 .venv/.installer: | serve-packages
-	@$(ALONE); $(call filled,$@) || { \
+	@$(ALONE); $(call filled,$@) || { $(call WRITABLE,$(@D)); \
 	    $(GATEWAY)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv && \
 	    $(GATEWAY)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(call lock,$@) && \
 	    cp $(call lock,$@) $@; }
 .venv-%/bin/python: | .venv/.installer
-	@$(ALONE); [ -x $@ ] || $(PYTHON) -m venv --clear --without-pip .venv-$*
+	@$(ALONE); [ -x $@ ] || { $(call WRITABLE,.venv-$*); $(PYTHON) -m venv --clear --without-pip .venv-$*; }
 
 .venv/.gateway: | .venv/.installer
 	$(call INSTALL,the gateway's packages)

@@ -138,6 +138,21 @@ def test_nothing_is_removed_under_a_running_server(
     assert not run.exists()
 
 
+@pytest.mark.parametrize("target", [".venv/.installer", STAMP, ".venv-inference/bin/python"])
+def test_an_environment_of_another_user_is_refused_with_advice(checkout: Path, target: str) -> None:
+    shutil.copytree(HOME / "scripts", checkout / "scripts")
+    environment, stamp = checkout / Path(target).parts[0], checkout / target
+    environment.mkdir(exist_ok=True)
+    stamp.unlink(missing_ok=True)
+    environment.chmod(0o500)
+    unprivileged = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"]
+    command = [*(unprivileged if os.getuid() == 0 else []), "make", target]
+    ended = subprocess.run(command, cwd=checkout, check=False, capture_output=True, text=True)
+    environment.chmod(0o700)
+    said = f"edgelens: user {os.getuid()} may not write to {environment}: run make as the user"
+    assert ended.stderr.startswith(said)
+
+
 def test_settings_for_another_python_of_the_user_do_not_reach_ours(checkout: Path) -> None:
     show = ["make", "--eval=show: ; @env", "show"]
     others = {"PYTHONHOME": "/usr", "PYTHONPATH": "/usr/lib", "PYTHONINSPECT": "1"}
