@@ -16,7 +16,7 @@ import tritonclient.grpc as triton_grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
-from tests.compose.docker import docker
+from tests.compose.docker import DockerError, docker
 from tests.compose.stack import Stack, address_of, is_healthy
 from tests.lite import MODEL
 from tests.memory import MEGABYTE
@@ -305,14 +305,26 @@ def wait_for(answers: list[object], number: int) -> None:
     wait_until(lambda: len(answers) >= number, f"answer {number} of the stream", 30)
 
 
+def configured(most_requests: int = 160) -> list[str]:
+    """Return the options of `docker run` for a balancer on its own."""
+    names = ("TRITON_NAME=triton", "GATEWAY_NAME=gateway", "TRITON_TIMEOUT=10s")
+    names += ("GATEWAY_TIMEOUT=20s", "TRUSTED_PROXY=255.255.255.255")
+    names += (f"BALANCER_REQUESTS={most_requests}",)
+    configuration = f"{HOME}/deploy/haproxy.cfg:/usr/local/etc/haproxy/haproxy.cfg:ro"
+    return ["--volume", configuration, *(word for name in names for word in ("--env", name))]
+
+
+def test_a_balancer_that_would_refuse_every_request_says_so_and_does_not_start(engine: None):
+    check = ("haproxy:2.6", "haproxy", "-c", "-f", "/usr/local/etc/haproxy/haproxy.cfg")
+    docker("run", "--rm", *configured(1), *check)
+    with pytest.raises(DockerError, match="BALANCER_REQUESTS=0 would refuse every request"):
+        docker("run", "--rm", *configured(0), *check)
+
+
 @pytest.fixture
 def kubernetes_balancer(engine: None) -> Iterator[str]:
     """A balancer as it runs on Kubernetes, with nobody behind it."""
-    names = ("TRITON_NAME=triton", "GATEWAY_NAME=gateway", "TRITON_TIMEOUT=10s")
-    names += ("GATEWAY_TIMEOUT=20s", "BALANCER_REQUESTS=160", "TRUSTED_PROXY=255.255.255.255")
-    options = [word for name in names for word in ("--env", name)]
-    configuration = f"{HOME}/deploy/haproxy.cfg:/usr/local/etc/haproxy/haproxy.cfg:ro"
-    options += ["--env", "KUBERNETES_SERVICE_HOST=10.96.0.1", "--volume", configuration]
+    options = [*configured(), "--env", "KUBERNETES_SERVICE_HOST=10.96.0.1"]
     container = docker("run", "--detach", *options, "haproxy:2.6").strip()
     try:
         yield container
