@@ -62,7 +62,7 @@ def _export_first(repository: Path, weights: str) -> None:
         deferred.export(Job(ARCHITECTURES[EMBEDDED], "imagenet", repository, version=1))
         _say(
             f"VGG16's ImageNet weights cannot be downloaded here, so {EMBEDDED} is served with its "
-            "own real ImageNet weights (to use a file of VGG16's: WEIGHTS=FILE make serve)"
+            "own real ImageNet weights (to use a file of VGG16's, set WEIGHTS to it)"
         )
 
 

@@ -55,6 +55,7 @@ def test_the_default_falls_back_to_real_weights_and_says_so(tmp_path: Path) -> N
     assert done.returncode == 0
     assert done.stderr.count("\n") == 1
     assert "efficientnet_lite0 is served with its own real ImageNet weights" in done.stderr
+    assert "set WEIGHTS to it" in done.stderr  # as in containers, which have no `make serve`
     config = (tmp_path / "repository/efficientnet_lite0/config.pbtxt").read_text()
     assert 'key: "weights" value { string_value: "imagenet" }' in config
     assert not (tmp_path / "repository/vgg16").exists()
