@@ -123,8 +123,8 @@ class Supervisor:
         ill = [finding for finding in findings if finding.problem]
         self._state.report(findings, self._given_up(ill))
         kept = {finding.model for finding in findings if finding.problem or finding.unproved}
-        for model in self._patients.discharge(kept):
-            self._say(f"{model} infers again.")
+        if well := self._patients.discharge(kept):
+            self._say(f"{', '.join(well)} {'infers' if len(well) == 1 else 'infer'} again.")
         if not ill:
             self._tell_changes(findings)
         self._treat(ill)

@@ -264,11 +264,12 @@ def run(
     *models: str,
     gone: str = "",
     state: State | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Serve models until the script ends; `gone` names one missing from the repository."""
     for model in {*models} - {gone}:
         (repository / model / "1").mkdir(parents=True, exist_ok=True)
-    supervisor = build(triton, lambda text: None, repository, state)
+    supervisor = build(triton, say, repository, state)
     supervisor._watchdog = triton
     supervisor.start(list(models))
     with pytest.raises(Interrupted):
@@ -324,6 +325,18 @@ def test_a_reloaded_model_stays_under_treatment_until_it_has_inferred(
     triton = ScriptedTriton(clock, [FAILS], [UNPROVED], [FAILS])
     run(triton, tmp_path, "m")
     assert triton.done == RELOADED + RESTARTED
+
+
+def test_what_infers_again_is_told_in_one_line(clock: Clock, tmp_path: Path) -> None:
+    said: list[str] = []
+    others = [Finding(name, "1") for name in ("n", "o")]
+    triton = ScriptedTriton(clock, [FAILS, *others], [WELL, *others])
+    triton.is_cached = lambda model: True  # so that all are started anew
+    run(triton, tmp_path, "m", "n", "o", say=said.append)
+    assert said == [
+        "m failed (it fails), and the failure may be cached; restarting Triton.",
+        "m, n, o infer again.",
+    ]
 
 
 def test_the_server_is_ready_again_without_a_model_that_restarts_did_not_heal(
