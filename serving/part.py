@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from gateway.ask import answers
 from gateway.terminal import note
-from inference.tritonserver.processes import is_working
+from inference.tritonserver.processes import ending, is_working
 from serving.errors import ServeError
 from serving.processes import finish, start
 
@@ -58,7 +58,7 @@ class Part:
             else:
                 self._wait_longer(now)
             self._process = None
-            note(f"edgelens: {self.name} ended (status {status}); restarting it")
+            note(f"edgelens: {self.name} {ending(status)}; restarting it")
         if now >= self._restart_at:
             try:
                 self.start()

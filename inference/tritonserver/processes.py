@@ -91,6 +91,13 @@ def _thread_states(pid: int) -> list[str]:
     return states
 
 
+def ending(status: int | None) -> str:
+    """Say how a process ended, by what `poll` returned."""
+    if status is not None and status < 0:
+        return f"was killed by {signal.Signals(-status).name}"
+    return f"ended with status {status}"
+
+
 def parent(pid: int) -> int:
     """Read a process's parent; 0 if it has ended."""
     try:

@@ -14,6 +14,7 @@ from inference.tritonserver.command import Setup, environment, server_command
 from inference.tritonserver.loadings import Loadings
 from inference.tritonserver.log import TritonLog
 from inference.tritonserver.processes import (
+    ending,
     is_working,
     kill,
     kill_stubs_of,
@@ -97,10 +98,7 @@ class TritonServer:
 
     def ending(self) -> str:
         """Say how the process ended."""
-        code = self._process.poll() if self._process else None
-        if code is not None and code < 0:
-            return f"was killed by {signal.Signals(-code).name}"
-        return f"ended with status {code}"
+        return ending(self._process.poll() if self._process else None)
 
     def reason(self) -> str:
         """Say in one line why the process that ended did not start."""

@@ -369,7 +369,7 @@ def test_a_killed_launcher_is_started_again(serve: Callable[..., Serve]) -> None
     launcher.kill()
     wait_until(lambda: gone([launcher, *triton]), "Triton is gone with its launcher", 40)
     wait_until(lambda: classify(running.url) == PHOTO.wnid, "a new Triton answers", 90)
-    assert " Triton's launcher ended (status -9); restarting it" in running.log.read_text()
+    assert " Triton's launcher was killed by SIGKILL; restarting it" in running.log.read_text()
 
 
 def test_a_full_disk_under_its_log_stops_nothing(launch: Callable[..., Serve]) -> None:
