@@ -204,14 +204,16 @@ def infer_request(model: Model, version: str, tensors: Sequence[Tensor], top_k: 
 
 def read_answer(response: Any, pictures: int) -> Answer:
     """Read the classification strings of a response, the same number for every picture."""
+    name = response.model_name
     if not response.raw_output_contents:
-        raise TritonUnavailable(BROKE_OFF)
+        raise TritonUnavailable(BROKE_OFF, said=f"{name}: an empty answer.")
     try:
         texts = deserialize_bytes_tensor(response.raw_output_contents[0])
     except (struct.error, ValueError):
-        raise InferenceFailed("Triton's answer cannot be read.") from None
+        raise InferenceFailed("Triton's answer cannot be read.", said=f"It is {name}'s.") from None
     if not len(texts) or len(texts) % pictures:
-        raise InferenceFailed("Triton's answer does not match the number of pictures sent.")
+        wrong = "Triton's answer does not match the number of pictures sent."
+        raise InferenceFailed(wrong, said=f"{name}: {len(texts)} labels for {pictures}.")
     each = len(texts) // pictures
     rows = [_row(texts[at : at + each]) for at in range(0, len(texts), each)]
     return Answer(response.model_version, rows)

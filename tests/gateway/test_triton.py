@@ -163,9 +163,10 @@ def test_only_a_first_attempt_is_spared_the_balancers_own_retries(
 def test_an_answer_that_is_not_whole_is_refused(
     outputs: list[bytes], expected: type[EdgeLensError]
 ) -> None:
-    response = service_pb2.ModelInferResponse(raw_output_contents=outputs)
-    with pytest.raises(expected):
+    response = service_pb2.ModelInferResponse(model_name="colours", raw_output_contents=outputs)
+    with pytest.raises(expected) as refusal:
         read_answer(response, 2)
+    assert "colours" in refusal.value.for_log()
 
 
 def test_an_answer_that_is_no_probability_concerns_its_own_picture_alone() -> None:
