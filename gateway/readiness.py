@@ -191,7 +191,7 @@ class Readiness:
     def _note_success(self) -> None:
         if self._told:
             self._told.clear()
-            logger.warning("ready again")
+            logger.warning("ready again" if self._success > float("-inf") else "ready")
         self._success = self._clock()
         self._failing = False
         self._in_vain = None

@@ -462,7 +462,9 @@ def test_a_start_in_vain_is_told_once(
     for _ in range(40):
         readiness.probe()
         clock.now += 1
-    assert caplog.messages == ["not ready: away"]
+    triton.failure = None
+    readiness.probe()
+    assert caplog.messages == ["not ready: away", "ready"]
 
 
 def test_a_connection_that_stays_silent_is_left_for_a_new_one(
