@@ -1,6 +1,8 @@
 """Keeps Triton's log in a file of bounded size and finds in it why Triton failed."""
 
 import contextlib
+import errno
+import os
 import re
 import threading
 from collections import deque
@@ -21,6 +23,10 @@ _POLL_FAILED = re.compile(r"Poll failed for model directory '([^']+)': (.*)")
 _PARSE_FAILED = re.compile(r"Error parsing text-format inference\.ModelConfig: (\d+):\d+: (.*)")
 # The second is said of a thread that could not be started either, when Triton waits for its end.
 _NO_THREAD = ("what():  Resource temporarily unavailable", "what():  Invalid argument")
+_RAISE_LIMIT = (
+    "raise the limit of processes (`ulimit -u`, TasksMax= of a service, or the container's) or of"
+    " memory (`ulimit -v`)."
+)
 _UNPARSED = "failed to read text proto from"
 
 
@@ -93,10 +99,7 @@ def explain(lines: Iterable[str]) -> str:
     spoken = [line for line in lines if line.strip()]
     crashes = [line for line in spoken if "what():" in line]
     if any(crash.strip().startswith(_NO_THREAD) for crash in crashes):
-        return (
-            "it could start no more threads; raise the limit of processes (`ulimit -u`, TasksMax="
-            " of a service, or the container's) or of memory (`ulimit -v`)."
-        )
+        return f"it could start no more threads; {_RAISE_LIMIT}"
     return _shorten(next(reversed(crashes or entries or spoken), ""))
 
 
@@ -124,7 +127,9 @@ def _model_failure(entry: str) -> str:
 
 
 def _explained(reason: str) -> str:
-    """Add the usual causes to Triton's words about a process that has ended."""
+    """Add the usual causes to Triton's words about a process that has ended or lacks threads."""
+    if reason.endswith(os.strerror(errno.EAGAIN)):
+        return f"{reason}; {_RAISE_LIMIT}"
     ended_why = (
         " It died while loading: it ran out of memory, or its engine failed. In the latter case,"
         ' the parameter engine "tensorflow" may help.'

@@ -94,6 +94,12 @@ def test_a_limit_of_threads_is_told_by_its_names(error: str) -> None:
     assert "`ulimit -u`" in explain(["terminate called", crash, "Signal (6) received."])
 
 
+def test_a_limit_of_threads_that_a_model_met_is_told_by_its_names() -> None:
+    said = "failed to load 'm' version 1: Internal: OpenVINO cannot run m: "
+    line = f'E1125 02:06:06.24 3398 model_lifecycle.cc:1] "{said}Resource temporarily unavailable"'
+    assert "`ulimit -u`" in explain([line])
+
+
 def test_model_matters_more_than_what_follows_from_it() -> None:
     assert explain([MODEL, PORT]).startswith("model vgg16")
 
