@@ -21,6 +21,12 @@ function listed(names, few, many) {
   return parts.length ? [` ${few}: `, ...parts, "."] : [];
 }
 
+/** Let the browser ask whether to leave: the pictures that wait would be lost. */
+function ask(event) {
+  event.preventDefault();
+  event.returnValue = "asked"; // for browsers that do not count the former
+}
+
 /** The page: a queue of pictures, and the run that works through it. */
 class Page {
   #queue = new Queue();
@@ -94,11 +100,8 @@ class Page {
   }
 
   #listenToDocument() {
-    // Browsers end a page's requests when it is left, WebKit already before it is hidden, as if the
-    // network had failed; coming back to it, the pictures wait (Firefox keeps no page in a run).
-    for (const leaving of ["beforeunload", "pagehide"]) {
-      addEventListener(leaving, () => this.#run?.cancel()); // iPhones know only the latter
-    }
+    // Browsers end a page's requests when it is left; coming back to it, the pictures wait.
+    addEventListener("pagehide", () => this.#run?.cancel());
     document.addEventListener("paste", (event) => {
       const files = event.clipboardData?.files ?? [];
       if (!files.length && event.target !== find("key")) {
@@ -165,12 +168,14 @@ class Page {
       say: (...parts) => this.#say(...parts),
       onProgress: (finished, all) => this.#progress(finished, all),
     });
+    addEventListener("beforeunload", ask);
     try {
       await this.#run.work();
       this.#say(...this.#run.summary());
     } catch (error) {
       this.#stopped(error);
     } finally {
+      removeEventListener("beforeunload", ask);
       const cancelled = document.activeElement === find("cancel");
       this.#run = null;
       this.#refresh();

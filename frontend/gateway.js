@@ -46,6 +46,7 @@ export class Gateway {
       if (error instanceof Refusal || error.name === "AbortError") {
         throw error;
       }
+      options.signal?.throwIfAborted(); // WebKit: as if the network had failed, when left
       const message = "The server cannot be reached: it is down, or the connection is too slow.";
       throw new Refusal("unreachable", message);
     }

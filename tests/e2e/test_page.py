@@ -452,3 +452,26 @@ def test_a_cancelled_picture_no_longer_says_that_the_server_is_busy(page: Page) 
     page.wait(lambda: page.text("status").startswith("Cancelled"), "the run has ended")
     assert "Not classified yet" in page.cards()[0].text
     page.open_ready()
+
+
+def test_who_leaves_the_page_is_asked_first_but_only_in_a_run(page: Page) -> None:
+    page.throttle(2000)
+    page.add(PATHS[:2])
+    page.driver.refresh()
+    assert not page.events("Page.javascriptDialogOpening")
+    page.add(PATHS[:2])
+    page.element("submit").click()
+    page.wait(lambda: page.requests("POST"), "the request is under way")
+    page.driver.refresh()  # the driver answers that it wants to leave
+    assert page.next_event("Page.javascriptDialogOpening")["type"] == "beforeunload"
+
+
+def test_a_run_goes_on_for_who_stays(page: Page) -> None:
+    page.throttle(2000)
+    page.add(PATHS[:2])
+    page.element("submit").click()
+    page.wait(lambda: page.requests("POST"), "the request is under way")
+    leave = "return dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+    assert not page.driver.execute_script(leave)
+    page.throttle(-1)
+    assert best(page.finished()) == LABELS[:2]
