@@ -27,7 +27,8 @@ export class Refusal extends Error {
       : `The server answered ${response.status}.${later}`;
     const isOurs = typeof body?.error?.message === "string";
     const ours = isOurs ? body.error : {};
-    const { code = large ? "too_large" : "unknown", message = unexplained } = ours;
+    const unnamed = response.status >= 500 ? "unreachable" : "unknown"; // a proxy speaks for it
+    const { code = large ? "too_large" : unnamed, message = unexplained } = ours;
     return new Refusal(code, message, response.status, patience(response, isOurs));
   }
 }

@@ -333,6 +333,19 @@ def test_a_busy_proxy_that_does_not_say_how_long_is_asked_again(page: Page, stat
     assert best(page.classify(PATHS[:2])) == LABELS[:2]
 
 
+@pytest.mark.parametrize("status", [500, 504])
+def test_a_proxy_that_speaks_for_the_server_keeps_only_the_pictures_that_were_sent(
+    page: Page, status: int
+) -> None:
+    page.open_ready(script=with_a_foreign_answer("v1/classify", "null", status=status))
+    page.add(PATHS)
+    page.element("submit").click()
+    page.wait(lambda: "8 failed" in page.text("status"), "the run ends")
+    assert page.text("status").startswith(f"The server answered {status}. Try again shortly. ")
+    assert [card.state for card in page.cards()] == ["failed"] * 8 + ["waiting"] * 4
+    page.open_ready()
+
+
 @pytest.mark.parametrize("body", ["null", '{"results":[null]}', '{"results":[{}]}'])
 def test_an_answer_that_is_not_the_servers_fails_the_picture_and_not_the_page(
     page: Page, body: str
