@@ -18,6 +18,11 @@ export class Refusal extends Error {
     Object.assign(this, { code, status, retryAfter });
   }
 
+  /** Whether the server refused before it looked at the pictures. */
+  get isBusy() {
+    return BUSY.includes(this.status);
+  }
+
   static async from(response) {
     const body = await response.json().catch(() => ({}));
     const later = response.status >= 500 ? " Try again shortly." : "";

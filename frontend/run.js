@@ -7,6 +7,7 @@ const REQUEST_PICTURES = 8;
 const REQUEST_BYTES = 8 * 1024 * 1024; // arrives in the gateway's time limit on a slow line too
 const FORM_BYTES = 1024; // more than a form needs for each picture besides its own bytes
 const LONGEST_PAUSE = 30; // seconds the page waits by itself before it asks a busy server again
+const MOST_LOST = 6; // requests in a row that ended with the server: their pictures may end it
 const SILENCE = 10; // seconds without an answer after which the page says that it still waits
 const UNREADABLE = "This file cannot be read any more; if it was moved or changed, choose it again.";
 
@@ -41,6 +42,7 @@ function pause(seconds, signal) {
 export class Run {
   #abort = new AbortController();
   #taken = new Set(); // the pictures that it has worked on
+  #lost = 0; // requests in a row for which something else answered than the server
   #why = ""; // why the server wants to be left alone for a while
 
   constructor(queue, gateway, models, { say, onProgress }) {
@@ -130,6 +132,7 @@ export class Run {
     try {
       const files = [...copies.values()];
       const answer = await this.gateway.classify(files, this.models.asked, this.#abort.signal);
+      this.#lost = 0;
       this.models.check(answer);
       pictures.forEach((picture, index) => {
         const result = answer.results[index];
@@ -147,7 +150,7 @@ export class Run {
       if (error.status === 413 && pictures.length > 1) {
         return this.#sendEach(copies); // this server's limits are lower than usual
       }
-      if (error.retryAfter && error.retryAfter <= LONGEST_PAUSE) {
+      if (this.#mayRepeat(error)) {
         pictures.forEach((picture) => picture.wait(error.message)); // until it is ready, or Cancel
         this.#why = error.message;
         return error.retryAfter;
@@ -164,6 +167,14 @@ export class Run {
       clearTimeout(silence);
     }
     return 0;
+  }
+
+  /** Tell whether the same request is worth sending again by itself. */
+  #mayRepeat({ isBusy, retryAfter }) {
+    if (!isBusy) {
+      this.#lost = retryAfter ? this.#lost + 1 : 0;
+    }
+    return retryAfter && retryAfter <= LONGEST_PAUSE && this.#lost < MOST_LOST;
   }
 
   async #sendEach(copies) {
