@@ -37,6 +37,7 @@ class Page {
     this.gateway = new Gateway(this.key);
     this.models = new Models(this.gateway, {
       onUnauthorized: (refusal) => this.#askForKey(refusal),
+      onLimits: () => this.#limit(),
       onChoice: () => this.#refresh(),
     });
     this.#listenToForms();
@@ -56,17 +57,31 @@ class Page {
       this.#queue.add(picture);
       return picture;
     });
+    const large = this.#refuseLarge();
+    find("pictures").append(...added.map(({ card }) => card));
+    const refused = listed(large, "Too large", "are too large");
+    this.#say(`${counted(added.length - large.length)} added.`, ...refused);
+    this.#refresh();
+  }
+
+  /** Fail what waits and is larger than the server takes; return the names. */
+  #refuseLarge() {
     const most = this.models.limits.picture_bytes;
-    const large = added.filter(({ file }) => file.size > most);
+    const large = this.#queue.in("waiting").filter(({ file }) => file.size > most);
     for (const picture of large) {
       const message = `This file exceeds the limit of ${megabytes(most)}.`;
       picture.fail({ code: "too_large", message });
     }
-    find("pictures").append(...added.map(({ card }) => card));
-    const names = large.map(({ name }) => name);
-    const refused = listed(names, "Too large", "are too large");
-    this.#say(`${counted(added.length - large.length)} added.`, ...refused);
-    this.#refresh();
+    return large.map(({ name }) => name);
+  }
+
+  /** Refuse what was added before the server said how large a picture may be. */
+  #limit() {
+    const large = this.#refuseLarge();
+    if (large.length) {
+      this.#say(...listed(large, "Too large", "are too large"));
+      this.#refresh();
+    }
   }
 
   #listenToForms() {

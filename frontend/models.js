@@ -10,9 +10,10 @@ export class Models {
   #asking = new AbortController();
   limits = UNLIMITED; // until the server has reported its own
 
-  constructor(gateway, { onUnauthorized, onChoice }) {
+  constructor(gateway, { onUnauthorized, onLimits, onChoice }) {
     this.gateway = gateway;
     this.onUnauthorized = onUnauthorized;
+    this.onLimits = onLimits;
     this.onChoice = onChoice;
     find("model").addEventListener("change", () => this.#describe());
   }
@@ -65,6 +66,7 @@ export class Models {
   #limit(limits) {
     this.limits = limits;
     show(find("size-limit"), `; up to ${megabytes(limits.picture_bytes)} each`);
+    this.onLimits();
   }
 
   #chosen() {

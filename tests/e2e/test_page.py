@@ -4,6 +4,7 @@ import csv
 import math
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,23 @@ window.sent = 0;
 window.fetch = (address, ...more) => {
   sent += String(address).includes("v1/classify");
   return counted(address, ...more);
+};
+"""
+# The server says late what it accepts.
+WITH_LATE_LIMITS = """
+const real = fetch;
+const told = new Promise((tell) => { window.tell = tell; });
+window.fetch = async (address, ...more) => {
+  if (String(address).includes("v1/models")) {
+    await told;
+  }
+  return real(address, ...more);
+};
+const read = Blob.prototype.arrayBuffer;
+window.largest = 0;
+Blob.prototype.arrayBuffer = function () {
+  largest = Math.max(largest, this.size);
+  return read.call(this);
 };
 """
 WITH_A_BUSY_SERVER = """
@@ -180,6 +198,31 @@ def test_too_large_files_are_refused_by_name_and_not_sent(page: Page, tmp_path: 
         if event["request"]["method"] == "POST"
     ]
     assert int(post["headers"].get("Content-Length", 0)) < MEGABYTE
+
+
+@pytest.fixture
+def early(page: Page) -> Iterator[Page]:
+    """The page before it knows the server's limits."""
+    added = page.cdp("Page.addScriptToEvaluateOnNewDocument", source=WITH_LATE_LIMITS)
+    page.open()
+    page.cdp("Page.removeScriptToEvaluateOnNewDocument", **added)
+    yield page
+    page.open_ready()
+
+
+def test_a_file_that_is_too_large_is_refused_also_when_the_limit_comes_later(
+    early: Page, tmp_path: Path
+) -> None:
+    large = tmp_path / "panorama.png"
+    with large.open("wb") as file:
+        file.truncate(20 * MEGABYTE + 1)
+    early.add([large, PATHS[0]])
+    assert [card.state for card in early.cards()] == ["waiting"] * 2
+    early.driver.execute_script("tell()")
+    early.wait(lambda: early.cards()[0].state == "failed", "the file is refused")
+    assert early.text("status") == "Too large: panorama.png."
+    assert "20 MB" in early.cards()[0].text
+    assert early.text("submit") == "Classify 1 picture"
 
 
 def test_many_files_that_are_too_large_are_not_all_named(page: Page, tmp_path: Path) -> None:
