@@ -109,11 +109,16 @@ export class Run {
     return taken;
   }
 
-  /** Return a copy of each picture's file; those whose files cannot be read fail. */
+  /**
+   * Return a copy of each picture's file; those whose files cannot be read fail. A large one, alone
+   * in its request, stays on the disk while the server's limit is unknown: it may be of any size.
+   */
   async #copies(pictures) {
     const copies = new Map();
+    const most = this.models.limits.picture_bytes < Infinity ? Infinity : REQUEST_BYTES;
     for (const picture of pictures) {
-      const copy = await copyOf(picture.file);
+      const { file } = picture;
+      const copy = file.size > most ? file : await copyOf(file);
       if (copy) {
         copies.set(picture, copy);
       } else {

@@ -225,6 +225,18 @@ def test_a_file_that_is_too_large_is_refused_also_when_the_limit_comes_later(
     assert early.text("submit") == "Classify 1 picture"
 
 
+def test_a_file_of_any_size_does_not_fill_the_memory(early: Page, tmp_path: Path) -> None:
+    large = tmp_path / "film.png"
+    with large.open("wb") as file:
+        file.truncate(100 * MEGABYTE)
+    cards = early.classify([PATHS[0], large])
+    assert best(cards) == LABELS[:1]
+    assert cards[1].state == "failed"
+    assert early.driver.execute_script("return largest") < MEGABYTE
+    [complaint] = early.errors()  # the browser's own, about the status
+    assert "413" in complaint
+
+
 def test_many_files_that_are_too_large_are_not_all_named(page: Page, tmp_path: Path) -> None:
     large = [tmp_path / f"{number}.png" for number in range(4)]
     for path in large:
