@@ -481,16 +481,18 @@ def test_what_is_shown_can_be_kept_as_a_table(page: Page, tmp_path: Path) -> Non
     named = tmp_path / 'odd "name", really.jpg'
     named.write_bytes(PATHS[2].read_bytes())
     page.cdp("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
-    page.classify([named, NO_PICTURE])
+    formula = Path(shutil.copy(PATHS[2], tmp_path / "=1+1.jpg"))
+    page.classify([named, NO_PICTURE, formula])
     page.element("save").click()
     kept = tmp_path / "edgelens.csv"
     page.wait(lambda: kept.exists() and kept.stat().st_size, "the table is written")
     rows = list(csv.DictReader(kept.read_text(encoding="utf-8-sig").splitlines()))
-    assert [row["rank"] for row in rows] == ["1", "2", "3", "4", "5", ""]
+    assert [row["rank"] for row in rows] == [*"12345", "", *"12345"]
     assert (rows[0]["file"], rows[0]["label"]) == (named.name, "koala")
     assert float(rows[0]["probability"]) > 0.5
     assert rows[5]["file"] == NO_PICTURE.name
     assert "not a picture" in rows[5]["error"]
+    assert rows[6]["file"] == f"'{formula.name}"  # or a spreadsheet would compute it
 
 
 def test_a_guess_does_not_look_like_knowledge(page: Page, tmp_path: Path) -> None:
