@@ -460,6 +460,26 @@ def test_a_label_written_from_right_to_left_turns_nothing_else_round(page: Page)
     page.open_ready()
 
 
+# The exclamation mark stands where a reader of Arabic ends, which is on the left.
+ENDS_LEFT = """
+const text = document.querySelector('.labels .label').firstChild;
+const left = at => {
+  const range = document.createRange();
+  range.setStart(text, at);
+  range.setEnd(text, at + 1);
+  return range.getBoundingClientRect().left;
+};
+return left(text.length - 1) < left(0)
+"""
+
+
+def test_a_label_written_from_right_to_left_ends_on_the_left(page: Page) -> None:
+    page.open_ready(script=WITH_ONE_LABEL.replace("thing", "قطة!"))
+    page.classify(PATHS[:1])
+    assert page.driver.execute_script(ENDS_LEFT)
+    page.open_ready()
+
+
 def test_the_servers_own_502_is_about_the_picture_and_not_repeated(page: Page) -> None:
     body = '{"error":{"code":"inference_failed","message":"No probability."}}'
     page.open_ready(script=with_a_foreign_answer("v1/classify", body, status=502))
