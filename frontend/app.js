@@ -165,12 +165,17 @@ class Page {
     return this.#queue.outdated(find("model").value);
   }
 
-  /** Classify what waits, or else what has another model's labels, or else what failed. */
+  /** The pictures to classify again by all means: a new version may have other labels for them. */
+  #repeatable() {
+    return this.#queue.failed().length ? [] : this.#queue.in("done");
+  }
+
+  /** Classify what waits, or else what has another model's labels, or else what failed, or all. */
   async #start() {
     if (this.#run) {
       return;
     }
-    for (const others of [this.#outdated(), this.#queue.retriable()]) {
+    for (const others of [this.#outdated(), this.#queue.retriable(), this.#repeatable()]) {
       if (!this.#queue.in("waiting").length) {
         others.forEach((picture) => picture.wait());
       }
@@ -282,15 +287,24 @@ class Page {
     find("status").replaceChildren(...parts);
   }
 
+  /** What Classify would do now. */
+  #offer(waiting) {
+    const outdated = this.#outdated().length;
+    const repeatable = this.#repeatable().length;
+    if (waiting) {
+      return `Classify ${counted(waiting)}`;
+    }
+    if (outdated) {
+      return `Classify ${counted(outdated)} with ${find("model").value}`;
+    }
+    return repeatable ? `Classify ${counted(repeatable)} again` : "Classify";
+  }
+
   #refresh() {
     const running = this.#run !== null;
     const waiting = this.#queue.in("waiting").length;
-    const again = waiting || running ? 0 : this.#outdated().length;
     const submit = find("submit");
-    submit.textContent = waiting && !running ? `Classify ${counted(waiting)}` : "Classify";
-    if (again) {
-      submit.textContent = `Classify ${counted(again)} with ${find("model").value}`;
-    }
+    submit.textContent = running ? "Classify" : this.#offer(waiting);
     submit.setAttribute("aria-disabled", String(running));
     find("cancel").hidden = !running;
     find("progress").hidden = !running;

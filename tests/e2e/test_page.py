@@ -285,7 +285,7 @@ def test_screen_readers_are_told_everything(page: Page) -> None:
         ("heading", "What is in the picture?"),
         ("button", "Choose pictures"),
         ("combobox", "Choose a model"),
-        ("button", "Classify"),
+        ("button", "Classify 1 picture again"),
         ("button", f"Remove {PATHS[2].name}"),
         ("image", f"Preview of {PATHS[2].name}"),
         ("heading", PATHS[2].name),

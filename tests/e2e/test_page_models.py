@@ -6,9 +6,23 @@ from selenium.webdriver.support.ui import Select
 from tests.e2e.browser import Page, best
 from tests.e2e.conftest import checked, running_gateway
 from tests.lite import MODEL
-from tests.photos import LABELS, PATHS
+from tests.photos import DATA, LABELS, PATHS
 from tests.servers import Running
 
+NO_PICTURE = DATA / "odd_images/text.jpg"
+
+# Another version than the first is deployed.
+WITH_A_NEW_VERSION = """
+const real = fetch;
+window.version = "1";
+window.fetch = async (address, ...more) => {
+  const answer = await real(address, ...more);
+  if (!String(address).includes("v1/classify")) {
+    return answer;
+  }
+  return Response.json({ ...(await answer.json()), version });
+};
+"""
 # The first list of models names one more.
 WITH_A_MODEL_THAT_GOES = """
 const real = fetch;
@@ -106,8 +120,17 @@ def test_the_same_pictures_can_be_shown_to_another_model(page: Page) -> None:
     assert all("vgg16 version 1" in card.text for card in page.classify())
     Select(page.element("model")).select_by_value(MODEL)
     assert best(page.classify()) == LABELS[:2]
-    page.element("submit").click()
-    assert page.text("status") == "Nothing new to classify."
+
+
+def test_a_new_version_can_be_shown_the_same_pictures(page: Page) -> None:
+    page.open_ready(script=WITH_A_NEW_VERSION)
+    page.classify([PATHS[0], NO_PICTURE, PATHS[1]])
+    page.driver.execute_script("version = '2'")
+    assert page.text("submit") == "Classify 2 pictures again"
+    cards = page.classify()
+    assert [card.state for card in cards] == ["done", "failed", "done"]
+    assert all("efficientnet_lite0 version 2" in card.text for card in (cards[0], cards[2]))
+    page.open_ready()
 
 
 def test_a_model_that_is_served_no_longer_leaves_the_list(page: Page) -> None:
