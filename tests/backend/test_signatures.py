@@ -1,5 +1,8 @@
 """What is read from a SavedModel's `saved_model.pb`."""
 
+import contextlib
+import itertools
+
 import pytest
 
 from inference.backends.tensorflow import wire
@@ -53,6 +56,40 @@ def test_the_only_signature_is_taken_whatever_its_name(save, names):
 def test_where_none_can_be_taken_the_reason_is_said(save, names, reason):
     with pytest.raises(LoadError, match=reason):
         read_signature(save(("serve", names)))
+
+
+def test_the_only_signature_or_graph_does_not_stand_in_for_the_one_that_was_named(save):
+    directory = save(("gpu", ["only"]))
+    assert read_signature(directory).name == "only"
+    with pytest.raises(LoadError, match="no signature 'other'; it has 'only'"):
+        read_signature(directory, name="other")
+    with pytest.raises(LoadError, match="no graph with the tag 'tpu'; it has 'gpu'"):
+        read_signature(directory, tag="tpu")
+
+
+def test_a_directory_without_a_model_is_no_savedmodel(tmp_path):
+    with pytest.raises(LoadError, match=r"is not a SavedModel: No such file .*\(saved_model\.pb\)"):
+        read_signature(tmp_path)
+
+
+def test_a_file_that_is_cut_short_is_damaged(save):
+    directory = save(("serve", ["only"]))
+    file = directory / "saved_model.pb"
+    whole = file.read_bytes()
+    for length in range(1, len(whole)):
+        file.write_bytes(whole[:length])
+        with pytest.raises(LoadError, match="is damaged"):
+            read_signature(directory)
+
+
+def test_a_bit_that_has_changed_is_no_reason_to_break_off(save):
+    directory = save(("serve", ["only"]))
+    file = directory / "saved_model.pb"
+    whole = file.read_bytes()
+    for place, bit in itertools.product(range(len(whole)), range(8)):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+        with contextlib.suppress(LoadError):
+            read_signature(directory)
 
 
 def test_of_several_graphs_the_one_to_serve_is_taken_or_the_one_with_the_tag(save):
