@@ -27,7 +27,7 @@ def test_a_version_is_replaced_only_if_forced(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"version 2 of m is already in .*--force"):
         plan(tmp_path, "m", 2, False)
     assert plan(tmp_path, "m", 2, True).version == 2
-    assert plan(tmp_path, "m", 3, False).version == 3
+    assert plan(tmp_path, "m", 3, False) == Target(tmp_path, "m", 3)
 
 
 def test_a_replaced_version_is_gone_as_a_whole(tmp_path: Path) -> None:
@@ -100,6 +100,9 @@ def test_a_failed_export_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_export_left_is_swept_but_not_a_running_ones(tmp_path: Path) -> None:
+    with staging(tmp_path / "models") as killed:
+        pass
+    killed.mkdir()
     for name in ("models/.export-1-x", ".models-export-1-x"):  # in containers, all are process 1
         (tmp_path / name).mkdir(parents=True)
     with staging(tmp_path / "models") as running:
@@ -154,6 +157,7 @@ def test_a_model_on_another_file_system_is_refused_before_any_work(tmp_path: Pat
         (tmp_path / "m").symlink_to(elsewhere)
         with pytest.raises(ExportError, match=f"cannot write to {tmp_path}/m: it is on another"):
             plan(tmp_path, "m", None, False)
+    assert plan(Path("/dev/shm"), "no such model", None, False).version == 1
     (tmp_path / "here/1").mkdir(parents=True)
     (tmp_path / "n").symlink_to(tmp_path / "here")
     assert plan(tmp_path, "n", None, False).version == 2
