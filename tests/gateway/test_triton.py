@@ -33,11 +33,12 @@ TENSOR = np.arange(224 * 224 * 3, dtype=np.uint32).astype(np.uint8).reshape(224,
 
 
 class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """Answer two labels per picture, after the failures and the waiting that a test asks for."""
+    """Answer the labels of each picture, after the failures and waiting that a test asks for."""
 
     def __init__(self) -> None:
         self.failures: list[tuple[grpc.StatusCode, str]] = []
         self.failed: set[int] = set()  # the pictures in the batches that the cache calls empty
+        self.labels = [b"0.75:1:n00000001 one", b"0.25:2:n00000002 two"]  # of each picture
         self.requests: list[Any] = []
         self.metadata: list[dict[str, Any]] = []
         self.hold: threading.Event | None = None
@@ -54,7 +55,7 @@ class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
         pictures = request.inputs[0].shape[0]
         if pictures in self.failed:
             return service_pb2.ModelInferResponse(model_name=request.model_name)
-        labels = [b"0.75:1:n00000001 one", b"0.25:2:n00000002 two"] * pictures
+        labels = self.labels * pictures
         raw = b"".join(len(label).to_bytes(4, "little") + label for label in labels)
         response = service_pb2.ModelInferResponse(model_name=request.model_name, model_version="3")
         response.raw_output_contents.append(raw)
@@ -181,6 +182,12 @@ def test_a_full_batch_of_large_pictures_can_be_sent(standin: Standin, model: Mod
     assert standin.client.infer(model, "", [large] * 16, 2, Deadline(60)).version == "3"
 
 
+def test_all_labels_of_a_full_batch_can_be_received(standin: Standin, model: Model) -> None:
+    standin.servicer.labels *= 150_000  # gRPC takes 4 MB unless it is told otherwise
+    (row,) = infer(standin, model).rows
+    assert len(row) == 300_000
+
+
 def test_the_proxy_of_the_environment_is_not_for_triton(
     standin: Standin, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,6 +236,7 @@ CASES: list[tuple[grpc.StatusCode, str, type[EdgeLensError]]] = [
     (grpc.StatusCode.INTERNAL, "batch size 224 for 'm', max allowed is 16", TritonUnavailable),
     (grpc.StatusCode.INTERNAL, "division by zero", InferenceFailed),
     (grpc.StatusCode.INVALID_ARGUMENT, "unexpected shape", InferenceFailed),
+    (grpc.StatusCode.INVALID_ARGUMENT, "batch size 17, max allowed is 16", InferenceFailed),
 ]
 
 
@@ -255,6 +263,13 @@ def test_each_grpc_error_has_its_translation(
     assert not details or details not in error.message
     if expected is not UnknownModel:  # which a client has misspelt
         assert error.for_log() == f"{error.message} vgg16: {details!r}"
+
+
+def test_the_log_says_what_helps_when_shared_memory_is_full(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    translate(Failure(grpc.StatusCode.INTERNAL, "Failed to increase the shared memory pool size"))
+    assert "make room in /dev/shm" in caplog.text
 
 
 def test_a_failed_inference_is_left_for_who_asked_to_log(

@@ -46,7 +46,7 @@ def decoder(request: pytest.FixtureRequest):
 
 
 def test_the_configuration_gives_the_contract_and_the_names() -> None:
-    found = read(parameters={"max_bytes": "1000"})
+    found = read(parameters={"max_bytes": "1000"}, max_batch_size=1)
     assert found.contract == CONTRACT
     assert (found.input, found.output, found.instances) == ("image", "tensor", 3)
     assert found.limits == Limits(max_bytes=1000)
@@ -59,6 +59,7 @@ def test_the_configuration_gives_the_contract_and_the_names() -> None:
         ({"parameters": {"crop": "middle"}}, "parameter crop"),
         ({"parameters": {"max_pixels": "many"}}, "max_pixels is 'many'"),
         ({"parameters": {"max_bytes": "0"}}, "max_bytes is '0'"),
+        ({"parameters": {"max_bytes": "²"}}, "max_bytes is '²'"),
         ({"parameters": {"max_bytes": "2147483648"}}, "not a whole number from 1 to 2147483647"),
         ({"max_batch_size": 0}, "max_batch_size"),
         ({"input": []}, "one input"),
