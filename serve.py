@@ -47,6 +47,8 @@ def main() -> int:
         places = Places.from_env(os.environ)
         tunes = setting.read(os.environ, "TUNE", setting.switch, "0")
         places.await_free_ports(stop)
+        if stop.is_set():
+            return 0
         places.require_page()
         _require_known_model(places)
         _export_default_model(stop)

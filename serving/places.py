@@ -50,7 +50,9 @@ class Places:
                 say(f"Waiting for {', '.join(taken)} to become free.")
                 told = True
             stop.wait(0.2)
-        if taken and not stop.is_set():
+        if stop.is_set():
+            return
+        if taken:
             raise ServeError(
                 f"{', '.join(taken)} in use: stop what listens there, or set other ports "
                 "(for Triton's, 0 picks free ones)"

@@ -303,6 +303,17 @@ def test_ports_that_are_taken_or_given_twice_are_one_sentence_and_nothing_is_sta
         assert "Starting Triton" not in running.log.read_text()
 
 
+def test_who_ends_the_wait_for_a_port_is_told_nothing_more(launch: Callable[..., Serve]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        waiting = launch(PORT=port, command=(sys.executable, "serve.py"))
+        said = f"Waiting for PORT={port} to become free.\n"
+        wait_until(lambda: waiting.log.read_text() == said, "it waits", HANGS)
+        waiting.process.send_signal(signal.SIGINT)
+        assert waiting.process.wait(HANGS) == 0
+    assert waiting.log.read_text() == said
+
+
 def test_a_full_disk_without_room_for_temporary_files_is_told(
     launch: Callable[..., Serve],
 ) -> None:
