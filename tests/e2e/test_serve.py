@@ -275,6 +275,8 @@ def test_a_default_that_is_not_there_is_one_sentence(launch: Callable[..., Serve
         ({"TRITON_ADMIN_KEY": "short"}, "TRITON_ADMIN_KEY must be 8 to 256 letters"),
         ({"PORT": "0"}, "PORT=0 would hide the page"),
         ({"HOST": "*"}, "HOST='*' cannot be used"),
+        ({"HOST": "192.0.2.1"}, "the gateway cannot listen on 192.0.2.1:"),
+        ({"TRITON_HOST": "192.0.2.1"}, "'192.0.2.1' is not an address of this machine"),
         ({"TUNE": "maybe"}, "TUNE='maybe' cannot be used: give 1, yes, true, on or 0, "),
         ({"MODEL": "VGG166"}, "nor known to the exporter; did you mean vgg16?"),
         ({"MODEL": f"{MODEL}_image"}, "_image names no classifier"),
