@@ -59,8 +59,15 @@ def test_a_default_that_triton_does_not_serve_is_told_with_what_it_serves(
         assert Inquiry(places, ready).answer() == {}
 
 
+@pytest.mark.parametrize(
+    ("elsewhere", "asked"), [("", ""), ("10.0.0.1:8001", " (TRITON_URL=10.0.0.1:8001)")]
+)
 def test_what_a_long_start_waits_for_is_told_once_and_not_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    elsewhere: str,
+    asked: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     clock, told = Clock(), ""
     monkeypatch.setattr(inquiry, "time", SimpleNamespace(monotonic=clock))
@@ -76,10 +83,11 @@ def test_what_a_long_start_waits_for_is_told_once_and_not_at_once(
         refusing = threading.Thread(target=answer, daemon=True)
         refusing.start()
         page = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        asking = Inquiry(SimpleNamespace(page=page, elsewhere=""), tmp_path / "ready.json")
+        places: Any = SimpleNamespace(page=page, elsewhere=elsewhere)
+        asking = Inquiry(places, tmp_path / "ready.json")
         for seconds, times in ((0, 0), (PATIENCE + 1, 1), (60, 1)):
             clock.now += seconds
             assert asking.answer() == {}
             told += capfd.readouterr().err
-            assert told.count("edgelens: not ready yet: No model.\n") == times
+            assert told.count(f"edgelens: not ready yet{asked}: No model.\n") == times
         refusing.join(10)
