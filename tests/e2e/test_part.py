@@ -1,15 +1,18 @@
 """The parts that `make serve` starts again."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from inference.tritonserver.processes import is_alive
 from serving import part
 from serving.errors import ServeError
 from serving.part import ASK_PERIOD, MOST_SILENCES, STEADY, Part
 from tests.gateway.clock import Clock
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -107,3 +110,42 @@ def test_a_part_that_stays_silent_is_killed_unless_it_is_at_work(
         said.append(False)  # it has only just been started
         idle.check()
         assert "killing it" not in capfd.readouterr().out
+
+
+CLEANING = """
+import signal, subprocess, sys
+child = subprocess.Popen(["sleep", "60"])
+def end(*_):
+    print("asked", flush=True)
+    if "stubborn" not in sys.argv:
+        child.kill()
+        sys.exit()
+signal.signal(signal.SIGTERM, end)
+print(child.pid, flush=True)
+while True:
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize("kind", ["polite", "stubborn"])
+def test_a_part_is_asked_to_end_and_killed_with_its_children_if_it_does_not(
+    kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    said: list[str] = []
+
+    def has_said(lines: int) -> bool:
+        said.extend(capfd.readouterr().out.splitlines())
+        return len(said) == lines
+
+    ending = Part("the part", [sys.executable, "-c", CLEANING, kind], {}, "")
+    ending.stop(20)  # it may not have been started yet
+    ending.finish(0)
+    ending.start()
+    try:
+        wait_until(lambda: has_said(1), "it runs", 20)
+        ending.stop(20 if kind == "polite" else 0)
+        assert ending._process.poll() == (0 if kind == "polite" else None)
+        wait_until(lambda: has_said(2), "it is asked", 20)
+    finally:
+        ending.finish(0)
+    wait_until(lambda: not is_alive(int(said[0])), "its child is gone", 20)
