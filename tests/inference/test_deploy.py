@@ -254,6 +254,14 @@ def test_what_cannot_be_deployed_is_one_sentence(
     assert sentence in line
 
 
+def test_a_wrong_setting_has_a_status_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRITON_HTTP_PORT", "x")
+    assert main(["cat", "--version", "1"]) == 2
+    assert capsys.readouterr().err.startswith("deploy: TRITON_HTTP_PORT='x' cannot be used")
+
+
 @pytest.mark.parametrize(
     ("fault", "status", "sentence"),
     [

@@ -4,9 +4,12 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -18,6 +21,7 @@ from inference.contracts.expectation import Expectation
 from inference.contracts.report import Report
 from inference.contracts.variants import variants
 from inference.locking import locked
+from inference.selftest import main
 from tests.inference.calls import admin
 from tests.inference.contracted import (
     CONTRACT,
@@ -255,6 +259,7 @@ def test_an_older_version_is_checked_without_the_ensemble(served: Running) -> No
     [
         (["--model", "nowhere"], "nowhere cannot be checked: the server refuses"),
         (["--model", "right", "--version", "7"], "right cannot be checked"),
+        (["--model", "right_image"], "right_image belongs to a model: check that one"),
         (["--grpc", "127.0.0.1:9"], "nothing answers over gRPC at 127.0.0.1:9"),
     ],
 )
@@ -290,6 +295,68 @@ def test_a_server_that_lists_no_models_wants_a_name(served: Running, tmp_path: P
     )
     assert finished.returncode == 2
     assert "name one with --model" in finished.stderr
+
+
+def test_a_server_whose_models_state_no_contract_is_not_called_right(server: Running) -> None:
+    finished = selftest(server)
+    assert finished.returncode == 2
+    assert finished.stderr == "selftest: no model with a contract is loaded\n"
+
+
+def test_without_grpc_it_is_said_that_only_http_is_checked(
+    served: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRITON_HTTP_PORT", str(served.http_port))
+    monkeypatch.setenv("TRITON_GRPC_PORT", "9")
+    assert main(["--model", "right_without_ensemble"]) == 0
+    said = capsys.readouterr().out
+    assert "no gRPC at 127.0.0.1:9, so only HTTP is checked" in said
+    assert "tensor over HTTP" in said
+    assert "over gRPC" not in said
+
+
+def test_a_wrong_setting_is_no_deviation(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRITON_HTTP_PORT", "x")
+    assert main([]) == 2
+    assert capsys.readouterr().err.startswith("selftest: TRITON_HTTP_PORT='x' cannot be used")
+
+
+class Stranger(BaseHTTPRequestHandler):
+    """Lives, and keeps what it is told to list its models with."""
+
+    told: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        self.told.append(str(self.headers))
+        self.send_response(403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("host", "gets_it"), [("127.0.0.1", True), ("127.0.0.2", False)])
+def test_only_the_server_of_this_machine_gets_its_admin_key(
+    host: str, gets_it: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRITON_ADMIN_KEY", "secret-key")
+    with HTTPServer((host, 0), Stranger) as stranger:
+        answering = threading.Thread(target=stranger.serve_forever, args=(0.01,))
+        answering.start()
+        try:
+            assert main([f"http://{host}:{stranger.server_port}"]) == 2
+        finally:
+            stranger.shutdown()
+            answering.join(10)
+    assert ("secret-key" in Stranger.told.pop()) is gets_it
 
 
 def test_a_right_configuration_gives_the_golden_tensor() -> None:
