@@ -11,6 +11,7 @@ from exporter.default import _ready, ensure_default
 from exporter.errors import WeightsUnavailable
 from exporter.job import Job
 from inference.pbtxt import parameters
+from inference.repository import versions_in
 from tests.exporter.conftest import SMALL
 
 LIGHT = """
@@ -72,7 +73,7 @@ def test_asking_for_imagenet_changes_nothing_where_a_model_is_ready(
 
 @pytest.mark.parametrize(
     "lost",
-    [[f"{SMALL}_image"], [f"{SMALL}_image/1"], [f"{SMALL}_decode/1", f"{SMALL}_image"]],
+    [[f"{SMALL}_image"], [f"{SMALL}_image/1"], [f"{SMALL}_decode", f"{SMALL}_image"]],
     ids=["ensemble", "half-an-ensemble", "all"],
 )
 def test_what_a_killed_export_did_not_come_to_is_written(repository: Path, lost: list[str]) -> None:
@@ -81,6 +82,26 @@ def test_what_a_killed_export_did_not_come_to_is_written(repository: Path, lost:
         shutil.rmtree(repository / name)
     ensure_default(repository, "")
     assert contents(repository) == before
+
+
+@pytest.mark.parametrize(
+    ("policy", "number"), [("specific { versions: [ 1 ] }", 1), ("latest { }", 2)]
+)
+def test_a_lost_ensemble_gets_the_number_of_the_version_that_serves(
+    repository: Path, policy: str, number: int
+) -> None:
+    config, ensemble = repository / SMALL / "config.pbtxt", repository / f"{SMALL}_image"
+    (repository / SMALL / "2").mkdir()
+    config.write_text(config.read_text().replace("specific { versions: [ 1 ] }", policy))
+    shutil.rmtree(ensemble)
+    ensure_default(repository, "")
+    assert f"versions: [ {number} ]" in (ensemble / "config.pbtxt").read_text()
+    assert versions_in(ensemble) == [number]
+    own = ensemble / "config.pbtxt"
+    own.write_text(own.read_text().replace(f"specific {{ versions: [ {number} ] }}", "all { }"))
+    shutil.rmtree(ensemble / str(number))
+    ensure_default(repository, "")
+    assert versions_in(ensemble) == [number]
 
 
 def test_a_model_of_the_users_gets_no_companions(repository: Path) -> None:

@@ -218,8 +218,11 @@ def test_own_classes_replace_the_only_version_if_forced(
 ) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text("cat\ndog\n")
+    decode = repository / f"{SMALL}_decode/config.pbtxt"
+    decode.write_text(decode.read_text().replace("dims: [ 224, 224, 3 ]", "dims: [ 64, 64, 3 ]"))
     arguments = (SMALL, "--weights", "random", "--labels", str(labels))
     assert run(*arguments, "--version", "1", "--force", repository=repository) == 0
+    assert "dims: [ 224, 224, 3 ]" in decode.read_text()
     assert (repository / SMALL / "labels.txt").read_text() == "cat\ndog\n"
     assert "dims: [ 2 ]" in config(repository)
     assert "dims: [ 2 ]" in (repository / f"{SMALL}_image/config.pbtxt").read_text()
