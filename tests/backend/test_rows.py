@@ -273,7 +273,9 @@ def test_whole_numbers_are_compared_exactly():
     a = ops.parameter([-1, WIDTH], np.float32, "a")
     counted = ops.add(ops.multiply(a, ops.constant(np.float32(0))), count(a))
     large = ops.convert(ops.add(counted, ops.constant(np.float32(100_000))), np.int32)
-    assert mixes_rows(Compiler(ov.Model([large], [a]), "f32").compile(CORES, streams=1), "f32")
+    for whole, mixes in ((large, True), (ops.convert(a, np.int32), False)):
+        compiled = Compiler(ov.Model([whole], [a]), "f32").compile(CORES, streams=1)
+        assert mixes_rows(compiled, "f32") == mixes
 
 
 def test_rows_that_refuse_every_trial_are_not_joined():
