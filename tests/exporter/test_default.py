@@ -97,11 +97,14 @@ def test_a_lost_ensemble_gets_the_number_of_the_version_that_serves(
     ensure_default(repository, "")
     assert f"versions: [ {number} ]" in (ensemble / "config.pbtxt").read_text()
     assert versions_in(ensemble) == [number]
-    own = ensemble / "config.pbtxt"
-    own.write_text(own.read_text().replace(f"specific {{ versions: [ {number} ] }}", "all { }"))
-    shutil.rmtree(ensemble / str(number))
-    ensure_default(repository, "")
-    assert versions_in(ensemble) == [number]
+    own, said = ensemble / "config.pbtxt", f"specific {{ versions: [ {number} ] }}"
+    for kept, its_number in (("specific { versions: [ 7 ] }", 7), ("all { }", number)):
+        own.write_text(own.read_text().replace(said, kept))
+        said = kept
+        for version in versions_in(ensemble):
+            shutil.rmtree(ensemble / str(version))
+        ensure_default(repository, "")
+        assert versions_in(ensemble) == [its_number]
 
 
 def test_a_model_of_the_users_gets_no_companions(repository: Path) -> None:
