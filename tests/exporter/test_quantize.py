@@ -199,6 +199,16 @@ def test_a_version_with_other_weights_is_not_quantised(
         quantize_version(Job(SPEC, weights, exported), weights, pictures, 0.95)
 
 
+@pytest.mark.parametrize(("named", "meant"), [(1, 1), (None, 2)])
+def test_the_version_that_is_named_is_meant_and_else_the_newest(
+    repository: Path, pictures: Path, named: int | None, meant: int
+) -> None:
+    (repository / SMALL / "2").mkdir()
+    job = Job(SPEC, "random", repository, version=named)
+    with pytest.raises(ExportError, match=f"^version {meant} in .* has weights"):
+        quantize_version(job, "random", pictures, 0.95)
+
+
 def test_a_version_with_other_labels_is_not_quantised(exported: Path, tmp_path: Path) -> None:
     other = tmp_path / "labels.txt"
     other.write_text("cat\ndog\n")
