@@ -24,7 +24,7 @@ from exporter.target import staging
 from inference.backends.tensorflow.errors import reason
 from inference.backends.tensorflow.location import SAVED_MODEL
 from inference.backends.tensorflow.precision import INT8_MODEL, INT8_WEIGHTS
-from inference.pbtxt import parse
+from inference.pbtxt import parameters, parse
 from inference.writing import flush
 
 BATCH = 8
@@ -73,10 +73,17 @@ def quantize(version_dir: Path, pictures: Path, minimum: float) -> str:
     _save(small, version_dir)
     out = len(files) - len(tensors)
     without = f"; {out} of {len(files)} files skipped, not pictures" if out else ""
+    return f"{version_dir / INT8_MODEL}: {agreement}{without}\n  {_what_next(version_dir)}"
+
+
+def _what_next(version_dir: Path) -> str:
     model, version = version_dir.parent.name, version_dir.name
+    if f"golden_label_v{version}" not in parameters(
+        read_config(version_dir.parent / "config.pbtxt")
+    ):
+        return "a server that is already running uses it after a restart"
     return (
-        f"{version_dir / INT8_MODEL}: {agreement}{without}\n"
-        f"  `make deploy MODEL={model} VERSION={version}` brings it into a server that is already"
+        f"`make deploy MODEL={model} VERSION={version}` brings it into a server that is already"
         " running (in containers: deploy/README.md)"
     )
 

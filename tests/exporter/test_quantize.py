@@ -97,6 +97,15 @@ def test_what_is_said_is_what_the_held_out_pictures_show(
     assert f"`make deploy MODEL={SMALL} VERSION=1` brings it into" in said
 
 
+def test_no_deployment_is_promised_for_a_model_that_none_can_test(
+    light_version: Path, pictures: Path
+) -> None:
+    config = light_version.parent / "config.pbtxt"
+    config.write_text(config.read_text().replace("golden_label_v1", "golden_label_v9"))
+    said = quantize(light_version, pictures, 0)
+    assert said.endswith("\n  a server that is already running uses it after a restart")
+
+
 def test_too_little_agreement_writes_nothing(light_version: Path, pictures: Path) -> None:
     with pytest.raises(ExportError, match=r"enough: top-1 agreement .* but 100\.5% is required"):
         quantize(light_version, pictures, 1.005)
