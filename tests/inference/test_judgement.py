@@ -92,6 +92,20 @@ def test_the_rounding_of_a_right_model_is_no_mistake(
     assert judge(ask(expected.tensor(), off), expected, ask) is None
 
 
+def test_what_low_precision_does_to_a_model_that_is_not_sure_is_no_mistake() -> None:
+    """A model of three classes, measured: by chance, a closer crop gets nearer at bf16."""
+    told = {"golden_label_v1": LABELS[1], "golden_probability_v1": "0.4924"}
+    expected = Expectation.from_config(configuration(precision="auto", **told), "1")
+    closer = expected.tensors_gone_wrong()["wrong resize (shorter side 64 instead of 80)"]
+
+    def unsure(tensor: Pixels) -> Answer:
+        score = 0.4882 if np.array_equal(tensor, closer) else 0.4707
+        rows = [f"{score}:1:{LABELS[1]}", *(f"0.05:{i}:{LABELS[i]}" for i in (0, *range(2, 10)))]
+        return Answer.from_strings(map(str.encode, rows), "1")
+
+    assert judge(unsure(expected.tensor()), expected, unsure) is None
+
+
 @pytest.mark.parametrize(
     ("lead", "stated", "is_right"), [(0.006, 0.5, True), (0.16, 0.5, False), (0.16, 0.42, False)]
 )
