@@ -183,10 +183,9 @@ def _filled(spec: ModelSpec, path: Path, found: Shapes, legacy: bool) -> Any:
     try:
         _load(model, path, legacy)
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0][:200]
         raise ExportError(
-            f"the weights in {path} do not fit {spec.name}: {reason} A model with layers of its own"
-            " must be saved whole (model.save), not only its weights"
+            f"the weights in {path} do not fit {spec.name}, layer by layer; a model with layers of"
+            " its own must be saved whole (model.save), not only its weights"
         ) from error
     return model
 

@@ -53,6 +53,15 @@ def test_weights_in_the_old_format_are_read_under_any_name(
     np.testing.assert_allclose(model(PICTURE), trained(PICTURE), atol=1e-6)
 
 
+def test_weights_in_other_layers_are_told_to_be_saved_whole(tmp_path: Path) -> None:
+    shape = (224, 224, 3)
+    base = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=shape)
+    nested = fine_tuned(base, keras.layers.Dense(5))
+    nested.save_weights(path := tmp_path / "mine.weights.h5")
+    with pytest.raises(ExportError, match=r"layer by layer; .* must be saved whole \(model\.save"):
+        model_from_file(SPEC, path)
+
+
 def test_a_fine_tuned_vgg16_keeps_its_own_last_layers_and_size(tmp_path: Path) -> None:
     base = keras.applications.VGG16(weights=None, include_top=False, input_shape=(96, 96, 3))
     model = fine_tuned(base, keras.layers.Dense(8, "relu"), keras.layers.Dense(3))
