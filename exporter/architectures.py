@@ -16,11 +16,11 @@ OUTPUT = "probabilities"
 class Normalisation(StrEnum):
     """What is done inside the SavedModel to RGB values of 0-255 before the first layer."""
 
-    NONE = "none"  # the network begins with its own normalisation layers
-    CAFFE = "caffe"  # RGB to BGR, then minus ImageNet's mean
-    SYMMETRIC = "symmetric"  # x / 127.5 - 1
-    TORCH = "torch"  # (x / 255 - mean) / standard deviation
-    LITE = "lite"  # (x - 127) / 128
+    NONE = "x, which the network normalises itself"
+    CAFFE = "x in BGR - ImageNet's mean"
+    SYMMETRIC = "x / 127.5 - 1"
+    TORCH = "(x / 255 - ImageNet's mean) / standard deviation"
+    LITE = "(x - 127) / 128"
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from exporter.errors import ExportError
 from exporter.golden import Golden, golden_of, golden_tensor
 from exporter.host_configs import amend_host_configs
 from exporter.job import Job
+from exporter.keras_file import ADDED_SOFTMAX
 from exporter.labels import labels_for, read_labels
 from exporter.normalisation import normalise
 from exporter.progress import steps
@@ -77,9 +78,20 @@ def _report(target: Target, source: Source, golden: Golden, what_next: str) -> s
     return (
         f"{path} ({size_of(path) / 1e6:.0f} MB)\n"
         f"  input   {INPUT}: UINT8 [N,{side},{side},3], RGB\n"
-        f"  output  {OUTPUT}: FP32 [N,{source.classes}]\n"
+        f"  the first layer gets {source.spec.normalisation}\n"
+        f"  output  {OUTPUT}: FP32 [N,{source.classes}]{_added(source)}\n"
         f"  golden picture: {golden.label} ({golden.probability:.2%})\n"
         f"  {what_next}"
+    )
+
+
+def _added(source: Source) -> str:
+    """Name a softmax that the user's model does not end in: it suits a single right label only."""
+    if source.model.layers[-1].name != ADDED_SOFTMAX:
+        return ""
+    return (
+        ", by a softmax that was added to the model's own output; if several labels may be right"
+        " at once, end it in a sigmoid"
     )
 
 

@@ -23,6 +23,7 @@ from exporter.preprocessing import own_preprocessing, parts
 HDF5 = (".h5", ".hdf5")
 NOT_WEIGHTS = ("optimizer", "optimizer_weights", "seed_generator", "metrics")
 
+ADDED_SOFTMAX = "added_softmax"
 NORMALIZATION_WEIGHTS = 3  # mean, variance, count
 AS_IT_IS = "model_repository/README.md says how to serve any other model as it is"
 PASSING = (
@@ -133,7 +134,7 @@ def _with_probabilities(model: Any, path: Path) -> Any:
     if shape[1] == 1:
         return _with_both_classes(model, last, path)
     if last is keras.activations.linear:
-        softmax = keras.layers.Softmax(name="added_softmax")
+        softmax = keras.layers.Softmax(name=ADDED_SOFTMAX)
         return keras.Model(model.inputs[0], softmax(model.outputs[0]))
     return keras.Model(model.inputs[0], model.outputs[0])  # out of a dictionary, if it is in one
 

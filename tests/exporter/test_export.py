@@ -151,6 +151,7 @@ def test_a_second_version_keeps_the_users_config(
     assert capsys.readouterr().out.splitlines() == [
         f"{repository / SMALL}/2/model.savedmodel (20 MB)",
         "  input   image: UINT8 [N,224,224,3], RGB",
+        "  the first layer gets (x - 127) / 128",
         "  output  probabilities: FP32 [N,1000]",
         f"  golden picture: {label} ({probability:.2%})",
         f"  not in service yet: `make deploy MODEL={SMALL} VERSION=2` tests it beside the current"
@@ -347,6 +348,22 @@ def test_a_users_fine_tuned_vgg16_is_served_as_it_was_trained(
     expected = keras.saving.load_model(path).predict(fed, verbose=0)
     answered = savedmodel.classify(model / "1/model.savedmodel", pictures)
     np.testing.assert_allclose(answered, expected, atol=1e-4)
+
+
+def test_a_softmax_that_the_export_adds_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = keras.applications.VGG16(weights=None, include_top=False, input_shape=(SIDE, SIDE, 3))
+    head = (keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2))
+    keras.Sequential([base, *head]).save(path := tmp_path / "logits.keras")
+    (labels := tmp_path / "pets.txt").write_text("cat\ndog\n")
+    arguments = ("vgg16", "--weights", str(path), "--labels", str(labels))
+    assert run(*arguments, repository=tmp_path / "models") == 0
+    assert capsys.readouterr().out.splitlines()[2:4] == [
+        "  the first layer gets x in BGR - ImageNet's mean",
+        "  output  probabilities: FP32 [N,2], by a softmax that was added to the model's own"
+        " output; if several labels may be right at once, end it in a sigmoid",
+    ]
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16", "float64"])
