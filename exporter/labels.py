@@ -15,18 +15,20 @@ def imagenet_labels() -> list[str]:
 
 
 def read_labels(path: Path) -> list[str]:
-    """Return the lines of a label file; ExportError if it is unreadable or has an empty line."""
+    """Return the lines of a label file; ExportError if it is not one, or has an empty line."""
     try:
         labels = [line.strip() for line in path.read_text(encoding="utf-8-sig").split("\n")]
     except OSError as error:
         raise ExportError(f"cannot read the labels in {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ExportError(f"the labels in {path} are not UTF-8 text") from error
+        raise ExportError(f"the labels in {path} are not UTF-8 text; save them as UTF-8") from error
     while labels and not labels[-1]:  # empty lines at the end name nothing
         labels.pop()
     if not labels or "" in labels:
         line = labels.index("") + 1 if labels else 1
         raise ExportError(f"line {line} of {path} is empty; give one label per line")
+    if path.suffix.lower() == ".csv" and all("," in label for label in labels):
+        raise ExportError(f"{path} is a table; give one label per line, and nothing else there")
     return labels
 
 

@@ -32,7 +32,7 @@ def test_only_a_line_end_ends_a_label_as_in_triton(tmp_path: Path) -> None:
     [
         (b"", "line 1 of .* is empty"),
         (b"cat\n\ndog\n", "line 2 of .* is empty"),
-        (b"\xff\xfe", "not UTF-8"),
+        (b"\xff\xfe", "not UTF-8 text; save them as UTF-8"),
     ],
     ids=["empty", "empty-line", "not-text"],
 )
@@ -41,6 +41,15 @@ def test_a_bad_label_file_is_refused(tmp_path: Path, content: bytes, sentence: s
     path.write_bytes(content)
     with pytest.raises(ExportError, match=sentence):
         read_labels(path)
+
+
+def test_a_table_is_refused_but_not_a_column_of_labels(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("0,cat\n1,dog\n")
+    with pytest.raises(ExportError, match="is a table; give one label per line"):
+        read_labels(path)
+    path.write_text("cat\ndog, or wolf\n")
+    assert read_labels(path) == ["cat", "dog, or wolf"]
 
 
 def test_a_label_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
