@@ -12,7 +12,7 @@ from exporter.default import ensure_default
 from exporter.errors import ExportError
 from exporter.interruption import interruptible
 from exporter.job import Job
-from exporter.quantization import quantize_version
+from exporter.quantization import quantize_existing, quantize_version
 from gateway.model_names import classifier_name
 from gateway.setting import SettingError, argument, given, number, whole
 from gateway.terminal import say
@@ -91,7 +91,8 @@ def _add_quantisation(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="add an int8 variant to the version, calibrated on the pictures in DIR; "
-        "the model is exported first only if it is missing",
+        "the model is exported first only if it is missing, and needs no MODEL if it is there "
+        "under a --name",
     )
     parser.add_argument(
         "--min-agreement",
@@ -129,12 +130,21 @@ def _run(options: argparse.Namespace) -> None:
             say(f"{spec.name:20} {spec.size}x{spec.size}  {spec.about}")
     elif options.default:
         ensure_default(options.repository, given(os.environ, "WEIGHTS"))
+    elif options.model is None and _only_quantises(options):
+        model_dir = options.repository / options.name
+        quantize_existing(model_dir, options.version, options.quantize, options.min_agreement)
     elif options.model is None:
         raise ExportError(f"name a model: {', '.join(ARCHITECTURES)}")
     elif options.quantize:
         quantize_version(_job(options), options.weights, options.quantize, options.min_agreement)
     else:
         say(deferred.export(_job(options)))
+
+
+def _only_quantises(options: argparse.Namespace) -> bool:
+    """Tell whether what is asked concerns a version that is there: nothing describes another."""
+    of_export = options.weights or options.labels or options.force
+    return bool(options.quantize and options.name and not of_export)
 
 
 def _job(options: argparse.Namespace) -> Job:

@@ -20,10 +20,8 @@ def quantize_version(job: Job, weights: str | None, pictures: Path, minimum: flo
     `weights` is what the command line says, None if nothing: a version that is not the one asked
     for is not quantised by mistake.
     """
-    if not pictures.is_dir():
-        raise ExportError(f"there is no directory {pictures}; --quantize takes one of pictures")
     model_dir = job.repository / job.model
-    require_writable(model_dir)  # before minutes are spent
+    _require_places(model_dir, pictures)
     existing = versions_in(model_dir)
     version = job.version or max(existing, default=1)
     if version not in existing:
@@ -32,6 +30,26 @@ def quantize_version(job: Job, weights: str | None, pictures: Path, minimum: flo
     else:
         _require_same(job, weights, model_dir, version)
     say(deferred.quantize(model_dir / str(version), pictures, minimum))
+
+
+def quantize_existing(model_dir: Path, version: int | None, pictures: Path, minimum: float) -> None:
+    """Add an int8 variant to a version that is there, whoever wrote it. Raises ExportError."""
+    _require_places(model_dir, pictures)
+    existing = versions_in(model_dir)
+    version = version or max(existing, default=1)
+    if version not in existing:
+        raise ExportError(
+            f"there is no version {version} of {model_dir.name} in {model_dir.parent}; to export"
+            " one, name its architecture, too: see --list"
+        )
+    say(deferred.quantize(model_dir / str(version), pictures, minimum))
+
+
+def _require_places(model_dir: Path, pictures: Path) -> None:
+    """Raise ExportError, before minutes are spent, if there is nothing to read or to write."""
+    if not pictures.is_dir():
+        raise ExportError(f"there is no directory {pictures}; --quantize takes one of pictures")
+    require_writable(model_dir)
 
 
 def _require_same(job: Job, weights: str | None, model_dir: Path, version: int) -> None:

@@ -229,6 +229,23 @@ def test_a_version_with_other_labels_is_not_quantised(exported: Path, tmp_path: 
         quantize_version(replace(job, labels=same), None, tmp_path, 0.95)
 
 
+def test_a_model_that_is_there_is_quantised_by_its_name_alone(
+    light_version: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository, name = light_version.parents[1], light_version.parent.name
+    command = ["--repository", str(repository), "--quantize", str(pictures), "--min-agreement", "0"]
+    assert main([*command, "--name", name]) == 0
+    assert f"{light_version}/model.int8.xml: top-1 agreement" in capsys.readouterr().out
+    for arguments, sentence in (
+        (["--name", name, "--version", "2"], f"no version 2 of {name} in {repository}; to export"),
+        (["--name", "mine"], f"no version 1 of mine in {repository}; to export"),
+        (["--name", name, "--weights", "random"], "name a model: vgg16"),
+        ([], "name a model: vgg16"),
+    ):
+        assert main([*command, *arguments]) == 1
+        assert sentence in capsys.readouterr().err
+
+
 def test_quantising_replaces_no_version(exported: Path, pictures: Path) -> None:
     with pytest.raises(ExportError, match="replace it with --force first"):
         quantize_version(Job(SPEC, "imagenet", exported, force=True), None, pictures, 0.95)
