@@ -38,6 +38,7 @@ class Agreement:
     """How an int8 model compares with float32 on pictures it was not calibrated with."""
 
     pictures: int
+    labels: int  # that float32 gives them: with a single one, agreement says little
     top1: float
     mean_difference: float
 
@@ -45,7 +46,7 @@ class Agreement:
         top1 = math.floor(self.top1 * 1000) / 10  # rounded down: what is too little must look so
         return (
             f"top-1 agreement with f32 {top1:.1f}%, mean |dp| {self.mean_difference:.2e} "
-            f"on {self.pictures} held-out pictures"
+            f"on {self.pictures} held-out pictures with {self.labels} different labels"
         )
 
 
@@ -105,8 +106,13 @@ def compare(core: Any, full: Any, small: Any, tensors: Tensors, output: str = OU
     """Run both models on `tensors` and say how far they agree."""
     expected = _classify(core, full, tensors, output, "f32 on held-out pictures")
     answered = _classify(core, small, tensors, output, "int8 on held-out pictures")
-    same = expected.argmax(axis=1) == answered.argmax(axis=1)
-    return Agreement(len(tensors), float(same.mean()), float(np.abs(expected - answered).mean()))
+    best = expected.argmax(axis=1)
+    return Agreement(
+        pictures=len(tensors),
+        labels=len(np.unique(best)),
+        top1=float((best == answered.argmax(axis=1)).mean()),
+        mean_difference=float(np.abs(expected - answered).mean()),
+    )
 
 
 def _quantized(full: Any, tensors: Tensors) -> Any:
