@@ -48,6 +48,7 @@ def test_a_locked_and_busy_server(locked: tuple[Page, Gateway, str], tmp_path: P
     assert retry.text.startswith("Try again in ")
     assert str(retry.get_attribute("aria-label")).startswith("Try again in ")
     assert not retry.is_enabled()
+    assert page.text("submit") == "Classify"  # not those again that have their labels
     let_time_pass(page, tmp_path / "keys")
     page.wait(retry.is_enabled, "the server may be asked again")
     retry.click()
