@@ -94,7 +94,8 @@ def _thread_states(pid: int) -> list[str]:
 def ending(status: int | None) -> str:
     """Say how a process ended, by what `poll` returned."""
     if status is not None and status < 0:
-        return f"was killed by {signal.Signals(-status).name}"
+        number = f"signal {-status}"  # most real-time signals have no name
+        return f"was killed by {next((s.name for s in signal.Signals if s == -status), number)}"
     return f"ended with status {status}"
 
 

@@ -14,6 +14,7 @@ from inference.tritonserver.processes import (
     command_line,
     computed,
     dead_stubs,
+    ending,
     is_alive,
     is_working,
 )
@@ -49,6 +50,14 @@ def test_process_that_ended_is_not_alive_even_before_it_is_reaped(
     wait_until(lambda: not is_alive(child.pid), "it ended", 20)
     assert command_line(child.pid) == []
     assert not is_working(child.pid)
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [(1, "ended with status 1"), (-9, "was killed by SIGKILL"), (-40, "was killed by signal 40")],
+)
+def test_how_a_process_ended_can_always_be_told(status: int, told: str) -> None:
+    assert ending(status) == told
 
 
 def test_a_process_that_ends_while_it_is_looked_at_does_not_work(
