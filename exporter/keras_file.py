@@ -185,8 +185,8 @@ def _filled(spec: ModelSpec, path: Path, found: Shapes, legacy: bool) -> Any:
         _load(model, path, legacy)
     except Exception as error:
         raise ExportError(
-            f"the weights in {path} do not fit {spec.name}, layer by layer; a model with layers of"
-            " its own must be saved whole (model.save), not only its weights"
+            f"the weights in {path} are damaged, or do not fit {spec.name} layer by layer; a model"
+            " with layers of its own must be saved whole (model.save), not only its weights"
         ) from error
     return model
 

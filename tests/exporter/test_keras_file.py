@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -43,7 +44,6 @@ def test_every_kind_of_file_gives_the_same_model(
 def test_weights_in_the_old_format_are_read_under_any_name(
     trained: keras.Model, tmp_path: Path
 ) -> None:
-    import h5py
     from keras.src.legacy.saving import legacy_h5_format
 
     path = tmp_path / "old.weights.h5"
@@ -59,6 +59,19 @@ def test_weights_in_other_layers_are_told_to_be_saved_whole(tmp_path: Path) -> N
     nested = fine_tuned(base, keras.layers.Dense(5))
     nested.save_weights(path := tmp_path / "mine.weights.h5")
     with pytest.raises(ExportError, match=r"layer by layer; .* must be saved whole \(model\.save"):
+        model_from_file(SPEC, path)
+
+
+def test_weights_that_cannot_be_read_are_called_damaged(
+    trained: keras.Model, tmp_path: Path
+) -> None:
+    path, name = tmp_path / "mine.weights.h5", "layers/conv2d/vars/0"
+    trained.save_weights(path)
+    with h5py.File(path, "r+") as file:
+        shape = file[name].shape
+        del file[name]
+        file[name] = np.full(shape, b"?")  # no numbers
+    with pytest.raises(ExportError, match="are damaged, or do not fit"):
         model_from_file(SPEC, path)
 
 
