@@ -118,7 +118,7 @@ def reserved(target: Target, versions: list[int]) -> Iterator[None]:
 
 
 def publish(staged: Path, target: Target) -> None:
-    """Move a complete version directory to its place, in one step.
+    """Move a complete version directory to its place, in one step if the file system can do that.
 
     Its content is on the disk before: after a power failure, Triton must not find half a version.
     """

@@ -61,7 +61,7 @@ class Patients:
         return model in self._patients and self._patients[model].is_given_up
 
     def discharge(self, kept: set[str]) -> list[str]:
-        """Let go of all others than these, which infer again; returns their names."""
+        """Let go of all but these: the others infer again; returns the others' names."""
         well = sorted(self._patients.keys() - kept)
         for model in well:
             del self._patients[model]
