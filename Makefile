@@ -107,8 +107,8 @@ lock: .venv/.dev ## update requirements/*.txt to the newest compatible versions
 	    ../$(LOCK) $$name.in -o $$name.txt || exit 1; done
 
 clean: ## remove the environments, caches and built archives (models stay)
-	@run="$${EDGELENS_RUNTIME_DIR:-.cache/run}"; [ ! -d "$$run" ] || flock -n "$$run" true || { \
-	    echo "edgelens: a server is running, and needs what this removes: stop it first" >&2; exit 1; }
+	@for run in .cache/run "$$EDGELENS_RUNTIME_DIR"; do [ ! -d "$$run" ] || flock -n "$$run" true || { \
+	    echo "edgelens: a server is running, and needs what this removes: stop it first" >&2; exit 1; }; done
 	rm -rf .venv .venv-inference .venv-peers .venv-audit .venv-fuzz .cache dist .mypy_cache .ruff_cache .pytest_cache .hypothesis examples/node/node_modules
 
 .PHONY: test-computing test-inference test-packages serve-packages bench-packages

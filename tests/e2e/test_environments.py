@@ -123,13 +123,15 @@ def test_two_at_once_fill_an_environment_one_after_the_other(checkout: Path) -> 
     assert calls.read_text() == "call\n"
 
 
+@pytest.mark.parametrize("used", [".cache/run", "another one"])
 def test_nothing_is_removed_under_a_running_server(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch
+    checkout: Path, used: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("EDGELENS_RUNTIME_DIR", raising=False)
+    monkeypatch.setenv("EDGELENS_RUNTIME_DIR", "another one")  # of this server or of the next
     run = checkout / ".cache/run"
-    run.mkdir(parents=True)
-    with locked(run), start_make(checkout, "clean") as process:  # as Triton's launcher does
+    for directory in (run, checkout / "another one"):
+        directory.mkdir(parents=True)
+    with locked(checkout / used), start_make(checkout, "clean") as process:  # as the launcher does
         process.communicate()
     assert process.returncode
     assert run.exists()
