@@ -46,7 +46,8 @@ def test_garbage_instead_of_a_golden_picture_is_none(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "dims"), [("TYPE_FP32", [224, 224, 3]), ("TYPE_UINT8", [3, 224, 224])]
+    ("kind", "dims"),
+    [("TYPE_FP32", [224, 224, 3]), ("TYPE_UINT8", [3, 224, 224]), ("TYPE_UINT8", [224, 224])],
 )
 def test_a_model_that_takes_something_else_is_refused(kind: str, dims: list[int]) -> None:
     config = model_config("colours")
