@@ -67,8 +67,9 @@ def test_open_dimensions_become_one() -> None:
     assert content == bytes(12)
 
 
-def test_model_without_a_golden_picture_gets_empty_strings() -> None:
-    head, content = parts(probe_of(config("TYPE_STRING", ("2",))))
+@pytest.mark.parametrize("cache", [{}, CACHED], ids=["not cached", "cached"])
+def test_model_without_a_golden_picture_gets_empty_strings(cache: dict) -> None:
+    head, content = parts(probe_of(config("TYPE_STRING", ("2",), **cache)), 7)
     assert head["inputs"][0]["datatype"] == "BYTES"
     assert content == bytes(8)
 
