@@ -1,6 +1,8 @@
 """How much memory a version takes, and how much there is."""
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -69,13 +71,21 @@ def test_a_cgroup_leaves_everything_without_a_limit_and_nothing_over_it(
 
 
 def test_the_cgroup_that_counts_is_the_servers() -> None:
-    command = ["tritonserver", "-c", "read line", "--http-port=65000"]
-    with subprocess.Popen(command, executable="/bin/sh", stdin=subprocess.PIPE) as server:
+    with named("docker", 65001), named("tritonserver", 65000) as server:
         # For an instant after `exec` a process has no command line.
         found = Path(f"/proc/{server.pid}/cgroup")
         wait_until(lambda: membership_of(65000) == found, "the server's is found", 10)
+        # The program that began a container is not in the container's cgroup.
         assert membership_of(65001) == Path("/proc/self/cgroup")
-        server.stdin.close()
+
+
+@contextmanager
+def named(program: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Let an idle process of this name have the server's argument."""
+    command = [program, "-c", "read line", f"--http-port={port}"]
+    with subprocess.Popen(command, executable="/bin/sh", stdin=subprocess.PIPE) as process:
+        yield process
+        process.stdin.close()
 
 
 def test_a_version_needs_more_than_its_files(tmp_path: Path) -> None:
