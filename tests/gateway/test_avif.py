@@ -24,9 +24,13 @@ def sequence_header(bits: str) -> bytes:
 REDUCED = sequence_header(f"000_1_1_00000_1111_1111_{999:016b}_{499:016b}")
 # Not reduced: no timing, no delays, one operating point of level 8 with its tier.
 FULL = sequence_header(f"000_0_0_0_0_00000_{0:012b}_01000_0_1001_1000_{999:010b}_{499:09b}")
+# The same with a delay, and the highest level that has no tier.
+DELAYED = sequence_header(f"000_0_0_0_1_00000_{0:012b}_00111_1_0101_1001_1000_{999:010b}_{499:09b}")
 
 
-def avif(stream: bytes, items: int = 1, extents: int = 1, deep: bool = False) -> bytes:
+def avif(
+    stream: bytes, items: int = 1, extents: int = 1, deep: bool = False, method: int = 0
+) -> bytes:
     """Return an AVIF file of 64 x 48 pixels whose items all lie in this stream."""
     start = box(b"ftyp", b"avif\0\0\0\0avifmif1") + box(b"mdat", stream)
     at = len(start) - len(stream)
@@ -38,7 +42,7 @@ def avif(stream: bytes, items: int = 1, extents: int = 1, deep: bool = False) ->
     infos += box(b"infe", grid)
     locations = struct.pack(">HHHH", 999, 1, 0, 2) + bytes(16)
     locations += b"".join(
-        struct.pack(">HHHH", n + 1, 0, 0, extents) + extent * extents for n in range(items)
+        struct.pack(">HHHH", n + 1, method, 0, extents) + extent * extents for n in range(items)
     )
     properties = box(b"ispe", struct.pack(">III", 0, 64, 48))
     properties += box(b"av1C", bytes([0x81, 0, 0x40 if deep else 0, 0]))
@@ -53,9 +57,24 @@ def test_the_stream_is_believed_not_the_box() -> None:
     assert (header.width, header.height) == (1000, 500)
 
 
-def test_without_the_reduced_header_frames_may_fill_the_size_field() -> None:
-    header = read_header(avif(FULL))
+@pytest.mark.parametrize("stream", [FULL, DELAYED], ids=["a tier", "a delay"])
+def test_without_the_reduced_header_frames_may_fill_the_size_field(stream: bytes) -> None:
+    header = read_header(avif(stream))
     assert (header.width, header.height) == (1024, 512)
+
+
+def test_avif_may_be_the_second_of_a_files_brands() -> None:
+    data = avif(REDUCED).replace(b"avif\0\0\0\0avifmif1", b"mif1\0\0\0\0mif1avif")
+    assert read_header(data).width == 1000
+
+
+def test_a_box_may_have_a_longer_length_or_none() -> None:
+    data = avif(REDUCED)
+    longer = struct.pack(">I4sQ", 1, b"free", 16 + 4) + bytes(4)
+    endless = struct.pack(">I4s", 0, b"free") + bytes(4)
+    assert read_header(data + longer + endless) == read_header(data)
+    with pytest.raises(UndecodablePicture):
+        read_header(data + struct.pack(">II4s", 4, 8, b"free"))  # which begins within another
 
 
 def test_the_largest_of_several_sequence_headers_counts() -> None:
@@ -98,7 +117,8 @@ def test_an_item_may_hold_a_frame_for_each_layer_but_no_film(unit: bytes) -> Non
         avif(REDUCED + b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff"),
         avif(sequence_header("000_0_0_1")),
         avif(bytes([0x12, 0]) * 2000),
-        box(b"ftyp", b"avif\0\0\0\0avif") + box(b"free", b"") * 2000,
+        avif(REDUCED, method=1),
+        avif(REDUCED) + box(b"free", b"") * 2000,
     ],
     ids=[
         "item in pieces",
@@ -109,6 +129,7 @@ def test_an_item_may_hold_a_frame_for_each_layer_but_no_film(unit: bytes) -> Non
         "endless length",
         "timing",
         "thousands of units",
+        "item in another place",
         "thousands of boxes",
     ],
 )
