@@ -1,13 +1,16 @@
-"""How long a deployment waits for what the server still has to end."""
+"""How long a deployment waits for what the server has to end, and what it says if that fails."""
 
 import math
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from inference.deployment import server as deployment_server
+from inference.deployment.errors import DeployError
 from inference.deployment.server import DRAIN_SECONDS, FREE_SECONDS, QUIET_SECONDS, Server
+from inference.errors import TritonAway, TritonError, TritonRefused
 
 
 class Triton:
@@ -30,7 +33,9 @@ class Triton:
         gone = {"state": "UNAVAILABLE", "reason": "unloaded"} if self.now >= self.until else {}
         first = ({"state": "UNLOADING"} | gone) if self.unloaded else {"state": "READY"}
         states = {"1": first, "2": {"state": "UNLOADING"}}
-        return [{"name": "cat", "version": number} | state for number, state in states.items()]
+        other = {"name": "dog", "version": "3", "state": "READY"}
+        own = [{"name": "cat", "version": number} | state for number, state in states.items()]
+        return [other, {"name": "empty"}, *own]
 
 
 def waiting(triton: Triton, monkeypatch: pytest.MonkeyPatch) -> Server:
@@ -64,3 +69,45 @@ def test_what_was_ready_is_gone_before_its_memory_counts_as_free(
     waiting(triton, monkeypatch).unload("cat")
     assert triton.unloaded
     assert triton.now == pytest.approx(waited, abs=0.3)
+
+
+def test_a_model_that_was_never_loaded_has_no_versions() -> None:
+    assert Server(Triton(0), Triton(0), None, print).versions("empty") == set()
+
+
+class Failing:
+    """Answers every call with this error."""
+
+    def __init__(self, error: TritonError) -> None:
+        self.error = error
+
+    def load(self, *model: Any, **timeout: float) -> Any:
+        raise self.error
+
+    index = unload = statistics = load
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda server: server.versions("cat"),
+        lambda server: server.finds("cat"),
+        lambda server: server.load("cat"),
+        lambda server: server.await_quiet("cat", 1),
+    ],
+    ids=["list", "find", "load", "await"],
+)
+def test_a_server_that_is_away_fails_the_deployment(call: Callable[[Server], Any]) -> None:
+    failing = Failing(TritonAway("connection refused"))
+    with pytest.raises(DeployError, match="connection refused"):
+        call(Server(failing, failing, None, print))
+
+
+def test_a_server_that_ends_while_it_unloads_fails_the_deployment() -> None:
+    with pytest.raises(DeployError, match="connection refused"):
+        Server(Triton(0), Failing(TritonAway("connection refused")), None, print).unload("cat")
+
+
+def test_what_is_not_loaded_need_not_be_unloaded() -> None:
+    refused = TritonRefused(400, "failed to unload 'cat', model is not loaded")
+    Server(Triton(0), Failing(refused), None, print).unload("cat")
