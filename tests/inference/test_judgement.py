@@ -140,6 +140,7 @@ def test_a_probability_that_is_not_a_number_is_never_right(number: int) -> None:
             {"labels": dict(enumerate(LABELS)) | {5: "dog"}},
             "wrong label file: class 5 is called 'dog', but by the model itself 'n00000005 thing",
         ),
+        ({"labels": {}}, "wrong label file: class 0 is called '', but by the model itself 'n0000"),
     ],
 )
 def test_an_ensemble_has_to_answer_as_its_model_does(changes: dict, sentence: str | None) -> None:
@@ -155,6 +156,18 @@ def test_what_precision_alone_does_is_no_mistake_of_an_ensemble() -> None:
     direct = ask(expected.tensor())
     nearly = replace(direct, scores={n: score + 0.0005 for n, score in direct.scores.items()})
     assert judge_ensemble(nearly, direct, expected, {"wrong interpolation": nearly}) is None
+
+
+@pytest.mark.parametrize(
+    ("stated", "found"), [(0.15, 0.2), (0.9, 0.6)], ids=["not sure", "another probability"]
+)
+def test_a_label_file_is_not_blamed_for_another_answer(stated: float, found: float) -> None:
+    told = {"golden_label_v1": LABELS[0], "golden_probability_v1": str(stated)}
+    expected = Expectation.from_config(configuration(precision="auto", **told), "1")
+    scores = {1: found} | {number: 0.0 for number in range(10) if number != 1}
+    answer = Answer("1", 1, scores, dict(enumerate(LABELS)))
+    told_of_it = str(judge(answer, expected, lambda tensor: answer))
+    assert told_of_it.startswith(f"the golden picture is '{LABELS[1]}'")
 
 
 def test_a_label_file_of_another_model_is_called_so() -> None:
