@@ -5,15 +5,16 @@ import re
 import struct
 import zlib
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from gateway.errors import NotAPicture, UndecodablePicture
 from gateway.formats import ACCEPTED, jpeg, read_header
 from gateway.formats.exif import ORIENTATION, read_tags, without_orientation
-from gateway.image import Limits
+from gateway.image import Limits, to_tensor
 from tests.photos import DATA
-from tests.pictures import encode, exif, scene
+from tests.pictures import CONTRACT, encode, exif, scene
 from tests.places import HOME
 
 ODD = DATA / "odd_images"
@@ -272,6 +273,17 @@ def test_thousands_of_empty_gif_extensions_are_refused() -> None:
     read_header(data[:image] + b"\x21\xfe\0" * 100 + data[image:])
     with pytest.raises(UndecodablePicture):
         read_header(data[:image] + b"\x21\xfe\0" * 5000 + data[image:])
+
+
+def test_a_gif_may_have_the_colours_of_its_frame_alone() -> None:
+    data = encode(scene(61, 37), "GIF")
+    image = data.index(b"\x2c\0\0\0\0")
+    size = data[10] & 7
+    palette = data[13 : 13 + (3 << size + 1)]
+    head = data[:10] + bytes([data[10] & 0x7F]) + data[11:13] + data[13 + len(palette) : image]
+    frame = data[image : image + 9] + bytes([0x80 | size | data[image + 9]]) + palette
+    moved = head + frame + data[image + 10 :]
+    assert np.array_equal(to_tensor(moved, CONTRACT), to_tensor(data, CONTRACT))
 
 
 def test_a_gif_frame_larger_than_its_canvas_counts() -> None:
