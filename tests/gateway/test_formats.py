@@ -381,6 +381,20 @@ def test_whole_units_of_a_subsampled_jpeg_count(subsampling: str, units: int, bl
     assert read_header(data).memory == units * blocks * 64 * 2
 
 
+@pytest.mark.parametrize("place", [5, 7], ids=["height", "width"])
+def test_a_jpeg_without_a_side_is_refused(place: int) -> None:
+    data = bytearray(encode(scene(61, 37), "JPEG"))
+    side = data.index(b"\xff\xc0") + place
+    data[side : side + 2] = bytes(2)
+    with pytest.raises(UndecodablePicture):
+        read_header(bytes(data))
+
+
+def test_a_bmp_of_negative_width_is_refused() -> None:
+    with pytest.raises(UndecodablePicture):
+        read_header(b"BM" + bytes(12) + struct.pack("<IiiHH", 40, -61, 37, 1, 24))
+
+
 @pytest.mark.parametrize("factors", [0x00, 0x01, 0x10])
 def test_a_jpeg_whose_components_have_no_blocks_is_refused(factors: int) -> None:
     data = bytearray(encode(scene(61, 37), "JPEG"))
