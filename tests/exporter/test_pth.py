@@ -26,8 +26,10 @@ def checkpoint(tensors: dict[str, object], values: np.ndarray = VALUES) -> bytes
     return file.getvalue()
 
 
-def tensor(offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> Call:
-    reference = Reference(("storage", Storage, "key", "cpu", len(VALUES), None))
+def tensor(
+    offset: int, shape: tuple[int, ...], strides: tuple[int, ...], view: object = None
+) -> Call:
+    reference = Reference(("storage", Storage, "key", "cpu", len(VALUES), view))
     rest = (False, collections.OrderedDict())
     return Call("torch._utils", "_rebuild_tensor_v2", reference, offset, shape, strides, *rest)
 
@@ -77,6 +79,12 @@ def test_a_zip_archive_without_tensors_is_refused(tmp_path: Path) -> None:
 def test_a_pickle_that_calls_something_is_refused(tmp_path: Path, call: Call) -> None:
     with pytest.raises(ExportError, match=f"{call.module}.{call.name} is not allowed"):
         read(tmp_path / "evil.pth", checkpoint({"a": call}))
+
+
+def test_a_view_of_another_storage_is_refused(tmp_path: Path) -> None:
+    part = tensor(0, (6,), (1,), view=("other", 6, 6))
+    with pytest.raises(ExportError, match="of this kind is not allowed"):
+        read(tmp_path / "view.pth", checkpoint({"a": part}))
 
 
 @pytest.mark.parametrize(
