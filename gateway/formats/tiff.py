@@ -39,6 +39,8 @@ def read(data: bytes) -> Header:
     if _is_strange(tags):
         raise unsupported("TIFF", "it with 8 or 16 bits, grey or RGB")
     by_pillow = _is_flattened(tags)
+    if not by_pillow and _is_skewed(tags):
+        raise unsupported("TIFF", "it in strips, not in tiles")
     if by_pillow:
         memory = pixels * PILLOW_PIXEL_BYTES + unit
     else:  # OpenCV makes its second copy after the last strip
@@ -59,6 +61,19 @@ def _is_strange(tags: Tags) -> bool:
     if samples > 4 and (bits > 8 or not _is_flattened(tags)):
         return True
     return kind == CMYK and (bits > 8 or samples > 4)
+
+
+def _is_skewed(tags: Tags) -> bool:
+    """Tell whether OpenCV would shift its rows: deep or two-channel grey in tiles that overhang.
+
+    It copies such a tile's rows as if they all lay within the picture.
+    """
+    bits, samples = _largest(tags, BITS, 1), _largest(tags, SAMPLES, 1)
+    interleaved = samples == 1 or _largest(tags, PLANAR, 1) == 1
+    if not interleaved or (bits, samples) not in ((16, 1), (8, 2), (16, 2)):
+        return False
+    width, tile = _largest(tags, WIDTH, 0), _largest(tags, TILE_WIDTH, 0)
+    return bool(tile) and width % tile > 0
 
 
 def _is_flattened(tags: Tags) -> bool:

@@ -225,12 +225,14 @@ def test_millions_of_restart_markers_are_passed_over_quickly(
         *({258: 8, 262: 5, 277: 5}, {259: 6}, {259: 34712}),
         *({258: 12}, {258: 4}, {258: 2, 262: 3}),
         *({258: 8, 277: 5}, {258: 16, 277: 5, 338: 2}),
+        *({258: 8, 277: 2, 322: 48, 323: 48}, {258: 16, 277: 1, 322: 48, 323: 48}),
     ],
     ids=[
         *("32 bits", "floating point", "half precision", "deep CMYK"),
         *("CMYK with more", "old JPEG", "JPEG 2000"),
         *("12 bits", "4 bits", "4 colours"),
         *("five channels", "five deep channels"),
+        *("grey with more in tiles", "deep grey in tiles"),
     ],
 )
 def test_a_tiff_that_no_decoder_reads_right_is_not_called_damaged(tags: dict[int, int]) -> None:

@@ -69,3 +69,20 @@ def test_a_tiff_with_alpha_keeps_its_colours(
     expected = to_tensor(encode(upright, "PNG"), CONTRACT).astype(int)
     found = to_tensor(tiff_with_alpha(samples, bits, planes, kind), CONTRACT)
     assert np.abs(found - expected).max() <= 1
+
+
+def deep_grey_tile(width: int) -> bytes:
+    """Return a TIFF of 16 bits, grey, whose one tile is 320 pixels wide."""
+    grey = np.asarray(scene(320, 48).convert("L")).astype("<u2") * 257
+    plain = {256: width, 257: 48, 258: 16, 259: 1, 262: 1, 277: 1, 322: 320, 323: 48}
+    start = 8 + 2 + 12 * 10 + 4
+    tags = plain | {324: start, 325: grey.nbytes}
+    table = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + table + bytes(4) + grey.tobytes()
+
+
+def test_deep_grey_tiles_are_read_right_or_refused() -> None:
+    expected = to_tensor(encode(scene(320, 48).convert("L"), "PNG"), CONTRACT)
+    assert np.array_equal(to_tensor(deep_grey_tile(320), CONTRACT), expected)
+    with pytest.raises(UndecodablePicture, match="send it in strips, not in tiles"):
+        to_tensor(deep_grey_tile(300), CONTRACT)
