@@ -36,7 +36,7 @@ def test_format_and_size_stand_in_the_header(kind: str) -> None:
         (encode(scene(61, 37), "WEBP", exif=exif(6)), (61, 37)),
         (encode(scene(61, 37), "TIFF", big_tiff=False, compression="jpeg"), (61, 37)),
         (b"BM" + bytes(12) + struct.pack("<IHHHH", 12, 61, 37, 1, 24), (61, 37)),
-        (b"BM" + bytes(12) + struct.pack("<IiiHH", 40, 61, -37, 1, 24), (61, 37)),
+        (b"BM" + bytes(12) + struct.pack("<IiiHHI", 40, 61, -37, 1, 24, 0), (61, 37)),
     ],
     ids=["progressive", "lossless", "extended", "jpeg in tiff", "os/2", "rows downwards"],
 )

@@ -9,27 +9,48 @@ from gateway.errors import UndecodablePicture
 from gateway.image import to_tensor
 from tests.pictures import CONTRACT, encode, scene
 
+RGB32, BGR32 = (0xFF0000, 0xFF00, 0xFF), (0xFF, 0xFF00, 0xFF0000)
+RGB15, RGB16, BGR15 = (0x7C00, 0x3E0, 0x1F), (0xF800, 0x7E0, 0x1F), (0x1F, 0x3E0, 0x7C00)
 
-def bitmap(masks: tuple[int, int, int], header: int = 40) -> bytes:
-    """Return a BMP of 32 bits whose channels lie where the masks say."""
+
+def bitmap(masks: tuple[int, int, int], header: int = 40, bits: int = 32) -> bytes:
+    """Return a BMP whose channels lie where the masks say."""
     pixels = np.asarray(scene(64, 48))[::-1].astype(np.uint32)
-    shifts = [(mask & -mask).bit_length() - 1 for mask in masks]
-    packed = sum(pixels[..., channel] << shift for channel, shift in enumerate(shifts))
+    packed = np.zeros((48, 64), np.uint32)
+    for channel, mask in enumerate(masks):
+        shift = (mask & -mask).bit_length() - 1
+        packed |= pixels[..., channel] >> (8 - mask.bit_count()) << shift
     start = 14 + max(header, 40 + 12)
-    head = struct.pack("<IiiHHIIiiII", header, 64, 48, 1, 32, 3, 0, 0, 0, 0, 0)
-    body = (head + struct.pack("<3I", *masks)).ljust(start - 14, b"\0") + packed.astype(
-        "<u4"
-    ).tobytes()
+    head = struct.pack("<IiiHHIIiiII", header, 64, 48, 1, bits, 3, 0, 0, 0, 0, 0)
+    head = (head + struct.pack("<3I", *masks)).ljust(start - 14, b"\0")
+    body = head + packed.astype(f"<u{bits // 8}").tobytes()
     return b"BM" + struct.pack("<IHHI", 14 + len(body), 0, 0, start) + body
 
 
 def test_a_bmp_is_read_by_its_masks_or_refused() -> None:
     expected = to_tensor(encode(scene(64, 48), "PNG"), CONTRACT)
-    usual, turned = (0xFF0000, 0xFF00, 0xFF), (0xFF, 0xFF00, 0xFF0000)
-    for data in (bitmap(usual), bitmap(usual, 108), bitmap(turned, 108)):
+    for data in (bitmap(RGB32), bitmap(RGB32, 52), bitmap(RGB32, 108), bitmap(BGR32, 108)):
         assert np.array_equal(to_tensor(data, CONTRACT), expected)
+    for refused in (bitmap(BGR32), bitmap(BGR32, 52), bitmap(BGR15, bits=16)):
+        with pytest.raises(UndecodablePicture, match="This kind of BMP is not accepted"):
+            to_tensor(refused, CONTRACT)
+
+
+@pytest.mark.parametrize("header", [40, 52, 56, 108, 124])
+@pytest.mark.parametrize("masks", [RGB15, RGB16])
+def test_a_bmp_of_16_bits_is_read_whatever_its_header(
+    masks: tuple[int, int, int], header: int
+) -> None:
+    expected = to_tensor(encode(scene(64, 48), "PNG"), CONTRACT).astype(int)
+    found = to_tensor(bitmap(masks, header, bits=16), CONTRACT)
+    assert np.abs(found - expected).max() <= 8
+
+
+def test_a_bmp_of_2_bits_is_not_called_damaged() -> None:
+    data = bytearray(encode(scene(64, 48).quantize(4), "BMP"))
+    data[28] = 2
     with pytest.raises(UndecodablePicture, match="This kind of BMP is not accepted"):
-        to_tensor(bitmap(turned), CONTRACT)
+        to_tensor(bytes(data), CONTRACT)
 
 
 def tiff_with_alpha(samples: int, bits: int, planes: int, kind: int) -> bytes:
