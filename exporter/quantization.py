@@ -21,10 +21,8 @@ def quantize_version(job: Job, weights: str | None, pictures: Path, minimum: flo
     for is not quantised by mistake.
     """
     model_dir = job.repository / job.model
-    _require_places(model_dir, pictures)
-    existing = versions_in(model_dir)
-    version = job.version or max(existing, default=1)
-    if version not in existing:
+    version, exists = _meant(model_dir, job.version, pictures)
+    if not exists:
         require_enough(files_in(pictures), job.spec.contract)  # before minutes are spent
         say(deferred.export(job))
     else:
@@ -34,10 +32,8 @@ def quantize_version(job: Job, weights: str | None, pictures: Path, minimum: flo
 
 def quantize_existing(model_dir: Path, version: int | None, pictures: Path, minimum: float) -> None:
     """Add an int8 variant to a version that is there, whoever wrote it. Raises ExportError."""
-    _require_places(model_dir, pictures)
-    existing = versions_in(model_dir)
-    version = version or max(existing, default=1)
-    if version not in existing:
+    version, exists = _meant(model_dir, version, pictures)
+    if not exists:
         raise ExportError(
             f"there is no version {version} of {model_dir.name} in {model_dir.parent}; to export"
             " one, name its architecture, too: see --list"
@@ -45,11 +41,17 @@ def quantize_existing(model_dir: Path, version: int | None, pictures: Path, mini
     say(deferred.quantize(model_dir / str(version), pictures, minimum))
 
 
-def _require_places(model_dir: Path, pictures: Path) -> None:
-    """Raise ExportError, before minutes are spent, if there is nothing to read or to write."""
+def _meant(model_dir: Path, named: int | None, pictures: Path) -> tuple[int, bool]:
+    """Return the version to quantise, the newest unless one is named, and whether it is there.
+
+    Raises ExportError, before minutes are spent, if nothing could be read or written.
+    """
     if not pictures.is_dir():
         raise ExportError(f"there is no directory {pictures}; --quantize takes one of pictures")
     require_writable(model_dir)
+    existing = versions_in(model_dir)
+    version = named or max(existing, default=1)
+    return version, version in existing
 
 
 def _require_same(job: Job, weights: str | None, model_dir: Path, version: int) -> None:

@@ -252,15 +252,17 @@ def test_a_file_name_is_text_and_nothing_else(page: Page, tmp_path: Path) -> Non
     assert len(page.driver.find_elements(By.CSS_SELECTOR, ".card img")) == 1
 
 
-READS_RIGHTWARDS = """
-const said = document.getElementById('status').lastChild;
-const left = at => {
+LEFT = """
+const left = (text, at) => {
   const range = document.createRange();
-  range.setStart(said, at);
-  range.setEnd(said, at + 1);
+  range.setStart(text, at);
+  range.setEnd(text, at + 1);
   return range.getBoundingClientRect().left;
 };
-return [...said.data].every((_, at) => !at || left(at - 1) < left(at))
+"""
+READS_RIGHTWARDS = f"""{LEFT}
+const said = document.getElementById('status').lastChild;
+return [...said.data].every((_, at) => !at || left(said, at - 1) < left(said, at))
 """
 
 
@@ -464,15 +466,9 @@ def test_a_label_written_from_right_to_left_turns_nothing_else_round(page: Page)
 
 
 # The exclamation mark stands where a reader of Arabic ends, which is on the left.
-ENDS_LEFT = """
+ENDS_LEFT = f"""{LEFT}
 const text = document.querySelector('.labels .label').firstChild;
-const left = at => {
-  const range = document.createRange();
-  range.setStart(text, at);
-  range.setEnd(text, at + 1);
-  return range.getBoundingClientRect().left;
-};
-return left(text.length - 1) < left(0)
+return left(text, text.length - 1) < left(text, 0)
 """
 
 

@@ -1,15 +1,14 @@
 """The real stack with one model for the examples to talk to."""
 
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from tests.e2e.conftest import repository, running_gateway  # noqa: F401
 from tests.lite import copy_repository
 from tests.servers import Running, start_inference
+from tests.stand_in import Quiet, standing_in
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +33,7 @@ ANSWERS = (
 )
 
 
-class StandIn(BaseHTTPRequestHandler):
+class StandIn(Quiet):
     """Gives the prepared answers one after the other, and then repeats the last."""
 
     left: list[tuple[int, str]]
@@ -49,16 +48,10 @@ class StandIn(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body.encode())
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.fixture
 def stand_in_url() -> Iterator[str]:
     """A gateway that is away, then starts, then knows labels that have no WordNet id."""
     StandIn.left = list(ANSWERS)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), StandIn)
-    Thread(target=server.serve_forever).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with standing_in(StandIn) as server:
+        yield f"http://127.0.0.1:{server.server_port}"

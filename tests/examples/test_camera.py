@@ -5,9 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import cv2
 import numpy as np
@@ -16,6 +14,7 @@ import pytest
 from tests.examples.conftest import ANSWERS, StandIn
 from tests.examples.test_examples import EXAMPLES, PHOTOS, python
 from tests.photos import Photo
+from tests.stand_in import Quiet, standing_in
 
 SIDE = 320
 FRAME = 0.05  # seconds
@@ -30,7 +29,7 @@ def square(path: Path) -> np.ndarray:
     return cv2.resize(pixels[top : top + side, left : left + side], (SIDE, SIDE))
 
 
-class NetworkCamera(BaseHTTPRequestHandler):
+class NetworkCamera(Quiet):
     """Sends `seen` and a broken frame in turn, until `seen` is None."""
 
     seen: np.ndarray | None = None
@@ -52,19 +51,13 @@ class NetworkCamera(BaseHTTPRequestHandler):
         head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
         self.wfile.write(head.encode() + jpeg + b"\r\n")
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.fixture
 def camera() -> Iterator[str]:
     NetworkCamera.seen = square(FIRST.path)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), NetworkCamera)
-    Thread(target=server.serve_forever).start()
-    yield f"http://127.0.0.1:{server.server_port}/stream.mjpg"
-    NetworkCamera.seen = None
-    server.shutdown()
-    server.server_close()
+    with standing_in(NetworkCamera) as server:
+        yield f"http://127.0.0.1:{server.server_port}/stream.mjpg"
+        NetworkCamera.seen = None
 
 
 @pytest.fixture

@@ -3,12 +3,13 @@
 import socket
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import HTTPServer
 
 import pytest
 
 from gateway.errors import TritonUnavailable
 from gateway.scrape import parse_loaded, scrape
+from tests.stand_in import Quiet, standing_in
 
 TEXT = """\
 # HELP nv_inference_pending_request_count Instantaneous number of pending requests
@@ -22,24 +23,17 @@ this line is no metric
 """
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Quiet):
     def do_GET(self) -> None:
         self.send_response(200 if self.path == "/metrics" else 500)
         self.end_headers()
         self.wfile.write(TEXT.encode())
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with standing_in(Handler) as server:
         yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join(10)
 
 
 def test_loaded_versions_and_their_precision_are_read(
@@ -62,7 +56,7 @@ def test_metrics_that_cannot_be_had_are_triton_unavailable(url: str) -> None:
             scrape(address)
 
 
-class Cut(BaseHTTPRequestHandler):
+class Cut(Quiet):
     """Answer half a line, a line that trips the parser, half a chunk, a page, or no HTTP."""
 
     def do_GET(self) -> None:
@@ -80,9 +74,6 @@ class Cut(BaseHTTPRequestHandler):
             self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n<html>Sign in</html>")
         else:
             self.wfile.write(b"\x00\x00\x12\x04\x00")
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.mark.parametrize("path", ["/line", "/odd", "/chunk", "/proxy", "/binary"])

@@ -1,9 +1,7 @@
 """What people and programs are told about a Triton that is ready."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +13,7 @@ from inference.errors import TritonAway
 from inference.settings import Settings
 from inference.supervision.state import Finding
 from inference.tritonserver.ports import Ports
+from tests.stand_in import Quiet, standing_in
 
 METRICS = b"""\
 nv_inference_pending_request_count{model="cat",version="1"} 0
@@ -25,24 +24,17 @@ edgelens_model_info{model="owl",version="3",engine="openvino"} 1
 FOUND = [Finding("cat", "1"), Finding("dog", "2"), Finding("owl", "3"), Finding("cat_image", "1")]
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Quiet):
     def do_GET(self) -> None:
         self.send_response(200)
         self.end_headers()
         self.wfile.write(METRICS)
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.fixture
 def metrics_port() -> Iterator[int]:
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with standing_in(Handler) as server:
         yield server.server_port
-        server.shutdown()
-        thread.join(10)
 
 
 @pytest.fixture

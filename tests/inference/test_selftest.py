@@ -4,10 +4,8 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import ClassVar
 
@@ -38,6 +36,7 @@ from tests.inference.contracted import (
 from tests.photos import photos
 from tests.places import HOME
 from tests.servers import Running, start_inference
+from tests.stand_in import Quiet, standing_in
 
 ROTATED = LABELS[1:] + LABELS[:1]
 WRONG = {
@@ -323,7 +322,7 @@ def test_a_wrong_setting_is_no_deviation(
     assert capsys.readouterr().err.startswith("selftest: TRITON_HTTP_PORT='x' cannot be used")
 
 
-class Stranger(BaseHTTPRequestHandler):
+class Stranger(Quiet):
     """Lives, and keeps what it is told to list its models with."""
 
     told: ClassVar[list[str]] = []
@@ -339,23 +338,14 @@ class Stranger(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.mark.parametrize(("host", "gets_it"), [("127.0.0.1", True), ("127.0.0.2", False)])
 def test_only_the_server_of_this_machine_gets_its_admin_key(
     host: str, gets_it: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRITON_ADMIN_KEY", "secret-key")
-    with HTTPServer((host, 0), Stranger) as stranger:
-        answering = threading.Thread(target=stranger.serve_forever, args=(0.01,))
-        answering.start()
-        try:
-            assert main([f"http://{host}:{stranger.server_port}"]) == 2
-        finally:
-            stranger.shutdown()
-            answering.join(10)
+    with standing_in(Stranger, host) as stranger:
+        assert main([f"http://{host}:{stranger.server_port}"]) == 2
     assert ("secret-key" in Stranger.told.pop()) is gets_it
 
 
