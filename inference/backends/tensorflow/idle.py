@@ -1,5 +1,6 @@
 """Notices when large batches have stopped coming."""
 
+import atexit
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ class Idle:
         self._action, self._seconds = action, seconds
         self._running = threading.Lock()
         self._large = threading.Event()
+        # Python's end would cut an action off inside the engine, which aborts the process.
+        atexit.register(self._running.acquire)
         threading.Thread(target=self._watch, name="idle", daemon=True).start()
 
     @contextlib.contextmanager
