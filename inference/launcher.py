@@ -133,7 +133,7 @@ def serve(
     tell(f"Starting Triton with {named}; its log is {log.path}.")
     for reason in unserved(settings.repository):
         tell(f"Not served: {reason}")
-    for cost in filter(None, (drawback(settings.cache_dir), shortage())):
+    for cost in filter(None, (drawback(settings.cache_dir), shortage(settings.cache_bytes > 0))):
         tell(cost)
     supervisor.start(models)
     supervisor.run(lambda found: announcement.publish(client, found))

@@ -41,16 +41,20 @@ def bearable(shared_memory: Path = SHARED_MEMORY) -> int:
     return shutil.disk_usage(shared_memory).total // 4 if shared_memory.is_dir() else 0
 
 
-def shortage(enough: int = ENOUGH, shared_memory: Path = SHARED_MEMORY) -> str:
-    """Say in one line what it costs that little shared memory is free; "" if it is enough."""
+def shortage(caching: bool, enough: int = ENOUGH, shared_memory: Path = SHARED_MEMORY) -> str:
+    """Say in one line what it costs that little shared memory is free; "" if it is enough.
+
+    It costs more while Triton is `caching` responses.
+    """
     free = shutil.disk_usage(shared_memory).free if shared_memory.is_dir() else 0
     if free >= enough:
         return ""
+    repeated = ", and Triton's response cache answers them with nothing when they are repeated"
     return (
         f"Only {free >> 20} MB are free in {shared_memory}; {enough >> 20} MB are advisable. When"
-        " it is full, requests fail, and Triton's response cache answers them with nothing when"
-        " they are repeated. Make room (a container's shm_size, or `mount -o remount,size=256m"
-        f" {shared_memory}`), or set TRITON_CACHE_BYTES=0."
+        f" it is full, requests fail{repeated if caching else ''}. Make room (a container's"
+        f" shm_size, or `mount -o remount,size=256m {shared_memory}`)"
+        f"{', or set TRITON_CACHE_BYTES=0' if caching else ''}."
     )
 
 

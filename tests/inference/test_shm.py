@@ -149,6 +149,13 @@ def test_segments_are_closed_to_other_users_and_strangers_left_alone(tmp_path: P
 
 def test_a_start_says_what_it_costs_that_little_shared_memory_is_free(tmp_path: Path) -> None:
     free = shutil.disk_usage(tmp_path).free
-    assert shortage(free // 2, tmp_path) == ""
-    assert f" are free in {tmp_path}; " in shortage(free * 2, tmp_path)
-    assert "Only 0 MB are free" in shortage(1, tmp_path / "missing")
+    assert shortage(True, free // 2, tmp_path) == ""
+    assert f" are free in {tmp_path}; " in shortage(True, free * 2, tmp_path)
+    assert "Only 0 MB are free" in shortage(True, 1, tmp_path / "missing")
+
+
+@pytest.mark.parametrize("caching", [True, False])
+def test_the_response_cache_is_named_only_where_there_is_one(caching: bool, tmp_path: Path) -> None:
+    said = shortage(caching, 1, tmp_path / "missing")
+    assert ("response cache" in said, "TRITON_CACHE_BYTES=0" in said) == (caching, caching)
+    assert "requests fail" in said
