@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import psutil
 
 from benchmarks.places import HOME, KEPT, LOGS
 from gateway.ask import answers
+from inference.tritonserver.ports import take_any
 from serving.processes import finish
 
 START = 90  # seconds a contender may take until it answers
@@ -146,7 +146,6 @@ def tree(pid: int) -> list[psutil.Process]:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+    """Return a port that nobody listens on, and that nobody gets by chance before it is used."""
+    with take_any("127.0.0.1", "PORT") as probe:
         return int(probe.getsockname()[1])

@@ -31,14 +31,14 @@ def choose_ports(settings: Settings) -> Ports:
     try:
         # All are held until the last is chosen, so that no port is given out twice.
         for name, port in settings.ports.items():
-            held.append(take(settings.host, port, name) if port else _take_any(settings.host, name))
+            held.append(take(settings.host, port, name) if port else take_any(settings.host, name))
         return Ports(*(part.getsockname()[1] for part in held))
     finally:
         for part in held:
             part.close()
 
 
-def _take_any(host: str, name: str) -> socket.socket:
+def take_any(host: str, name: str) -> socket.socket:
     """Take any free port."""
     for port in random.sample(QUIET_PORTS, 50):
         with contextlib.suppress(LaunchError):
