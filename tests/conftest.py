@@ -22,8 +22,12 @@ for named in [each for each in sys.argv[1:] if not each.startswith("-")] or ["te
 
 
 def pytest_configure() -> None:
-    """Let SIGTERM end the tests as Ctrl-C does: fixtures stop what they have started."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Let SIGTERM end the tests as Ctrl-C does: fixtures stop what they have started.
+
+    Below a shell's `&` Ctrl-C is ignored, also by what the tests start and then interrupt.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

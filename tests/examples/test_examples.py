@@ -297,8 +297,7 @@ def begin_many_pictures(triton: Running, directory: Path) -> "subprocess.Popen[s
     for number in range(1, 5_000):
         (directory / f"{number}.jpg").hardlink_to(first)
     url = f"127.0.0.1:{triton.grpc_port}"
-    script = [sys.executable, EXAMPLES / "many_pictures.py", "--url", url, directory]
-    command = ["env", "--default-signal=INT", *script]  # it is ignored below a shell's `&`
+    command = [sys.executable, EXAMPLES / "many_pictures.py", "--url", url, directory]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
