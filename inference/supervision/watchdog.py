@@ -216,12 +216,15 @@ class _Watched:
 
     def _judge(self, before: int, problem: str) -> Finding:
         """Tell a busy model, whose other inferences go on, from one that hangs."""
+        # In this order: what ends its work while it is looked at has been counted afterwards.
+        works = any(self._stubs.is_working(*part) for part in self._parts())
         after, slowest = self._inferences()
         if after > before:
             self._probed_at = self._clock()
             self._progressed()
         waited = self._clock() - self._progress_at
-        if waited < max(self._timeout, SLOWEST_BATCHES * slowest) or self._is_starved(waited):
+        patience = max(self._timeout, SLOWEST_BATCHES * slowest)
+        if waited < patience or (works and self._is_starved(waited)):
             return replace(self._finding(), unproved=not self._has_inferred)
         return self._finding(f"it does not infer: {problem}", hung=True)
 
@@ -230,22 +233,23 @@ class _Watched:
         self._computed: float | None = None  # what its process had used when it was first awaited
 
     def _is_starved(self, waited: float) -> bool:
-        """Tell whether its process computes, but has not had enough processor time to be judged."""
-        key = self._model, self._version
-        if waited >= LONGEST_STARVED_SECONDS or not self._stubs.is_working(*key):
+        """Tell whether its process, which computes, had too little processor time to be judged."""
+        if waited >= LONGEST_STARVED_SECONDS:
             return False
-        used = self._stubs.computed(*key)
+        used = sum(self._stubs.computed(*part) for part in self._parts())
         if self._computed is None:
             self._computed = used
         return waited < STARVED_SECONDS or used - self._computed < ENDLESS_SECONDS
 
-    def _inferences(self) -> tuple[int, float]:
-        """Fetch how many inferences were made and how long the slowest batch size takes, in s.
+    def _parts(self) -> list[ModelVersion]:
+        """Return it and, as it may wait for steps that others keep busy, the versions of those."""
+        return [(self._model, self._version), *((step, "") for step in self.steps())]
 
-        An ensemble may wait for steps that others keep busy, so theirs count for it.
-        """
-        parts = [(self._model, self._version), *((step, "") for step in self.steps())]
-        statistics = [s for part in parts for s in self._client.statistics(*part, self._timeout)]
+    def _inferences(self) -> tuple[int, float]:
+        """Fetch how many inferences were made and how long the slowest batch size takes, in s."""
+        statistics = [
+            s for part in self._parts() for s in self._client.statistics(*part, self._timeout)
+        ]
         computed = [
             batch["compute_infer"] for s in statistics for batch in s.get("batch_stats", [])
         ]

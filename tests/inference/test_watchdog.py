@@ -200,6 +200,30 @@ def test_ensemble_whose_step_is_busy_is_not_ill(watchdog: Watchdog, triton: Scri
     assert problem(watchdog).problem is None
 
 
+def test_ensemble_whose_step_computes_is_not_ill(
+    watchdog: Watchdog, triton: ScriptedTriton, stubs: ScriptedStubs
+) -> None:
+    triton.config_answer = {**CONFIG, "ensemble_scheduling": {"step": [{"model_name": "step"}]}}
+    triton.answer = SILENT
+    stubs.is_working = lambda model, version: model == "step"
+    assert problem(watchdog).problem is None
+
+
+def test_a_model_that_infers_just_after_its_time_is_not_ill(
+    watchdog: Watchdog, triton: ScriptedTriton, stubs: ScriptedStubs
+) -> None:
+    """As its process is looked at, it has just done what it was asked, and rests."""
+    watchdog.look()
+    triton.answer = SILENT
+
+    def rests_again(model: str, version: str) -> bool:
+        triton.count += 1
+        return False
+
+    stubs.is_working = rests_again
+    assert problem(watchdog).problem is None
+
+
 def test_slow_model_is_neither_ill_nor_proved_before_its_first_inference(
     watchdog: Watchdog, triton: ScriptedTriton, stubs: ScriptedStubs
 ) -> None:
