@@ -45,6 +45,7 @@ class Bench:
         if probe is None:
             raise LaunchError(f"{self._name} takes more than plain tensors, so it cannot be tuned.")
         self._body, self._head = probe.body(0)
+        self._warm_up(self._name, self.default)
 
     def axes(self, cpus: int) -> list[Axis]:
         """List what to try: as many instances as fit into the memory that the default leaves."""
@@ -79,7 +80,12 @@ class Bench:
             self._client.unload(self._slot, LOAD_SECONDS)
             self._await_end()
         self._load(self._slot, candidate)
+        self._warm_up(self._slot, candidate)
         self._held = candidate
+
+    def _warm_up(self, model: str, candidate: Candidate) -> None:
+        """Have each instance infer, because the first time takes longer."""
+        self._press(model, candidate.instances, 0)
 
     def _await_end(self) -> None:
         """Wait for the old candidate's processes: they would slow the next one down."""
