@@ -282,9 +282,13 @@ def test_requests_that_wait_together_run_together(client):
     answers = client.infer_at_once("variable", requests)
     for request, answer in zip(requests, answers, strict=True):
         np.testing.assert_allclose(answer["centre"], 2 * request["points"].sum(1))
-    rows, runs = np.subtract(client.batches("variable"), before)
-    assert rows >= 12
-    assert rows / runs > 3
+
+    def counted():
+        return np.subtract(client.batches("variable"), before)
+
+    wait_until(lambda: counted()[0] >= 12, "all are counted, which is after their answers", 60)
+    rows, runs = counted()
+    assert rows > 3 * runs
 
 
 def test_requests_of_several_rows_get_their_own_rows_back(client):
