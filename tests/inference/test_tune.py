@@ -142,8 +142,10 @@ def test_what_stops_it_is_said_in_one_line(
     assert done.stderr.count("\n") == 1
 
 
-def test_a_triton_that_cannot_start_is_one_line(repository: Path, tmp_path: Path) -> None:
+def test_a_triton_that_cannot_start_is_one_line(tmp_path: Path) -> None:
+    repository = tmp_path / "models"
+    standins.add_model(repository, "waits", code=standins.NEVER_CONFIGURED)
     env = inference_env(repository, tmp_path, TRITON_START_TIMEOUT="0.001")
-    done = tune(env, "echo")
+    done = tune(env, "waits")
     assert done.returncode == 1
     assert done.stderr.startswith("tune: Triton was not ready after 0.001 s")
