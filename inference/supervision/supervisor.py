@@ -317,9 +317,14 @@ class Supervisor:
             self._back_off()
             return
         models = sorted(self._expected & ready)
-        for model in models:
+        # An ensemble returns with its model, whose directory may be put back.
+        waiting = [m for m in self._expected - ready if self._has_patients(m)]
+        for model in models + waiting:
             self._patients.admit(model)
         self._start_without(set(without), models)
+
+    def _has_patients(self, ensemble: str) -> bool:
+        return any(step in self._patients for step in self._watchdog.steps_of(ensemble))
 
     def _start_without(self, without: set[str], models: list[str]) -> None:
         """Start Triton with the models, except those left out and those that depend on them."""

@@ -410,6 +410,22 @@ def test_a_model_that_has_no_version_any_more_does_not_keep_triton_from_starting
     assert triton.done == RESTARTED
 
 
+def test_an_ensemble_comes_back_with_the_model_whose_directory_was_away(
+    clock: Clock, tmp_path: Path
+) -> None:
+    other, ensemble = Finding("other", "1"), Finding("m_image", "1")
+    triton = ScriptedTriton(clock, [FAILS, other, ensemble], [other], [other, WELL])
+    triton.is_cached = lambda model: True
+    triton.steps = {"m_image": {"m"}}
+    (tmp_path / "m_image/1").mkdir(parents=True)
+    (tmp_path / "m_image/config.pbtxt").write_text(
+        'ensemble_scheduling { step { model_name: "m" } }'
+    )
+    run(triton, tmp_path, "m", "m_image", "other", gone="m")
+    back = ["forget m_image", "unload m_image", "load m_image"]
+    assert triton.done == ["start other", *RELOADED, *back]
+
+
 @pytest.mark.parametrize(
     ("between", "done"), [([WELL], []), (SILENT, RESTARTED)], ids=["answer", "restart"]
 )
