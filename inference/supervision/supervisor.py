@@ -268,7 +268,9 @@ class Supervisor:
             self._while_it_runs(lambda: self._client.unload(model, LOAD_SECONDS))
             self._load(model)
         except TritonRefused as exc:
-            self._say(f"{model} could not be reloaded: {exc}")
+            gone = not (self._settings.repository / model).is_dir()
+            why = "its directory is gone; put it back, and it is served again" if gone else exc
+            self._say(f"{model} could not be reloaded: {why}")
             return False
         finally:
             # Triton 24.10 never ends the others when one of a model's processes has died.

@@ -426,6 +426,22 @@ def test_an_ensemble_comes_back_with_the_model_whose_directory_was_away(
     assert triton.done == ["start other", *RELOADED, *back]
 
 
+def test_of_a_model_whose_directory_is_gone_it_is_said_what_to_do(
+    clock: Clock, tmp_path: Path
+) -> None:
+    def refuse(model: str, timeout: float) -> None:
+        raise TritonRefused(400, "failed to poll from model repository")
+
+    said: list[str] = []
+    triton = ScriptedTriton(clock, [FAILS])
+    triton.load = refuse
+    run(triton, tmp_path, "m", "other", gone="m", say=said.append)
+    assert (
+        "m could not be reloaded: its directory is gone; put it back, and it is served again"
+        in said
+    )
+
+
 @pytest.mark.parametrize(
     ("between", "done"), [([WELL], []), (SILENT, RESTARTED)], ids=["answer", "restart"]
 )
