@@ -1,7 +1,8 @@
 const TITLES = ["file", "rank", "label", "wnid", "probability", "model", "version", "error"];
 
 // A spreadsheet would compute a cell that begins like a formula; anybody may have named a file.
-const harmless = (text) => text.replace(/^[=+\-@\t\r]/, "'$&");
+// Full-width signs begin one too, for a spreadsheet in Japanese.
+const harmless = (text) => text.replace(/^[=+\-@＝＋－＠\t\r]/, "'$&");
 const quoted = (value) => `"${harmless(String(value ?? "")).replaceAll('"', '""')}"`;
 
 /** Return rows of cells as CSV. */

@@ -23,6 +23,7 @@ from tests.servers import Running
 
 PHOTOS = photos()
 NO_PICTURE = DATA / "odd_images/text.jpg"
+FORMULA_SIGNS = "=\uff1d\uff0b\uff0d\uff20"  # the last four are the full-width = + - @
 
 WITH_A_BUSY_PROXY = """
 const real = fetch;
@@ -500,18 +501,19 @@ def test_what_is_shown_can_be_kept_as_a_table(page: Page, tmp_path: Path) -> Non
     named = tmp_path / 'odd "name", really.jpg'
     named.write_bytes(PATHS[2].read_bytes())
     page.cdp("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
-    formula = Path(shutil.copy(PATHS[2], tmp_path / "=1+1.jpg"))
-    page.classify([named, NO_PICTURE, formula])
+    formulas = [Path(shutil.copy(PATHS[2], tmp_path / f"{sign}1+1.jpg")) for sign in FORMULA_SIGNS]
+    page.classify([named, NO_PICTURE, *formulas])
     page.element("save").click()
     kept = tmp_path / "edgelens.csv"
     page.wait(lambda: kept.exists() and kept.stat().st_size, "the table is written")
     rows = list(csv.DictReader(kept.read_text(encoding="utf-8-sig").splitlines()))
-    assert [row["rank"] for row in rows] == [*"12345", "", *"12345"]
+    assert [row["rank"] for row in rows] == [*"12345", "", *"12345" * len(formulas)]
     assert (rows[0]["file"], rows[0]["label"]) == (named.name, "koala")
     assert float(rows[0]["probability"]) > 0.5
     assert rows[5]["file"] == NO_PICTURE.name
     assert "not a picture" in rows[5]["error"]
-    assert rows[6]["file"] == f"'{formula.name}"  # or a spreadsheet would compute it
+    kept_names = [row["file"] for row in rows[6::5]]
+    assert kept_names == [f"'{path.name}" for path in formulas]  # or a spreadsheet computes them
 
 
 def test_a_guess_does_not_look_like_knowledge(page: Page, tmp_path: Path) -> None:
