@@ -309,7 +309,7 @@ class Page {
     find("cancel").hidden = !running;
     find("progress").hidden = !running;
     find("clear").hidden = running || !this.#queue.size;
-    find("save").hidden = running || !this.#queue.in("done").length;
+    find("save").hidden = running || !this.#queue.all().some(({ model }) => model);
     find("retry-all").hidden = running || this.#queue.failed().length < 2;
     find("results").hidden = !this.#queue.size;
   }

@@ -5,10 +5,15 @@ const UNSURE = 0.3; // a best label below this is a guess
 // Sending the same picture again would only be refused again.
 const LASTING = new Set(["bad_request", "too_large", "not_a_picture", "undecodable_picture"]);
 
-/** One picture and its card. Its state: waiting, running, done or failed. */
+/**
+ * One picture and its card. Its state: waiting, running, done or failed. Labels stay until there are
+ * new ones, or a run that ends early would lose them.
+ */
 export class Picture {
   #parts;
   #timer = 0;
+  #labelled = []; // rows of the table
+  #error = [];
 
   constructor(file, name, { onRetry, onRemove }) {
     this.file = file;
@@ -29,7 +34,12 @@ export class Picture {
     this.wait();
   }
 
-  wait(why = "Not classified yet") {
+  /** The rows of the table. */
+  get rows() {
+    return [...this.#labelled, ...this.#error];
+  }
+
+  wait(why = this.#labelled.length ? "Not classified again yet." : "Not classified yet") {
     this.#become("waiting", why);
   }
 
@@ -44,11 +54,12 @@ export class Picture {
   finish(predictions, { model, version, weights }) {
     const unsure = predictions[0]?.probability < UNSURE;
     const remark = unsure ? "Not sure. It looks most like this:" : "";
+    this.#labelled = []; // the old ones
     this.#become("done", predictions.length ? remark : "No label is probable enough.");
     this.card.classList.toggle("unsure", unsure);
     this.best = predictions[0];
     this.model = model;
-    this.rows = predictions.map(({ label, wnid, probability }, index) => {
+    this.#labelled = predictions.map(({ label, wnid, probability }, index) => {
       return [this.name, index + 1, label, wnid, probability, model, version, ""];
     });
     const names = predictions.map((prediction) => prediction.label);
@@ -66,7 +77,7 @@ export class Picture {
 
   fail({ code, message, retryAfter = 0 }) {
     this.#become("failed", message);
-    this.rows = [[this.name, "", "", "", "", "", "", message]];
+    this.#error = [[this.name, "", "", "", "", "", "", message]];
     this.mayRetry = !LASTING.has(code);
     this.#parts.retry.hidden = !this.mayRetry;
     this.retryAt = performance.now() + retryAfter * 1000;
@@ -84,12 +95,10 @@ export class Picture {
     clearTimeout(this.#timer);
     this.state = state;
     this.mayRetry = false;
-    this.rows = [];
+    this.#error = [];
     this.card.dataset.state = state;
-    show(this.#parts.state, text);
+    show(this.#parts.state, this.#labelled.length ? `${text} Labels from before:` : text);
     this.#parts.retry.hidden = true;
-    this.#parts.labels.hidden = true;
-    this.#parts.source.hidden = true;
   }
 
   #countDown() {

@@ -497,16 +497,21 @@ def test_the_page_waits_for_a_busy_server(browser: webdriver.Chrome, triton: Run
         assert any("status of 429" in entry for entry in page.errors())
 
 
+def saved(page: Page, directory: Path) -> list[dict[str, str]]:
+    """Return the rows of the table that the page saves."""
+    page.cdp("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(directory))
+    page.element("save").click()
+    kept = directory / "edgelens.csv"
+    page.wait(lambda: kept.exists() and kept.stat().st_size, "the table is written")
+    return list(csv.DictReader(kept.read_text(encoding="utf-8-sig").splitlines()))
+
+
 def test_what_is_shown_can_be_kept_as_a_table(page: Page, tmp_path: Path) -> None:
     named = tmp_path / 'odd "name", really.jpg'
     named.write_bytes(PATHS[2].read_bytes())
-    page.cdp("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
     formulas = [Path(shutil.copy(PATHS[2], tmp_path / f"{sign}1+1.jpg")) for sign in FORMULA_SIGNS]
     page.classify([named, NO_PICTURE, *formulas])
-    page.element("save").click()
-    kept = tmp_path / "edgelens.csv"
-    page.wait(lambda: kept.exists() and kept.stat().st_size, "the table is written")
-    rows = list(csv.DictReader(kept.read_text(encoding="utf-8-sig").splitlines()))
+    rows = saved(page, tmp_path)
     assert [row["rank"] for row in rows] == [*"12345", "", *"12345" * len(formulas)]
     assert (rows[0]["file"], rows[0]["label"]) == (named.name, "koala")
     assert float(rows[0]["probability"]) > 0.5
@@ -546,6 +551,37 @@ def test_a_cancelled_run_can_be_taken_up_again(page: Page) -> None:
     page.wait(lambda: page.events("Network.loadingFailed"), "the request was given up")
     page.throttle(-1)
     assert best(page.classify()) == LABELS[:2]
+
+
+def test_labels_stay_until_there_are_new_ones(page: Page) -> None:
+    page.classify(PATHS[:2])
+    page.throttle(2000)
+    page.element("submit").click()
+    page.wait(lambda: page.requests("POST")[1:], "the second request is under way")
+    assert best(page.cards()) == LABELS[:2]
+    assert all("Classifying… Labels from before:" in card.text for card in page.cards())
+    page.element("cancel").click()
+    page.wait(lambda: page.text("status").startswith("Cancelled"), "the run has ended")
+    assert all("Not classified again yet. Labels from before:" in c.text for c in page.cards())
+    labels = page.driver.find_elements(By.CLASS_NAME, "labels")
+    assert [each.is_displayed() for each in labels] == [True, True]
+    assert page.element("save").is_displayed()
+    page.throttle(-1)
+    assert not any("from before" in card.text for card in page.classify())
+
+
+def test_labels_stay_when_the_server_goes_away(page: Page, tmp_path: Path) -> None:
+    page.classify(PATHS[:1])
+    page.disconnect()
+    [card] = page.classify()
+    assert card.state == "failed"
+    assert LABELS[0] in card.text
+    rows = saved(page, tmp_path)
+    assert [row["label"] for row in rows][0::5] == [LABELS[0], ""]
+    assert "cannot be reached" in rows[5]["error"]
+    page.throttle(-1)
+    [complaint] = page.errors()  # the browser's own
+    assert "DISCONNECTED" in complaint
 
 
 def test_a_cancelled_picture_no_longer_says_that_the_server_is_busy(page: Page) -> None:
