@@ -31,6 +31,7 @@ function ask(event) {
 class Page {
   #queue = new Queue();
   #run = null; // the one under way
+  #sifted = false; // whether only pictures that had failed are shown
 
   constructor() {
     this.key = new Key();
@@ -106,6 +107,12 @@ class Page {
     });
     find("cancel").addEventListener("click", () => this.#run?.cancel());
     find("retry-all").addEventListener("click", () => this.#retry(this.#queue.retriable()));
+    find("sift").addEventListener("click", () => {
+      this.#sift(!this.#sifted);
+      if (find("sift").hidden) {
+        find("submit").focus(); // none has failed any more
+      }
+    });
     find("save").addEventListener("click", () => this.#save());
     find("clear").addEventListener("click", () => this.#clear());
     find("key-form").addEventListener("submit", (event) => {
@@ -184,6 +191,9 @@ class Page {
       this.#say(this.#queue.size ? "Nothing new to classify." : "Choose a picture first.");
       return;
     }
+    if (this.#queue.in("waiting").some(({ card }) => card.hidden)) {
+      this.#sift(false);
+    }
     this.#run = new Run(this.#queue, this.gateway, this.models, {
       say: (...parts) => this.#say(...parts),
       onProgress: (finished, all) => this.#progress(finished, all),
@@ -240,14 +250,31 @@ class Page {
     if (picture.state === "running") {
       return;
     }
-    const neighbour = picture.card.nextElementSibling ?? picture.card.previousElementSibling;
+    const shown = this.#queue.all().filter(({ card }) => !card.hidden);
+    const place = shown.indexOf(picture);
+    const neighbour = (shown[place + 1] ?? shown[place - 1])?.card;
     this.#queue.remove(picture);
     this.#run?.forget(picture);
     picture.discard();
     this.#say(isolated(picture.name), " removed.");
+    if (!neighbour) {
+      this.#sift(false);
+    }
     this.#refresh();
     const isRunning = neighbour?.dataset.state === "running"; // its button is hidden
     (isRunning ? neighbour : (neighbour?.querySelector(".remove") ?? find("chooser"))).focus();
+  }
+
+  /**
+   * Show only the pictures that have failed, or all. What is tried again then stays in sight, and
+   * the focus with it.
+   */
+  #sift(only) {
+    this.#sifted = only;
+    for (const { card, state } of this.#queue.all()) {
+      card.hidden = only && state !== "failed";
+    }
+    this.#refresh();
   }
 
   /** Let the reader save what is shown, as a table. */
@@ -263,6 +290,7 @@ class Page {
       this.#queue.remove(picture);
       picture.discard();
     }
+    this.#sifted = false;
     this.#say("All pictures removed.");
     this.#refresh();
     find("chooser").focus();
@@ -309,6 +337,10 @@ class Page {
     find("cancel").hidden = !running;
     find("progress").hidden = !running;
     find("clear").hidden = running || !this.#queue.size;
+    const failed = this.#queue.in("failed").length;
+    const few = failed && failed < this.#queue.size;
+    find("sift").hidden = !this.#sifted && (running || !few);
+    find("sift").textContent = this.#sifted ? "Show all pictures" : `Show only the ${failed} failed`;
     find("save").hidden = running || !this.#queue.all().some(({ model }) => model);
     find("retry-all").hidden = running || this.#queue.failed().length < 2;
     find("results").hidden = !this.#queue.size;

@@ -15,7 +15,7 @@ from selenium.webdriver.common.by import By
 
 from gateway.transport.pace import SLOWEST
 from gateway.transport.request import LONGEST
-from tests.e2e.browser import Page, best
+from tests.e2e.browser import ACTIVE, Page, best
 from tests.e2e.conftest import checked, running_gateway
 from tests.memory import MEGABYTE
 from tests.photos import DATA, LABELS, PATHS, photos
@@ -171,6 +171,54 @@ def test_a_bad_picture_shows_its_own_error_only(page: Page) -> None:
     assert answer.json()["error"]["message"] in cards[1].text
     assert not page.retry("text.jpg").is_displayed()
     assert "1 failed" in page.text("status")
+
+
+def test_failed_pictures_can_be_found_among_many(page: Page) -> None:
+    page.classify([PATHS[0], NO_PICTURE, PATHS[1], NO_PICTURE, PATHS[2]])
+    assert page.text("sift") == "Show only the 2 failed"
+    page.element("sift").click()
+    assert shown(page) == ["text.jpg", "text.jpg (2)"]
+    page.button("Remove text.jpg").click()
+    focused = page.driver.switch_to.active_element
+    assert focused.get_attribute("aria-label") == "Remove text.jpg (2)"
+    page.element("sift").click()
+    assert len(shown(page)) == 4
+    page.element("sift").click()
+    page.button("Remove text.jpg (2)").click()
+    assert shown(page) == [path.name for path in PATHS[:3]]
+    assert not page.element("sift").is_displayed()
+
+
+@pytest.fixture
+def sifted(page: Page) -> Page:
+    """The page with two pictures, showing only the one that had failed, which has its label now."""
+    page.classify(PATHS[:1])
+    page.disconnect()
+    page.classify(PATHS[1:2])
+    page.throttle(-1)
+    page.element("sift").click()
+    page.retry(PATHS[1].name).click()
+    page.finished()
+    [complaint] = page.errors()  # the browser's own
+    assert "DISCONNECTED" in complaint
+    return page
+
+
+def test_a_failed_picture_stays_in_sight_when_it_is_tried_again(sifted: Page) -> None:
+    assert shown(sifted) == [PATHS[1].name]
+    assert best(sifted.classify()) == LABELS[:2]
+    assert shown(sifted) == [path.name for path in PATHS[:2]]
+
+
+def test_the_keyboard_keeps_its_place_when_no_failed_picture_is_left(sifted: Page) -> None:
+    sifted.element("sift").click()
+    assert shown(sifted) == [path.name for path in PATHS[:2]]
+    assert sifted.driver.execute_script(ACTIVE) == "submit"
+
+
+def shown(page: Page) -> list[str]:
+    cards = page.driver.find_elements(By.CSS_SELECTOR, ".card:not([hidden]) .name")
+    return [card.text for card in cards]
 
 
 def test_an_only_bad_picture_shows_the_servers_message(page: Page) -> None:
