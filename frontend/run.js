@@ -8,6 +8,7 @@ const REQUEST_BYTES = 8 * 1024 * 1024; // arrives in the gateway's time limit on
 const FORM_BYTES = 1024; // more than a form needs for each picture besides its own bytes
 const LONGEST_PAUSE = 30; // seconds the page waits by itself before it asks a busy server again
 const MOST_LOST = 6; // requests in a row that ended with the server: their pictures may end it
+const MOST_TOGETHER = 2; // of these for a picture; then it is sent alone, or it takes others with it
 const SILENCE = 10; // seconds without an answer after which the page says that it still waits
 const UNREADABLE = "This file cannot be read any more; if it was moved or changed, choose it again.";
 
@@ -91,12 +92,17 @@ export class Run {
     }
   }
 
-  /** Take the pictures of the next request: as many as the server accepts in one. */
+  /**
+   * Take the pictures of the next request: as many as the server accepts in one. Those that may have
+   * ended it come last.
+   */
   #next() {
     const { pictures, request_bytes } = this.models.limits;
     const most = Math.min(REQUEST_PICTURES, pictures);
     const room = Math.min(REQUEST_BYTES, request_bytes);
-    const [first, ...others] = this.queue.in("waiting").slice(0, most);
+    const waiting = this.queue.in("waiting").sort((one, other) => one.lost - other.lost);
+    const together = waiting.filter(({ lost }) => lost < MOST_TOGETHER);
+    const [first, ...others] = together.length ? together.slice(0, most) : waiting.slice(0, 1);
     const taken = [first];
     let bytes = first.file.size + FORM_BYTES;
     for (const picture of others) {
@@ -154,6 +160,11 @@ export class Run {
       }
       if (error.status === 413 && pictures.length > 1) {
         return this.#sendEach(copies); // this server's limits are lower than usual
+      }
+      if (!error.isBusy && (error.retryAfter || error.code === "unreachable")) {
+        pictures.forEach((picture) => {
+          picture.lost += 1;
+        });
       }
       if (this.#mayRepeat(error)) {
         pictures.forEach((picture) => picture.wait(error.message)); // until it is ready, or Cancel

@@ -61,6 +61,15 @@ Blob.prototype.arrayBuffer = function () {
   return read.call(this);
 };
 """
+# It takes the server down each time, and a proxy answers.
+WITH_A_DEADLY_PICTURE = """
+const real = fetch;
+window.fetch = async (address, options) => {
+  const files = options?.body?.getAll("images[]") ?? [];
+  const isDeadly = files.some(({ name }) => name === "text.jpg");
+  return isDeadly ? new Response("<h1>Gone</h1>", { status: 502 }) : real(address, options);
+};
+"""
 WITH_A_BUSY_SERVER = """
 const real = fetch;
 window.fetch = async (address, ...more) => {
@@ -441,31 +450,48 @@ def test_a_server_that_asks_for_a_month_is_not_asked_without_a_pause(page: Page)
 
 
 # Proxies answer 502 while the server behind them restarts. With 503 it asks for patience, however
-# often, and what it answers in between shows that the pictures before did not end it.
-@pytest.mark.parametrize("statuses", [[502], [503] * 7, [*[502] * 5, 200, *[502] * 5]], ids=str)
+# often, and what it answers in between shows that the pictures before did not end it; each of the
+# twelve is sent alone then.
+@pytest.mark.parametrize(
+    ("statuses", "sent"),
+    [([502], 1 + 2), ([503] * 7, 7 + 2), ([*[502] * 5, 200, *[502] * 5], 10 + 12)],
+    ids=str,
+)
 def test_a_busy_proxy_that_does_not_say_how_long_is_asked_again(
-    page: Page, statuses: list[int]
+    page: Page, statuses: list[int], sent: int
 ) -> None:
     script = WITH_A_BUSY_PROXY.replace("STATUSES", str(statuses))
     page.open_ready(script=f"{script}{{ {IN_HASTE} }}")
     assert best(page.classify(PATHS)) == LABELS
-    assert page.driver.execute_script("return sent") == len(statuses) + 2 - statuses.count(200)
+    assert page.driver.execute_script("return sent") == sent
     page.open_ready()
 
 
 # 502 also while it restarts, so that is asked again, but it may be these pictures that end it.
-@pytest.mark.parametrize(("status", "most"), [(500, 1), (502, 6), (504, 1)])
+@pytest.mark.parametrize(("status", "most", "failed"), [(500, 1, 8), (502, 6, 1), (504, 1, 8)])
 def test_a_proxy_that_speaks_for_the_server_keeps_only_the_pictures_that_were_sent(
-    page: Page, status: int, most: int
+    page: Page, status: int, most: int, failed: int
 ) -> None:
     answers = with_a_foreign_answer("v1/classify", "null", status=status)
     page.open_ready(script=f"{answers}{{ {IN_HASTE} }}")
     page.add(PATHS)
     page.element("submit").click()
-    page.wait(lambda: "8 failed" in page.text("status"), "the run ends")
+    page.wait(lambda: f"{failed} failed" in page.text("status"), "the run ends")
     assert page.text("status").startswith(f"The server answered {status}. Try again shortly. ")
-    assert [card.state for card in page.cards()] == ["failed"] * 8 + ["waiting"] * 4
+    states = sorted(card.state for card in page.cards())
+    assert states == ["failed"] * failed + ["waiting"] * (12 - failed)
     assert page.driver.execute_script("return sent") == most
+    page.open_ready()
+
+
+def test_a_picture_that_ends_the_server_fails_alone(page: Page) -> None:
+    page.open_ready(script=f"{WITH_A_DEADLY_PICTURE}{{ {IN_HASTE} }}")
+    page.add([*PATHS[:2], NO_PICTURE, *PATHS[2:]])
+    page.element("submit").click()
+    page.wait(lambda: "1 failed" in page.text("status"), "the run ends")
+    cards = page.finished()
+    assert best(cards) == LABELS
+    assert cards[2].state == "failed"
     page.open_ready()
 
 
