@@ -54,7 +54,8 @@ class Page {
     }
     const actions = { onRetry: (p) => this.#retry([p]), onRemove: (p) => this.#remove(p) };
     const added = [...files].map((file) => {
-      const picture = new Picture(file, this.#queue.unused(file.name), actions);
+      const name = this.#queue.unused(file.path ?? file.name); // cameras number alike in all folders
+      const picture = new Picture(file, name, actions);
       this.#queue.add(picture);
       return picture;
     });

@@ -28,7 +28,8 @@ async function filesOf(entries, lost) {
 async function read(entry, lost) {
   try {
     if (entry.isFile) {
-      return [await opened(entry)];
+      const file = await opened(entry);
+      return [Object.assign(file, { path: entry.fullPath.slice(1) })]; // it begins with a slash
     }
     const entries = await entriesOf(entry);
     entries.sort((one, other) => compare(one.name, other.name)); // many systems keep no order

@@ -92,8 +92,17 @@ def test_a_folder_that_cannot_be_read_keeps_no_other_picture_out(
     page.drop([disk / "lost+found"])
     page.wait(lambda: "added" not in page.text("status"), "the second drop is taken")
     assert page.text("status") == "Cannot be read: lost+found."
-    assert [card.name for card in page.cards()] == [PATHS[0].name]
+    assert [card.name for card in page.cards()] == [f"disk/{PATHS[0].name}"]
     page.open_ready()
+
+
+def test_a_picture_from_a_folder_is_named_with_it(page: Page, tmp_path: Path) -> None:
+    for camera in ("meadow", "wood"):
+        (tmp_path / camera).mkdir()
+        shutil.copy(PATHS[0], tmp_path / camera / "IMG_0001.jpg")
+    page.drop([tmp_path / "meadow", tmp_path / "wood"])
+    page.wait(lambda: len(page.cards()) == 2, "the pictures are shown")
+    assert [card.name for card in page.cards()] == ["meadow/IMG_0001.jpg", "wood/IMG_0001.jpg"]
 
 
 def test_the_pictures_in_a_folder_are_in_the_order_of_their_names(
@@ -105,7 +114,7 @@ def test_the_pictures_in_a_folder_are_in_the_order_of_their_names(
         shutil.copy(PATHS[0], folder / f"{number}.jpg")
     page.drop([folder])
     page.wait(lambda: len(page.cards()) == 6, "the pictures are shown")
-    numbers = [int(card.name.removesuffix(".jpg")) for card in page.cards()]
+    numbers = [int(Path(card.name).stem) for card in page.cards()]
     assert numbers == [1, 2, 4, 7, 10, 12]
 
 
