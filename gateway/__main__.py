@@ -29,7 +29,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of glibc's mallo
 
 
 def main(triton: InferenceClient | None = None) -> int:
-    """Serve until SIGTERM or Ctrl-C; return the exit status."""
+    """Serve until SIGTERM or Ctrl-C, then end the process; return the status of a failed start."""
     _parse_arguments()
     silence_libraries()
     logging.basicConfig(
@@ -63,7 +63,9 @@ def main(triton: InferenceClient | None = None) -> int:
     server.serve()
     services.stop()
     server.close()
-    return 0
+    # A thread may still be decoding, whether for a client or for a probe. OpenCV aborts a process
+    # that Python has begun to take apart.
+    os._exit(0)
 
 
 def _parse_arguments() -> None:

@@ -21,6 +21,19 @@ WITH_STUB = [
     "from gateway.__main__ import main; from tests.gateway.stub import StubTriton; "
     "raise SystemExit(main(StubTriton()))",
 ]
+BUSY = """
+import cv2, numpy
+from gateway.__main__ import main
+from tests.gateway.stub import StubTriton
+
+class Busy(StubTriton):
+    def infer(self, *_):
+        print("busy", flush=True)
+        while True:
+            cv2.blur(numpy.zeros((500, 500, 3), numpy.uint8), (9, 9))
+
+raise SystemExit(main(Busy()))
+"""
 SECRET = "hunter2"
 NOBODY = {"TRITON_URL": "127.0.0.1:9", "TRITON_METRICS_URL": "http://127.0.0.1:9/metrics"}
 
@@ -67,6 +80,20 @@ def test_a_signal_ends_it_cleanly(
     _, complaints = process.communicate(timeout=30)
     assert process.returncode == 0
     assert "Traceback" not in complaints
+
+
+def test_it_ends_cleanly_while_opencv_is_at_work() -> None:
+    """Here for a probe; a client's large picture may take longer than the grace."""
+    with start(["-c", BUSY]) as process:
+        try:
+            assert process.stdout
+            while process.stdout.readline() != "busy\n":
+                assert process.poll() is None
+            process.terminate()
+            _, complaints = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert (process.returncode, complaints) == (0, "")
 
 
 @pytest.mark.parametrize(
