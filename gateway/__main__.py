@@ -29,7 +29,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of glibc's mallo
 
 
 def main(triton: InferenceClient | None = None) -> int:
-    """Serve until SIGTERM or Ctrl-C, then end the process; return the status of a failed start."""
+    """Serve until a signal comes and then end the process; return the status of a failed start."""
     _parse_arguments()
     silence_libraries()
     logging.basicConfig(
@@ -56,8 +56,9 @@ def main(triton: InferenceClient | None = None) -> int:
         )
         return 1
     _prepare_process()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, server.stop)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` wants it
+            signal.signal(number, server.stop)
     services.start()
     tell(f"gateway: listening on http://{bracketed(settings.host)}:{server.effective_port}/")
     server.serve()

@@ -40,7 +40,8 @@ NOBODY = {"TRITON_URL": "127.0.0.1:9", "TRITON_METRICS_URL": "http://127.0.0.1:9
 
 def start(program: list[str] = ALONE, **settings: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, *program],
+        # Under nohup, the tests ignore SIGHUP, and what they start would inherit that.
+        ["env", "--default-signal=HUP", sys.executable, *program],
         cwd=HOME,
         env={**os.environ, **NOBODY, "PORT": "0", **settings},
         stdout=subprocess.PIPE,
@@ -71,7 +72,7 @@ def test_it_says_where_it_listens_and_is_not_ready_without_triton(
     assert requests.get(url + "readyz", timeout=10).status_code == 503
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_it_cleanly(
     running: tuple[subprocess.Popen[str], str], number: signal.Signals
 ) -> None:
