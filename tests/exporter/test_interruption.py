@@ -16,3 +16,11 @@ def test_every_signal_that_ends_a_program_interrupts(number: signal.Signals) -> 
         assert signal.getsignal(number) == signal.SIG_DFL
     finally:
         signal.signal(number, given)
+
+
+def test_an_interruption_that_a_library_turned_into_another_error_is_still_one() -> None:
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise SystemError("bad argument to internal function") from None
