@@ -1,5 +1,10 @@
 """Export a model into the repository that Triton serves: see `python3 export_model.py --help`."""
 
+import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports ends it silently
+
 import os
 import sys
 from importlib.util import find_spec

@@ -3,9 +3,13 @@
 Exit status: 0 done, 1 the version was refused or taken back, 2 a wrong setting.
 """
 
+import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports ends it silently
+
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from functools import partial

@@ -3,6 +3,11 @@
 Exit status: 0 as promised, 1 something deviates, 2 it could not be checked.
 """
 
+import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it silently
+
 import argparse
 import os
 import sys
@@ -33,8 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SettingError, Unreachable) as error:
         print(f"selftest: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        return 130
     count = len(report.deviations)
     say(f"{count} deviation{'s' if count != 1 else ''}" if count else "No deviations.")
     return 1 if count else 0

@@ -3,6 +3,11 @@
 Exit status: 0 done, even if the default stays, 1 it could not be done, 2 a wrong setting.
 """
 
+import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports ends it silently
+
 import argparse
 import os
 import sys
