@@ -14,7 +14,7 @@ export class Picture {
   #timer = 0;
   #labelled = []; // rows of the table
   #error = [];
-  lost = 0; // requests with it that ended with the server
+  lost = 0; // requests with it, since its last answer, that ended with the server
 
   constructor(file, name, { onRetry, onRemove }) {
     this.file = file;

@@ -147,6 +147,7 @@ export class Run {
       this.models.check(answer);
       pictures.forEach((picture, index) => {
         const result = answer.results[index];
+        picture.lost = 0; // it was not to blame
         if (result.error) {
           picture.fail(result.error);
         } else {

@@ -464,6 +464,8 @@ def test_a_busy_proxy_that_does_not_say_how_long_is_asked_again(
     page.open_ready(script=f"{script}{{ {IN_HASTE} }}")
     assert best(page.classify(PATHS)) == LABELS
     assert page.driver.execute_script("return sent") == sent
+    assert best(page.classify()) == LABELS
+    assert page.driver.execute_script("return sent") == sent + 2  # none is sent alone any more
     page.open_ready()
 
 
