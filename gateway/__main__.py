@@ -57,7 +57,8 @@ def main(triton: InferenceClient | None = None) -> int:
         return 1
     _prepare_process()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` wants it
+        # `nohup` has SIGHUP ignored.
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, server.stop)
     services.start()
     tell(f"gateway: listening on http://{bracketed(settings.host)}:{server.effective_port}/")

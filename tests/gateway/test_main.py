@@ -40,8 +40,9 @@ NOBODY = {"TRITON_URL": "127.0.0.1:9", "TRITON_METRICS_URL": "http://127.0.0.1:9
 
 def start(program: list[str] = ALONE, **settings: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        # Under nohup, the tests ignore SIGHUP, and what they start would inherit that.
-        ["env", "--default-signal=HUP", sys.executable, *program],
+        # Under nohup, the tests ignore SIGHUP, and what they start would inherit that. SIGTERM ends
+        # it even where the program that starts it ignores it.
+        ["env", "--default-signal=HUP", "--ignore-signal=TERM", sys.executable, *program],
         cwd=HOME,
         env={**os.environ, **NOBODY, "PORT": "0", **settings},
         stdout=subprocess.PIPE,
