@@ -80,8 +80,8 @@ class Bench:
             self._client.unload(self._slot, LOAD_SECONDS)
             self._await_end()
         self._load(self._slot, candidate)
-        self._warm_up(self._slot, candidate)
         self._held = candidate
+        self._warm_up(self._slot, candidate)
 
     def _warm_up(self, model: str, candidate: Candidate) -> None:
         """Have each instance infer, because the first time takes longer."""

@@ -44,6 +44,24 @@ HANGER = (
         time.sleep(3600 if "_candidate/" in __file__ else 0)
 """
 )
+FAILER = (
+    HANGER
+    + """
+
+class Failer(TritonPythonModel):
+    def initialize(self, args):
+        super().initialize(args)
+        batching = json.loads(args["model_config"])["dynamic_batching"]
+        self.fails = batching["preferred_batch_size"] == [4]
+
+    def execute(self, requests):
+        assert not self.fails
+        return super().execute(requests)
+
+
+TritonPythonModel = Failer
+"""
+)
 # The process is its own: a bench ends all its children.
 MEASURE_TWO = """
 import os
@@ -52,11 +70,13 @@ from dataclasses import replace
 from inference.settings import Settings
 from inference.tuning.bench import open_bench
 from inference.tuning.tuned import Tuned
+from tests.inference.calls import pids
 
 settings = Settings.from_env(os.environ)
 with open_bench(settings, Tuned.find(settings, None)) as bench:
     for batch in (4, 16):
         print(sorted(bench.measure(replace(bench.default, batch=batch), 0.1)))
+    print(len(pids("python_backend_stub", f"_{os.getpid()}_", "_candidate/")))
 """
 UNBATCHED = standins.CONFIG.replace("dynamic_batching {}", "")
 
@@ -108,8 +128,11 @@ def test_interrupted_tuning_leaves_nothing(tmp_path: Path) -> None:
     assert sorted(path.name for path in model.iterdir()) == ["1", "config.pbtxt"]
 
 
-def test_a_candidate_that_hangs_does_not_keep_the_next_from_being_measured(tmp_path: Path) -> None:
-    standins.add_model(tmp_path / "models", "hanger", code=HANGER)
+@pytest.mark.parametrize(("code", "first"), [(HANGER, [1, 4, 16]), (FAILER, [])])
+def test_a_candidate_that_hangs_at_its_end_is_gone_before_the_next_is_measured(
+    tmp_path: Path, code: str, first: list[int]
+) -> None:
+    standins.add_model(tmp_path / "models", "hanger", code=code)
     done = subprocess.run(
         [sys.executable, "-c", MEASURE_TWO],
         cwd=HOME,
@@ -118,7 +141,7 @@ def test_a_candidate_that_hangs_does_not_keep_the_next_from_being_measured(tmp_p
         text=True,
         timeout=120,
     )
-    assert done.stdout == "[1, 4, 16]\n[1, 4, 16]\n", done.stderr
+    assert done.stdout == f"{first}\n[1, 4, 16]\n1\n", done.stderr
 
 
 @pytest.mark.parametrize(
