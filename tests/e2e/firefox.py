@@ -6,6 +6,7 @@ offers as much of Selenium's driver as `Page` uses.
 
 import contextlib
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,6 +128,7 @@ def firefox(profile: Path) -> Iterator[Firefox]:
     address = profile / "WebDriverBiDiServer.json"
     with subprocess.Popen(
         [*command, "--profile", str(profile)],
+        env=os.environ | {"HOME": str(profile)},  # it makes directories there
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
