@@ -27,7 +27,6 @@ export class Picture {
       ]),
     );
     this.#parts.name.textContent = name;
-    this.#parts.name.title = name; // a long one is cut
     this.#parts.retry.addEventListener("click", () => onRetry(this));
     this.#parts.remove.setAttribute("aria-label", `Remove ${name}`);
     this.#parts.remove.addEventListener("click", () => onRemove(this));

@@ -97,12 +97,17 @@ def test_a_folder_that_cannot_be_read_keeps_no_other_picture_out(
 
 
 def test_a_picture_from_a_folder_is_named_with_it(page: Page, tmp_path: Path) -> None:
-    for camera in ("meadow", "wood"):
-        (tmp_path / camera).mkdir()
-        shutil.copy(PATHS[0], tmp_path / camera / "IMG_0001.jpg")
-    page.drop([tmp_path / "meadow", tmp_path / "wood"])
+    page.resize(360, 740)
+    survey = "Survey of the northern forest/The first walk to all cameras/2026-05-01 in the rain"
+    names = [f"{survey}/{camera}/DCIM/100RECNX/IMG_0001.jpg" for camera in ("meadow", "wood")]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True)
+        shutil.copy(PATHS[0], tmp_path / name)
+    page.drop([tmp_path / "Survey of the northern forest"])
     page.wait(lambda: len(page.cards()) == 2, "the pictures are shown")
-    assert [card.name for card in page.cards()] == ["meadow/IMG_0001.jpg", "wood/IMG_0001.jpg"]
+    assert [card.name for card in page.cards()] == names
+    shown = page.driver.find_elements(By.CLASS_NAME, "name")
+    assert not [e for e in shown if e.get_property("scrollHeight") > e.get_property("clientHeight")]
 
 
 def test_the_pictures_in_a_folder_are_in_the_order_of_their_names(
