@@ -278,7 +278,7 @@ class Page {
     this.#refresh();
   }
 
-  /** Let the reader save what is shown, as a table. */
+  /** Let the reader save all labels and errors as a table. */
   #save() {
     const text = csv(this.#queue.all().flatMap(({ rows }) => rows));
     const url = URL.createObjectURL(new Blob(["\ufeff", text, "\r\n"], { type: "text/csv" }));
@@ -291,7 +291,6 @@ class Page {
       this.#queue.remove(picture);
       picture.discard();
     }
-    this.#sifted = false;
     this.#say("All pictures removed.");
     this.#refresh();
     find("chooser").focus();
@@ -337,7 +336,7 @@ class Page {
     submit.setAttribute("aria-disabled", String(running));
     find("cancel").hidden = !running;
     find("progress").hidden = !running;
-    find("clear").hidden = running || !this.#queue.size;
+    find("clear").hidden = running || this.#sifted || !this.#queue.size; // hidden ones go too
     const failed = this.#queue.in("failed").length;
     const few = failed && failed < this.#queue.size;
     find("sift").hidden = !this.#sifted && (running || !few);

@@ -187,6 +187,7 @@ def test_failed_pictures_can_be_found_among_many(page: Page) -> None:
     assert page.text("sift") == "Show only the 2 failed"
     page.element("sift").click()
     assert shown(page) == ["text.jpg", "text.jpg (2)"]
+    assert not page.element("clear").is_displayed()
     page.button("Remove text.jpg").click()
     focused = page.driver.switch_to.active_element
     assert focused.get_attribute("aria-label") == "Remove text.jpg (2)"
