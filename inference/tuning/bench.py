@@ -84,7 +84,10 @@ class Bench:
         self._warm_up(self._slot, candidate)
 
     def _warm_up(self, model: str, candidate: Candidate) -> None:
-        """Have each instance infer, because the first time takes longer."""
+        """Have the instances infer, because the first time takes longer.
+
+        Where Triton gathers requests, some may get none.
+        """
         self._press(model, candidate.instances, 0)
 
     def _await_end(self) -> None:
