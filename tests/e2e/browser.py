@@ -83,11 +83,12 @@ class Page:
         self.driver.get(self.url + path)
 
     def open_ready(self, script: str = "") -> None:
-        """Open the page, run a script before its own, and wait until it names the model."""
-        added = self.cdp("Page.addScriptToEvaluateOnNewDocument", source=script)
+        """Open the page and wait until it names the model; in Chromium, a script may run first."""
+        added = script and self.cdp("Page.addScriptToEvaluateOnNewDocument", source=script)
         self.open()
         self.wait(lambda: "version" in self.text("model-line"), "the model is named")
-        self.cdp("Page.removeScriptToEvaluateOnNewDocument", **added)
+        if added:
+            self.cdp("Page.removeScriptToEvaluateOnNewDocument", **added)
 
     def wait(self, condition: Callable[[], object], what: str) -> None:
         waiting = WebDriverWait(self.driver, DEADLINE, poll_frequency=0.05)

@@ -47,8 +47,7 @@ def webkit() -> Iterator[webdriver.WebKitGTK]:
 
 def ready(driver: Any, url: str) -> Page:
     page = Page(driver, url)
-    page.open()
-    page.wait(lambda: "version" in page.text("model-line"), "the model is named")
+    page.open_ready()
     return page
 
 
