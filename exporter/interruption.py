@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from inference.signals import ENDING, on_ending
+from gateway.signals import ENDING, on_ending
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from gateway.errors import Overloaded
 from gateway.key_ring import KeysError
 from gateway.services import Services
 from gateway.setting import SettingError
+from gateway.signals import on_ending
 from gateway.terminal import LogHandler, tell
 from gateway.transport.dispatcher import NO_THREADS
 from gateway.transport.server import Server
@@ -56,10 +57,7 @@ def main(triton: InferenceClient | None = None) -> int:
         )
         return 1
     _prepare_process()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        # `nohup` has SIGHUP ignored.
-        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, server.stop)
+    on_ending(server.stop)
     services.start()
     tell(f"gateway: listening on http://{bracketed(settings.host)}:{server.effective_port}/")
     server.serve()

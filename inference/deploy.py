@@ -20,6 +20,7 @@ from gateway.ask import answers
 from gateway.cgroups import SELF
 from gateway.model_names import is_classifier
 from gateway.setting import SettingError, argument, whole
+from gateway.signals import on_ending
 from gateway.terminal import say
 from inference.admin_client import AdminClient
 from inference.admin_key import find_admin_key
@@ -32,7 +33,6 @@ from inference.deployment.model_files import ModelFiles
 from inference.deployment.server import Server
 from inference.grpc_control import GrpcControl
 from inference.settings import Settings
-from inference.signals import on_ending
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

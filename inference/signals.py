@@ -1,23 +1,16 @@
-"""The signals that end a program: handled, ignored for a while, or turned into an exception."""
+"""The signals that end a program, put off for a while or turned into an exception."""
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+from gateway.signals import ENDING, on_ending
 
 
 class Interrupted(BaseException):
     """A signal asked the program to end; raised in the main thread, whatever it is doing."""
-
-
-def on_ending(handler: Callable[[int, FrameType | None], None]) -> None:
-    """Set a handler for the signals that end a program, except a SIGHUP that `nohup` ignores."""
-    for number in ENDING:
-        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, handler)
 
 
 @contextmanager

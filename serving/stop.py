@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from inference.signals import on_ending
+from gateway.signals import on_ending
 
 
 class Stop:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.signals import ENDING, on_ending
+from gateway.signals import ENDING, on_ending
 from inference.tritonserver.processes import (
     children,
     command_line,
